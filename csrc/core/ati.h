@@ -1,0 +1,145 @@
+/*
+ * attninfluence core: the forward pass of a causal decoder with any set of
+ * attention heads masked, and the losses, copies and logits read from it.
+ *
+ *     ati_model *model = NULL;
+ *     ati_workspace *workspace = NULL;
+ *     ati_error error;
+ *     if (ati_model_open("folder", &model, &error) != ATI_OK ||
+ *         ati_workspace_new(model, &workspace, &error) != ATI_OK)
+ *         ... error.message says what, where, expected and found ...
+ *     ati_run(model, workspace, &batch, &error);
+ *     ati_workspace_free(workspace);
+ *     ati_model_free(model);
+ *
+ * Nothing here prints, exits, keeps globals that a caller could see, or starts
+ * a thread that outlives the call that started it.
+ */
+#ifndef ATI_H
+#define ATI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define ATI_API __attribute__((visibility("default")))
+#else
+#define ATI_API
+#endif
+
+/* What a call came to. Every function that can fail returns one of these. */
+typedef enum {
+    ATI_OK = 0,
+    ATI_NOMEM,       /* memory or a thread could not be had */
+    ATI_IO,          /* a file could not be opened or read; `system_error` says why */
+    ATI_ARG,         /* the caller's arguments do not fit each other or the model */
+    ATI_FORMAT,      /* a file is not what its format demands */
+    ATI_UNSUPPORTED, /* a valid model that this library does not run */
+    ATI_CANCELLED,   /* `poll` asked to stop; outputs are undefined */
+} ati_status;
+
+/* Owned by the caller; written only when a call returns something but ATI_OK. */
+typedef struct {
+    char message[1024]; /* one sentence, UTF-8, no newline, NUL-terminated */
+    int system_error;   /* errno of an ATI_IO, else 0 */
+    char path[512];     /* the file an ATI_IO concerns, else "" (cut when longer) */
+} ati_error;
+
+/* An opened model: weights and configuration. Immutable, so any number of
+ * threads may use one at the same time. */
+typedef struct ati_model ati_model;
+
+/* The scratch of one ati_run at a time. Two threads need two workspaces. */
+typedef struct ati_workspace ati_workspace;
+
+typedef struct {
+    size_t n_layers;
+    size_t n_heads;    /* query heads a layer */
+    size_t n_kv_heads; /* key/value heads a layer */
+    size_t head_dim;
+    size_t hidden_size;
+    size_t intermediate_size;
+    size_t vocab_size;
+    size_t max_position_embeddings;
+    size_t weight_bytes;   /* memory the packed weights take */
+    const char *model_type; /* as in config.json; lives as long as the model */
+    const char *rope_type;  /* likewise */
+    bool tied;              /* the output projection is the embedding matrix */
+} ati_model_info;
+
+/* How a masked head attends (METHOD.md section 3). */
+typedef enum {
+    ATI_MASK_UNIFORM, /* the mean of the values at every key the row may see */
+    ATI_MASK_ZERO,    /* no output */
+} ati_mask;
+
+/* One reading of the documents with some heads masked. */
+typedef struct {
+    const uint8_t *heads; /* [n_layers, n_heads], not 0 where masked */
+    ati_mask mask;
+} ati_variant;
+
+typedef struct {
+    const int32_t *ids;  /* [n_tokens], each in 0..vocab_size-1 */
+    size_t n_tokens;     /* at least 2 */
+    size_t first_scored; /* first token whose loss is wanted, 1..n_tokens-1 */
+
+    /* Outputs; NULL where not wanted. Reading 0 is the base, reading 1 + v
+     * variant v. n_scored = n_tokens - first_scored. */
+    float *const *losses; /* [1 + n_variants] of [n_scored], nats */
+    int32_t *predicted;   /* [n_scored] the base reading's most likely token */
+    float *const *logits; /* [1 + n_variants] of [n_tokens, vocab_size], NULL entries allowed */
+    float *attention;     /* [n_tokens, n_tokens] of `layer`, `head`, base reading */
+    size_t layer, head;
+
+    /* Copies (METHOD.md section 2), base reading: for the steps that predict
+     * tokens first_scored..n_tokens-1, how often each head's largest weight
+     * lies in [needle_start, needle_stop) on the very token predicted. */
+    int32_t *copies; /* [n_layers, n_heads] */
+    size_t needle_start, needle_stop;
+} ati_document;
+
+/* Called on the thread that called ati_run, at least every 0.1 s or so while
+ * it computes; anything but 0 cancels the run. */
+typedef int (*ati_poll)(void *context);
+
+typedef struct {
+    const ati_document *documents; /* [n_documents] */
+    size_t n_documents;
+    const ati_variant *variants; /* [n_variants], all read on one base pass */
+    size_t n_variants;
+    size_t n_threads; /* at least 1; the calling thread is one of them */
+    ati_poll poll;    /* or NULL */
+    void *poll_context;
+} ati_batch;
+
+/* Opens the model in `folder` (config.json and safetensors files). On ATI_OK
+ * the caller owns *model; otherwise *model is NULL. */
+ATI_API ati_status ati_model_open(const char *folder, ati_model **model, ati_error *error);
+
+/* NULL is allowed. No run may be using the model. */
+ATI_API void ati_model_free(ati_model *model);
+
+ATI_API ati_model_info ati_model_describe(const ati_model *model);
+
+/* The matrix kernel in use, for example "openblas-0.3.34-SkylakeX"; opens
+ * OpenBLAS when nothing has yet. The text lives as long as the process. */
+ATI_API ati_status ati_kernel_name(const char **name, ati_error *error);
+
+/* On ATI_OK the caller owns *workspace. It grows to the largest batch it has
+ * seen and no further. */
+ATI_API ati_status ati_workspace_new(const ati_model *model, ati_workspace **workspace,
+                                     ati_error *error);
+
+/* NULL is allowed. */
+ATI_API void ati_workspace_free(ati_workspace *workspace);
+
+/* Reads every document and writes the outputs it asks for. A document's
+ * outputs are the same bits whatever else is in the batch, in whatever order
+ * and on however many threads. Loss values may be non-finite; that is the
+ * caller's to judge. Starts n_threads - 1 threads and joins them. */
+ATI_API ati_status ati_run(const ati_model *model, ati_workspace *workspace,
+                           const ati_batch *batch, ati_error *error);
+
+#endif
