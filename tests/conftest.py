@@ -1,0 +1,47 @@
+"""Fixtures shared by all tests: tiny random models, written once a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny_models import make_llama_folder
+
+# Read when torch, tokenizers and huggingface_hub are imported, which tests do later.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A maker of model folders, `llama_folder(**options of make_llama_folder)`.
+
+    Folders are shared by all callers of the session who ask for the same options, so
+    nobody may write into one.
+    """
+    made: dict[str, Path] = {}
+
+    def make(**options: Any) -> Path:
+        key = repr(sorted(options.items()))
+        if key not in made:
+            made[key] = make_llama_folder(tmp_path_factory.mktemp("llama"), **options)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(llama_folder: Callable[..., Path]) -> Path:
+    """A Llama of 3 layers of 4 heads on 2 key/value heads, with a tokenizer that puts a BOS."""
+    return llama_folder(n_kv_heads=2)
+
+
+@pytest.fixture(scope="session")
+def plain_folder(llama_folder: Callable[..., Path]) -> Path:
+    """The same without a tokenizer."""
+    return llama_folder(n_kv_heads=2, tokenizer=False)
