@@ -1,0 +1,1 @@
+"""Speed comparisons, one file a claim; `make bench` runs them."""
