@@ -1,0 +1,94 @@
+# Everything a contributor runs. `make` alone prints the list.
+#
+# Two environments: .venv holds the package as a user installs it (from a wheel),
+# .venv-dev the package built in place with what the tests and the linters need.
+
+PYTHON ?= python3
+VENV ?= .venv
+VENV_DEV ?= .venv-dev
+
+DEMO_FLAGS ?=
+PYTEST_FLAGS ?=
+BENCH_FLAGS ?=
+FUZZ_SECONDS ?= 60
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Both installations build in this folder, so one at a time.
+.NOTPARALLEL:
+
+SOURCES := setup.py pyproject.toml $(shell find attninfluence csrc/core csrc/python -type f \
+	\( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -path '*/bundled/*' \
+	-o -path '*/data/*' -o -path '*/templates/*' \) ! -path '*/__pycache__/*')
+C_FILES := $(shell find csrc -name '*.[ch]')
+PIP_FLAGS := --quiet --disable-pip-version-check
+
+CHECK_PYTHON := import sys; sys.version_info >= (3, 10) or sys.exit( \
+	"attninfluence needs Python 3.10 or later; $(PYTHON) is %d.%d. " \
+	"Name another one: make PYTHON=python3.12" % sys.version_info[:2])
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Variables: PYTHON=$(PYTHON) DEMO_FLAGS PYTEST_FLAGS BENCH_FLAGS FUZZ_SECONDS"
+
+# ---------------------------------------------------------------- environments
+
+$(VENV)/.made $(VENV_DEV)/.made:
+	@$(PYTHON) -c '$(CHECK_PYTHON)'
+	$(PYTHON) -m venv $(@D)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made $(SOURCES)
+	@rm -rf build/lib* build/bdist*
+	$(VENV)/bin/python -m pip install $(PIP_FLAGS) .
+	@touch $@
+
+$(VENV_DEV)/.installed: $(VENV_DEV)/.made $(SOURCES)
+	$(VENV_DEV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[test,lint]'
+	@touch $@
+
+.PHONY: install develop
+install: $(VENV)/.installed ## Install the package into .venv
+develop: $(VENV_DEV)/.installed ## Build in place, with the tools of tests and lint, in .venv-dev
+
+# ------------------------------------------------------------------- use, test
+
+.PHONY: demo
+demo: $(VENV)/.installed ## Install, find heads, score several hundred texts, write a report
+	$(VENV)/bin/attninfluence demo $(DEMO_FLAGS)
+
+.PHONY: test
+test: $(VENV_DEV)/.installed ## Test with Python, a C compiler and make alone
+	$(MAKE) --no-print-directory -C csrc test
+	$(VENV_DEV)/bin/python -m pytest $(PYTEST_FLAGS)
+
+.PHONY: test-full
+test-full: test ## Test also what needs a browser or a system library (installed when root)
+	@tools/system-packages.sh chromium=chromium
+	$(VENV_DEV)/bin/python -m pytest -m full $(PYTEST_FLAGS)
+
+.PHONY: bench
+bench: $(VENV_DEV)/.installed ## Compare the speed with transformers (BENCH_FLAGS=--quick, --write)
+	$(VENV_DEV)/bin/python -m benchmarks.bench_score $(BENCH_FLAGS)
+
+# ------------------------------------------------------------------------ lint
+
+.PHONY: lint format
+lint: $(VENV_DEV)/.installed ## Check style and types of Python and C
+	$(VENV_DEV)/bin/ruff check .
+	$(VENV_DEV)/bin/ruff format --check .
+	$(VENV_DEV)/bin/mypy
+	$(VENV_DEV)/bin/clang-format --dry-run --Werror $(C_FILES)
+
+format: $(VENV_DEV)/.installed ## Rewrite Python and C in the project's layout
+	$(VENV_DEV)/bin/ruff check --fix .
+	$(VENV_DEV)/bin/ruff format .
+	$(VENV_DEV)/bin/clang-format -i $(C_FILES)
+
+.PHONY: clean
+clean: ## Remove environments and everything built
+	rm -rf $(VENV) $(VENV_DEV) build dist *.egg-info attninfluence/*.so \
+		attninfluence/*.LICENSE.txt .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	$(MAKE) --no-print-directory -C csrc clean
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
