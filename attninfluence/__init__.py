@@ -1,0 +1,63 @@
+"""AttentionInfluence on CPUs: how much a text leans on a model's retrieval heads.
+
+A small pretrained language model reads each document twice, once as it is and
+once with its retrieval heads masked; the relative rise of the loss is the
+score (Hua et al. 2025, arXiv 2505.07293).
+
+    import attninfluence as ai
+    model = ai.load()                          # the model bundled with the package
+    heads = ai.find_retrieval_heads(model)
+    result = ai.score(texts, model=model, heads=heads)
+    result.score, result.base_loss, result.ref_loss
+
+Names are imported on first use, so that `import attninfluence` costs nothing
+but this file.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attninfluence._core import ModelError
+    from attninfluence.heads import HeadScores, find_retrieval_heads
+    from attninfluence.model import Model, load
+    from attninfluence.scores import Scores
+    from attninfluence.scoring import score
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "HeadScores",
+    "Model",
+    "ModelError",
+    "Scores",
+    "__version__",
+    "find_retrieval_heads",
+    "load",
+    "score",
+]
+
+_HOME = {
+    "HeadScores": "attninfluence.heads",
+    "Model": "attninfluence.model",
+    "ModelError": "attninfluence._core",
+    "Scores": "attninfluence.scores",
+    "find_retrieval_heads": "attninfluence.heads",
+    "load": "attninfluence.model",
+    "score": "attninfluence.scoring",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'attninfluence' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,164 @@
+"""From what a caller gives to what the model can read, one document for each input.
+
+Nothing here raises for a bad document: it gets a status (METHOD.md section 4) and
+keeps its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attninfluence.model import as_ids
+from attninfluence.spans import as_spans, find_spans
+from attninfluence.tokenizer import Tokenizer, TokenizerError
+
+STATUSES = (
+    "ok",
+    "empty",
+    "too_short",
+    "bad_type",
+    "bad_utf8",
+    "tokenizer_error",
+    "degenerate",
+    "non_finite",
+)
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NO_IDS = np.empty(0, dtype=np.int32)
+
+
+@dataclass(slots=True)
+class Document:
+    """One input, ready to be read or with the status that says why it is not.
+
+    ids: int32[T], BOS included; empty unless it was tokenised. offsets: int64[T, 2]
+    characters, spans: int64[n, 2] characters; None where not wanted.
+    """
+
+    status: str = "ok"
+    message: str = ""
+    ids: NDArray[np.int32] = _NO_IDS
+    n_bos: int = 0
+    offsets: NDArray[np.int64] | None = None
+    spans: NDArray[np.int64] | None = None
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextReader:
+    """Turns texts into documents with one tokenizer and one set of options.
+
+    keep_offsets: keep each token's place in the text. span_kind: "line", "sentence"
+    or None.
+    """
+
+    tokenizer: Tokenizer
+    vocab_size: int
+    bos: str
+    special: str
+    strict: bool
+    keep_offsets: bool
+    span_kind: str | None
+
+    def read(self, value: object) -> Document:
+        """The document of one input value, whatever it is."""
+        text, repaired = as_text(value)
+        if text is None:
+            message = f"expected str or bytes, found {type(value).__name__}"
+            return Document(status="bad_type", message=message)
+        if repaired and self.strict:
+            return Document(status="bad_utf8", message="invalid UTF-8 or a lone surrogate")
+        if not text.strip():
+            return Document(status="empty", repaired=repaired)
+        return self._tokenize(text, repaired)
+
+    def _tokenize(self, text: str, repaired: bool) -> Document:
+        try:
+            encoding = self.tokenizer.encode([text], bos=self.bos, special=self.special)[0]
+        except TokenizerError as error:
+            return Document(status="tokenizer_error", message=str(error), repaired=repaired)
+        largest = int(encoding.ids.max(initial=0))
+        if largest >= self.vocab_size:
+            message = f"token id {largest} is outside the model's vocabulary of {self.vocab_size}"
+            return Document(status="tokenizer_error", message=message, repaired=repaired)
+        return Document(
+            status="ok" if len(encoding.ids) >= 2 else "too_short",
+            ids=encoding.ids,
+            n_bos=encoding.n_bos,
+            offsets=encoding.offsets if self.keep_offsets else None,
+            spans=None if self.span_kind is None else find_spans(text, self.span_kind),
+            repaired=repaired,
+        )
+
+
+def as_text(value: object) -> tuple[str | None, bool]:
+    """(text, whether something was replaced by U+FFFD); (None, False) for no text.
+
+    str and bytes (UTF-8) are text. Nothing else is turned into text: the string "nan"
+    has a loss, a missing value has none.
+    """
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8"), False
+        except UnicodeDecodeError:
+            return value.decode("utf-8", errors="replace"), True
+    if not isinstance(value, str):
+        return None, False
+    text, replaced = _SURROGATE.subn("\ufffd", value)
+    return text, replaced > 0
+
+
+def iter_texts(texts: Iterable[Any]) -> Iterator[object]:
+    """The values of any iterable of texts, Arrow arrays included, one at a time.
+
+    TypeError for a single text, a mapping or a table, whose iteration would give
+    characters or column names.
+    """
+    if isinstance(texts, (str, bytes)):
+        raise TypeError(f"texts must be an iterable of texts, got one {type(texts).__name__}")
+    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
+        raise TypeError(
+            f"texts must be an iterable of texts, got a {type(texts).__name__}; give one column"
+        )
+    scalars = hasattr(texts, "to_pylist")
+    return (value.as_py() if scalars else value for value in texts)
+
+
+def read_texts(
+    values: Iterable[object], reader: TextReader, spans: Iterable[Any] | None
+) -> Iterator[Document]:
+    """A document for each value, with the caller's spans when given.
+
+    ValueError when there are not as many lists of spans as texts.
+    """
+    if spans is None:
+        yield from map(reader.read, values)
+        return
+    remaining = iter(spans)
+    for index, value in enumerate(values):
+        document = reader.read(value)
+        try:
+            document.spans = as_spans(next(remaining), index)
+        except StopIteration:
+            raise ValueError(f"detail holds spans for {index} texts, but there are more") from None
+        yield document
+    if next(remaining, None) is not None:
+        raise ValueError("detail holds spans for more texts than there are")
+
+
+def read_ids(values: Iterable[Any], vocab_size: int) -> Iterator[Document]:
+    """A document for each list of token ids; ValueError, naming it, for ids out of range."""
+    for index, value in enumerate(values):
+        if value is None or isinstance(value, (str, bytes)):
+            message = f"expected token ids, found {type(value).__name__}"
+            yield Document(status="bad_type", message=message)
+            continue
+        ids = as_ids(value, vocab_size, f"document {index} of input_ids")
+        status = "ok" if len(ids) >= 2 else "too_short" if len(ids) else "empty"
+        yield Document(status=status, ids=ids)

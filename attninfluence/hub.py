@@ -1,0 +1,109 @@
+"""From a path or a Hugging Face hub id to a folder on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from attninfluence._core import ModelError
+
+# What a model needs, and nothing that holds the same weights a second time.
+_WANTED = [
+    "config.json",
+    "generation_config.json",
+    "heads.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+]
+_UNWANTED = ["original/*", "consolidated*", "onnx/*"]
+
+
+def resolve_folder(
+    path_or_id: str | os.PathLike[str],
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+) -> tuple[str, str | None]:
+    """(absolute folder, hub commit); the commit is None for a local folder.
+
+    A folder that exists is taken as it is. Anything else is a hub id, downloaded
+    (or found in the cache) at `revision`: a branch, a tag or a commit.
+    `local_files_only`, or HF_HUB_OFFLINE=1 in the environment, looks only into the
+    cache. ModelError when there is neither such a folder nor such a hub model;
+    ValueError for a revision of a local folder.
+    """
+    name = os.fspath(path_or_id)
+    if os.path.isdir(name):
+        if revision is not None:
+            raise ValueError(
+                f"revision={revision!r} names a version of a hub model, but {name!r} is a local "
+                "folder; leave revision out"
+            )
+        return os.path.abspath(name), None
+    _check_hub_id(name)
+    return _download(name, revision, token, cache_dir, local_files_only)
+
+
+def _check_hub_id(name: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    if os.path.exists(name):
+        raise ModelError(f"{name!r} is a file; a model is a folder with config.json and weights")
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise ModelError(
+            f"no model {name!r}: it is neither an existing folder nor a hub id such as 'owner/name'"
+        ) from None
+
+
+def _download(
+    name: str,
+    revision: str | None,
+    token: str | bool | None,
+    cache_dir: str | os.PathLike[str] | None,
+    local_files_only: bool,
+) -> tuple[str, str | None]:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        folder = snapshot_download(
+            name,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            allow_patterns=_WANTED,
+            ignore_patterns=_UNWANTED,
+        )
+    except (HfHubHTTPError, FileNotFoundError, ConnectionError, ValueError) as error:
+        at = "" if revision is None else f" at revision {revision!r}"
+        raise ModelError(
+            f"no model {name!r}: no such folder exists, and the hub model {name!r}{at} could not "
+            f"be had ({_reason(error, local_files_only)})"
+        ) from error
+    commit = Path(folder).name
+    return os.path.abspath(folder), commit if re.fullmatch(r"[0-9a-f]{40}", commit) else None
+
+
+def _reason(error: Exception, local_files_only: bool) -> str:
+    """The cause in a few words, without the library's own advice."""
+    from huggingface_hub import constants, errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return "access to it must be granted on its page, and a token given"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return "the hub has none of that name, or it needs a token"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return "it has no such revision"
+    if local_files_only or constants.HF_HUB_OFFLINE:
+        return "offline, and it is not in the cache"
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        return "the hub cannot be reached, and it is not in the cache"
+    return str(error).strip().splitlines()[0]

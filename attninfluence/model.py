@@ -1,0 +1,306 @@
+"""A model folder opened for reading: weights, configuration, tokenizer, heads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from attninfluence import _core
+from attninfluence._core import ModelError
+from attninfluence.hub import resolve_folder
+from attninfluence.threads import default_threads
+from attninfluence.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from attninfluence.heads import HeadScores
+
+MASKS = ("uniform", "zero")
+
+# Files whose content decides a loss. heads.json is a result, not part of the model.
+_DIGESTED = (
+    "config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+)
+
+
+def bundled_folder() -> str:
+    """The folder of the model that comes with the package."""
+    return str(Path(__file__).parent / "bundled")
+
+
+def load(
+    path: str | os.PathLike[str] | None = None,
+    revision: str | None = None,
+    precision: str = "auto",
+    threads: int | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+) -> Model:
+    """Open a model: the bundled one, a local folder, or a Hugging Face hub id.
+
+    revision, token, cache_dir and local_files_only are those of huggingface_hub and
+    apply to hub ids. precision: "auto" or "fp32". threads: None takes the CPUs this
+    process may use (`attninfluence.threads.default_threads`).
+
+    OSError when a file cannot be read; ModelError when the folder is not a model that
+    this library runs; MemoryError; ValueError for options that cannot be.
+    """
+    if path is None:
+        path = bundled_folder()
+        if not os.path.isdir(path):
+            raise ModelError("this installation holds no bundled model; name a folder or a hub id")
+    folder, commit = resolve_folder(path, revision, token, cache_dir, local_files_only)
+    return Model(folder, precision=precision, threads=threads, hub_id=path, commit=commit)
+
+
+def as_model(model: Model | str | os.PathLike[str] | None) -> Model:
+    """The model itself, or the one that a path, a hub id or None (bundled) names."""
+    return model if isinstance(model, Model) else load(model)
+
+
+class Model:
+    """An opened model. Immutable; any number of threads may share it.
+
+    Made by `load`. Pickles as path, options and fingerprint: the weights are opened
+    again where it is unpickled, and a folder that holds other weights by then is
+    refused.
+
+    path: the folder. commit: the hub commit, or None. config: config.json.
+    n_layers, n_heads: query heads a layer. context: tokens it can read at once.
+    threads: threads a call uses. precision: "fp32". kernel: the matrix kernel.
+    core: the `_core.Model`.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        precision: str = "auto",
+        threads: int | None = None,
+        hub_id: str | os.PathLike[str] | None = None,
+        commit: str | None = None,
+    ) -> None:
+        self.precision = _check_precision(precision)
+        self.path = os.path.abspath(folder)
+        self.commit = commit
+        self._hub_id = None if commit is None or hub_id is None else os.fspath(hub_id)
+        self._threads_asked = threads
+        self.threads = default_threads(threads)
+        self._stamps = _stamps(self.path)
+        self.core = _core.Model(self.path)
+        self.config: dict[str, Any] = _read_config(self.path)
+        self._tokenizer: Tokenizer | None = None
+        self._fingerprint: str | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"Model({self.path!r}, {self.core.model_type}, {self.n_layers} layers x "
+            f"{self.n_heads} heads, context {self.context}, {self.precision})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        name = self.path if self._hub_id is None else self._hub_id
+        return _reopen, (name, self.commit, self.precision, self._threads_asked, self.fingerprint)
+
+    @property
+    def n_layers(self) -> int:
+        return int(self.core.n_layers)
+
+    @property
+    def n_heads(self) -> int:
+        return int(self.core.n_heads)
+
+    @property
+    def vocab_size(self) -> int:
+        return int(self.core.vocab_size)
+
+    @property
+    def context(self) -> int:
+        return int(self.core.max_position_embeddings)
+
+    @property
+    def kernel(self) -> str:
+        return str(self.core.kernel)
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether the folder has a tokenizer.json."""
+        return Path(self.path, "tokenizer.json").is_file()
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The folder's tokenizer; ModelError, saying what is missing, without one."""
+        if self._tokenizer is None:
+            self._tokenizer = Tokenizer(self.path)
+        return self._tokenizer
+
+    @property
+    def heads(self) -> HeadScores | None:
+        """The heads.json of the folder, or None when it has none."""
+        path = Path(self.path, "heads.json")
+        if not path.is_file():
+            return None
+        from attninfluence.heads import HeadScores
+
+        return HeadScores.load(path)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over configuration, weights and tokenizer, as 64 hexadecimal digits.
+
+        Computed on first use. ModelError when the folder's files have changed since
+        the model was opened: the digest would not be that of the weights in memory.
+        """
+        if self._fingerprint is None:
+            digest = _digest_folder(self.path)
+            if _stamps(self.path) != self._stamps:
+                raise ModelError(f"{self.path!r} has changed since the model was opened")
+            self._fingerprint = digest
+        return self._fingerprint
+
+    def losses(
+        self,
+        token_ids: ArrayLike,
+        masked_heads: Iterable[tuple[int, int]] | HeadScores | None = None,
+        mask: str = "uniform",
+    ) -> NDArray[np.float32]:
+        """float32[T-1]: the loss in nats of each token but the first (METHOD.md section 1).
+
+        token_ids: T >= 2 ids, read as they are. masked_heads: (layer, head) pairs whose
+        attention is replaced by `mask` (section 3). ValueError for ids, heads or a mask
+        that the model does not have.
+        """
+        ids = self._ids(token_ids)
+        if masked_heads is None:
+            return self.core.run([ids], n_threads=self.threads)[0][0]
+        variants = self.mask_matrix(masked_heads)[np.newaxis]
+        check_mask(mask)
+        return self.core.run([ids], variants=variants, mask=mask, n_threads=self.threads)[0][1]
+
+    def logits(
+        self,
+        token_ids: ArrayLike,
+        masked_heads: Iterable[tuple[int, int]] | HeadScores | None = None,
+        mask: str = "uniform",
+    ) -> NDArray[np.float32]:
+        """float32[T, vocab]: row t predicts token t + 1. Arguments as in `losses`."""
+        variant = None if masked_heads is None else self.mask_matrix(masked_heads)
+        check_mask(mask)
+        return self.core.logits(self._ids(token_ids), variant, mask, self.threads)
+
+    def attention(self, token_ids: ArrayLike, layer: int, head: int) -> NDArray[np.float32]:
+        """float32[T, T]: row t holds the weights of query t over keys 0..t, else 0."""
+        layer, head = self._check_head(layer, head)
+        return self.core.attention(self._ids(token_ids), layer, head, self.threads)
+
+    def mask_matrix(self, heads: Iterable[tuple[int, int]] | HeadScores) -> NDArray[np.bool_]:
+        """bool[n_layers, n_heads], True at each (layer, head) given; ValueError out of range."""
+        pairs = getattr(heads, "selected", heads)
+        matrix = np.zeros((self.n_layers, self.n_heads), dtype=np.bool_)
+        for layer, head in pairs:
+            matrix[self._check_head(layer, head)] = True
+        return matrix
+
+    def _check_head(self, layer: int, head: int) -> tuple[int, int]:
+        layer, head = int(layer), int(head)
+        if not (0 <= layer < self.n_layers and 0 <= head < self.n_heads):
+            raise ValueError(
+                f"head ({layer}, {head}) is out of range: the model has {self.n_layers} layers "
+                f"of {self.n_heads} heads, both counted from 0"
+            )
+        return layer, head
+
+    def _ids(self, token_ids: ArrayLike) -> NDArray[np.int32]:
+        return as_ids(token_ids, self.vocab_size)
+
+
+def check_mask(mask: str) -> None:
+    """ValueError for a mask that METHOD.md section 3 does not name."""
+    if mask not in MASKS:
+        raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {mask!r}")
+
+
+def as_ids(token_ids: ArrayLike, vocab_size: int, name: str = "token_ids") -> NDArray[np.int32]:
+    """int32[T] from any flat sequence of integers.
+
+    ValueError, naming `name` and the id, outside 0..vocab_size-1 or not an integer.
+    """
+    ids = np.asarray(token_ids)
+    if ids.ndim != 1:
+        raise ValueError(f"{name}: expected a flat sequence of token ids, got shape {ids.shape}")
+    if ids.size and ids.dtype.kind not in "iu":
+        raise ValueError(f"{name}: expected integer token ids, got {ids.dtype}")
+    wrong = np.flatnonzero((ids < 0) | (ids >= vocab_size))
+    if wrong.size:
+        at = int(wrong[0])
+        raise ValueError(
+            f"{name}: id {ids[at]} at position {at} is outside the model's vocabulary "
+            f"0..{vocab_size - 1}"
+        )
+    return np.ascontiguousarray(ids, dtype=np.int32)
+
+
+_reopened: weakref.WeakValueDictionary[tuple[Any, ...], Model] = weakref.WeakValueDictionary()
+
+
+def _reopen(
+    name: str, commit: str | None, precision: str, threads: int | None, fingerprint: str
+) -> Model:
+    """Open a pickled model again, once a process for each folder and options."""
+    key = (name, commit, precision, threads, fingerprint)
+    model = _reopened.get(key)
+    if model is None:
+        model = load(name, revision=commit, precision=precision, threads=threads)
+        if model.fingerprint != fingerprint:
+            raise ModelError(
+                f"{name!r} holds another model than the one pickled: fingerprint "
+                f"{model.fingerprint[:12]}, expected {fingerprint[:12]}"
+            )
+        _reopened[key] = model
+    return model
+
+
+def _check_precision(precision: str) -> str:
+    if precision in ("bf16", "int8"):
+        raise ValueError(f"precision {precision!r} is not available: use 'fp32' or 'auto'")
+    if precision not in ("auto", "fp32"):
+        raise ValueError(f"precision must be 'auto' or 'fp32', got {precision!r}")
+    return "fp32"
+
+
+def _read_config(folder: str) -> dict[str, Any]:
+    config = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
+    return dict(config)
+
+
+def _digested_files(folder: str) -> list[Path]:
+    return sorted({path for pattern in _DIGESTED for path in Path(folder).glob(pattern)})
+
+
+def _stamps(folder: str) -> dict[str, tuple[int, int]]:
+    """(size, modification time) of each file that the fingerprint covers."""
+    stats = {path.name: path.stat() for path in _digested_files(folder)}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+
+
+def _digest_folder(folder: str) -> str:
+    digest = hashlib.sha256()
+    for path in _digested_files(folder):
+        digest.update(f"{path.name}:{path.stat().st_size}:".encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

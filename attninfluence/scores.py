@@ -1,0 +1,250 @@
+"""What `score` returns: one row a document, as arrays, a table or a file."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attninfluence.spans import SpanScore
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+    from attninfluence.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLosses:
+    """One document's tokens and their losses in nats (METHOD.md section 4).
+
+    ids: int32[T], BOS included. tokens: each one's text, None without a tokenizer.
+    offsets: int64[T, 2] characters of the text, (0, 0) for the BOS; None for input_ids.
+    base, ref, delta, control: float32[T], NaN where a token is not scored (the first one,
+    and what lies behind a truncation); delta = ref - base; control None without one.
+    """
+
+    ids: NDArray[np.int32]
+    tokens: list[str] | None
+    offsets: NDArray[np.int64] | None
+    base: NDArray[np.float32]
+    ref: NDArray[np.float32]
+    control: NDArray[np.float32] | None
+
+    @property
+    def delta(self) -> NDArray[np.float32]:
+        return self.ref - self.base
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRows:
+    """What `TokenLosses` is made of: losses float32[readings, T], NaN where not scored."""
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64] | None
+    losses: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentScore:
+    """One document of a `Scores`; the fields are its columns."""
+
+    score: float
+    base_loss: float
+    ref_loss: float
+    n_tokens: int
+    n_scored: int
+    status: str
+    truncated: bool
+    repaired: bool
+    control_score: float | None = None
+    control_loss: float | None = None
+    message: str = ""
+    spans: list[SpanScore] | None = None
+
+
+@dataclass(repr=False, eq=False, slots=True)
+class Scores:
+    """Scores of n documents, in the order they were given (METHOD.md section 4).
+
+    score, base_loss, ref_loss: float64[n], NaN where `status` says there is none; losses
+    are means in nats over the scored tokens. n_tokens, n_scored: int64[n], tokens of
+    the whole document (BOS included) and tokens whose loss is in the means; n_tokens is
+    0 for what was not tokenised. status: n strings. truncated, repaired: bool[n].
+    control_score, control_loss: float64[n], or None when no control was asked for.
+    messages: a sentence for some of the documents without a score, by index.
+    spans: a list of `SpanScore` a document, with detail "line", "sentence" or own spans.
+    metadata: model fingerprint, kernel, heads and every option, for the record.
+    token_rows, tokenizer: what `token_losses` reads, with detail "token".
+    """
+
+    score: NDArray[np.float64]
+    base_loss: NDArray[np.float64]
+    ref_loss: NDArray[np.float64]
+    n_tokens: NDArray[np.int64]
+    n_scored: NDArray[np.int64]
+    status: list[str]
+    truncated: NDArray[np.bool_]
+    repaired: NDArray[np.bool_]
+    control_score: NDArray[np.float64] | None = None
+    control_loss: NDArray[np.float64] | None = None
+    messages: dict[int, str] = field(default_factory=dict)
+    spans: list[list[SpanScore]] | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    token_rows: list[TokenRows] | None = None
+    tokenizer: Tokenizer | None = None
+
+    @classmethod
+    def empty(cls, n: int, *, control: bool, detail: str, metadata: dict[str, Any]) -> Scores:
+        """n rows with no score yet: NaN, 0, status "ok"."""
+        return cls(
+            score=np.full(n, math.nan),
+            base_loss=np.full(n, math.nan),
+            ref_loss=np.full(n, math.nan),
+            n_tokens=np.zeros(n, dtype=np.int64),
+            n_scored=np.zeros(n, dtype=np.int64),
+            status=["ok"] * n,
+            truncated=np.zeros(n, dtype=np.bool_),
+            repaired=np.zeros(n, dtype=np.bool_),
+            control_score=np.full(n, math.nan) if control else None,
+            control_loss=np.full(n, math.nan) if control else None,
+            spans=None if detail in ("document", "token") else [[] for _ in range(n)],
+            metadata=metadata,
+            token_rows=[] if detail == "token" else None,
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Scores]) -> Scores:
+        """The rows of at least one part, one after the other; metadata of the first."""
+        first, columns = parts[0], {}
+        for name in ("score", "base_loss", "ref_loss", "n_tokens", "n_scored", "truncated"):
+            columns[name] = np.concatenate([getattr(part, name) for part in parts])
+        for name in ("control_score", "control_loss"):
+            if getattr(first, name) is not None:
+                columns[name] = np.concatenate([getattr(part, name) for part in parts])
+        for name in ("spans", "token_rows"):
+            if getattr(first, name) is not None:
+                columns[name] = [row for part in parts for row in getattr(part, name)]
+        starts = np.cumsum([0] + [len(part) for part in parts])
+        return cls(
+            **columns,
+            repaired=np.concatenate([part.repaired for part in parts]),
+            status=[status for part in parts for status in part.status],
+            messages={
+                int(start) + index: message
+                for start, part in zip(starts, parts, strict=False)
+                for index, message in part.messages.items()
+            },
+            metadata=first.metadata,
+            tokenizer=first.tokenizer,
+        )
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+    def __iter__(self) -> Iterator[DocumentScore]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> DocumentScore:
+        """The record of one document; IndexError past the end."""
+        index = self._index(index)
+        return DocumentScore(
+            score=float(self.score[index]),
+            base_loss=float(self.base_loss[index]),
+            ref_loss=float(self.ref_loss[index]),
+            n_tokens=int(self.n_tokens[index]),
+            n_scored=int(self.n_scored[index]),
+            status=self.status[index],
+            truncated=bool(self.truncated[index]),
+            repaired=bool(self.repaired[index]),
+            control_score=_item(self.control_score, index),
+            control_loss=_item(self.control_loss, index),
+            message=self.messages.get(index, ""),
+            spans=None if self.spans is None else self.spans[index],
+        )
+
+    def __repr__(self) -> str:
+        counts = Counter({"ok": 0}) + Counter(self.status)
+        parts = [f"{len(self):,} documents", f"{int(self.n_scored.sum()):,} tokens scored"]
+        parts += [f"{count:,} {status}" for status, count in counts.most_common()]
+        names = ["score", "base_loss", "ref_loss"]
+        names += [] if self.control_score is None else ["control_score", "control_loss"]
+        lines = [_quartiles(name, getattr(self, name)) for name in names]
+        return "\n".join(["Scores: " + ", ".join(parts), *lines])
+
+    def token_losses(self, index: int) -> TokenLosses:
+        """The tokens of one document and their losses; needs detail="token".
+
+        ValueError with another detail, IndexError past the end.
+        """
+        if self.token_rows is None:
+            raise ValueError("losses of tokens were not kept: score with detail='token'")
+        row = self.token_rows[self._index(index)]
+        return TokenLosses(
+            ids=row.ids,
+            tokens=None if self.tokenizer is None else self.tokenizer.token_strings(row.ids),
+            offsets=row.offsets,
+            base=row.losses[0],
+            ref=row.losses[1],
+            control=row.losses[2] if len(row.losses) > 2 else None,
+        )
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A DataFrame of the columns; ImportError, saying so, without pandas."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_pandas() needs pandas: pip install pandas") from error
+        return pandas.DataFrame(self.columns())
+
+    def to_arrow(self) -> pyarrow.Table:
+        """An Arrow table of the columns, null where there is no number.
+
+        With detail "token" or spans it has their lists too; the metadata is JSON in
+        the schema, under "attninfluence".
+        """
+        from attninfluence.table import to_table
+
+        return to_table(self)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the table of `to_arrow` to a .parquet or .jsonl file, whole or not at all.
+
+        ValueError for another suffix, OSError when it cannot be written.
+        """
+        from attninfluence.table import save_table
+
+        save_table(self.to_arrow(), path)
+
+    def columns(self) -> dict[str, Any]:
+        """The columns by name, in the order in which tables have them."""
+        names = ["n_tokens", "n_scored", "base_loss", "ref_loss", "score"]
+        names += [] if self.control_score is None else ["control_loss", "control_score"]
+        return {name: getattr(self, name) for name in [*names, "status", "truncated", "repaired"]}
+
+    def _index(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"document {index} of {len(self)}")
+        return range(len(self))[index]
+
+
+def _item(values: NDArray[np.float64] | None, index: int) -> float | None:
+    return None if values is None else float(values[index])
+
+
+def _quartiles(name: str, values: NDArray[np.float64]) -> str:
+    numbers = values[~np.isnan(values)]
+    if not numbers.size:
+        return f"  {name:<14} none"
+    low, first, middle, third, high = np.percentile(numbers, [0, 25, 50, 75, 100])
+    return (
+        f"  {name:<14} min {low:.4f}  25% {first:.4f}  median {middle:.4f}  "
+        f"75% {third:.4f}  max {high:.4f}"
+    )

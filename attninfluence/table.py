@@ -1,0 +1,95 @@
+"""Scores as an Arrow table and as a file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from attninfluence.scores import Scores, TokenRows
+
+SPAN_TYPE = pa.list_(
+    pa.struct(
+        [
+            ("start", pa.int64()),
+            ("stop", pa.int64()),
+            ("n_scored", pa.int64()),
+            ("base_loss", pa.float64()),
+            ("ref_loss", pa.float64()),
+            ("score", pa.float64()),
+            ("control_loss", pa.float64()),
+            ("control_score", pa.float64()),
+        ]
+    )
+)
+
+
+def to_table(scores: Scores) -> pa.Table:
+    """The columns of `scores`, NaN as null, its metadata as JSON in the schema."""
+    columns = {
+        name: pa.array(values, from_pandas=True) for name, values in scores.columns().items()
+    }
+    columns["status"] = pa.array(scores.status, pa.string())
+    if scores.token_rows is not None:
+        columns |= _token_columns(scores.token_rows)
+    if scores.spans is not None:
+        columns["spans"] = pa.array([list(map(_span, row)) for row in scores.spans], SPAN_TYPE)
+    metadata = {"attninfluence": json.dumps(scores.metadata, sort_keys=True)}
+    return pa.table(columns).replace_schema_metadata(metadata)
+
+
+def save_table(table: pa.Table, path: str | PathLike[str]) -> None:
+    """Write a .parquet or .jsonl file under a temporary name, then rename it."""
+    path = Path(path)
+    writers: dict[str, Callable[[pa.Table, Path], None]] = {
+        ".parquet": _write_parquet,
+        ".jsonl": _write_jsonl,
+    }
+    if path.suffix not in writers:
+        raise ValueError(f"{str(path)!r}: expected a name that ends in .parquet or .jsonl")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        writers[path.suffix](table, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _token_columns(rows: Sequence[TokenRows]) -> dict[str, pa.Array]:
+    names = ("token_base_loss", "token_ref_loss", "token_control_loss")
+    n_readings = max((len(row.losses) for row in rows), default=2)
+    columns = {"token_ids": pa.array([row.ids for row in rows], pa.list_(pa.int32()))}
+    for reading, name in enumerate(names[:n_readings]):
+        values = [row.losses[reading] for row in rows]
+        columns[name] = pa.array(values, pa.list_(pa.float32()), from_pandas=True)
+    return columns
+
+
+def _span(span: Any) -> dict[str, Any]:
+    return {name: _null(getattr(span, name)) for name in span.__slots__}
+
+
+def _null(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _write_parquet(table: pa.Table, path: Path) -> None:
+    from pyarrow import parquet
+
+    parquet.write_table(table, path, compression="zstd")
+
+
+def _write_jsonl(table: pa.Table, path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for batch in table.to_batches(max_chunksize=1024):
+            for row in batch.to_pylist():
+                file.write(json.dumps(row, ensure_ascii=False, default=_null) + "\n")

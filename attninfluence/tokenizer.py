@@ -1,0 +1,243 @@
+"""Text to token ids and back, with the model folder's own `tokenizer.json`.
+
+All tokenisation is done by the `tokenizers` library. This module knows what to ask
+of it: no truncation, no padding, which BOS, what to do with text that looks
+like a special token, and offsets in characters.
+
+Texts are encoded one at a time: it starts no threads (so a later fork is safe),
+and a text that makes the library panic fails alone. Reading a text costs thousands
+of times more than splitting it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attninfluence._core import ModelError
+
+BOS_POLICIES = ("auto", "always", "never")
+SPECIAL_POLICIES = ("text", "control")
+
+_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+# Classes for which transformers rebuilds the post-processor without a BOS, whatever
+# tokenizer.json says.
+_CLASSES_WITHOUT_BOS = {"GPTNeoXTokenizer", "GPTNeoXTokenizerFast"}
+
+
+class TokenizerError(ValueError):
+    """A text that the tokenizer cannot encode; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """One text as tokens.
+
+    ids: int32[T], the BOS included.
+    offsets: int64[T, 2], each token's (start, stop) in characters of the text; (0, 0)
+        for the BOS.
+    n_bos: how many of the first ids were put before the text.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    n_bos: int
+
+
+class Tokenizer:
+    """The tokenizer of a model folder.
+
+    ModelError when the folder has no readable `tokenizer.json`. Pickles as the
+    folder's path. Any number of threads may share one.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = os.path.abspath(folder)
+        self._config = _read_json(Path(self.folder, "tokenizer_config.json"))
+        plain = _open(self.folder)
+        self._auto_bos = _leading_special_ids(plain, self._config)
+        self._plain = _without_extras(plain)
+        self._plain.encode_special_tokens = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tokenizer, (self.folder,)
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({self.folder!r}, vocab_size={self.vocab_size})"
+
+    @functools.cached_property
+    def _control(self) -> Any:
+        return _without_extras(_open(self.folder))
+
+    @functools.cached_property
+    def vocab_size(self) -> int:
+        """One more than the largest token id."""
+        return max(self._plain.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the folder's tokenizer files, as 64 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for name in _FILES:
+            path = Path(self.folder, name)
+            content = path.read_bytes() if path.is_file() else b""
+            digest.update(f"{name}:{len(content)}:".encode() + content)
+        return digest.hexdigest()
+
+    def bos_ids(self, bos: str = "auto") -> list[int]:
+        """The ids that the policy puts before each text (METHOD.md section 4).
+
+        "auto": what transformers' tokenizer of the folder puts there. With a
+        `tokenizer.json` that is decided by its post-processor alone: transformers 5
+        ignores `add_bos_token` of tokenizer_config.json then. "always": the same, or
+        else the BOS token that the folder names; ValueError if it names none.
+        "never": none.
+        """
+        if bos not in BOS_POLICIES:
+            raise ValueError(f"bos must be one of {', '.join(BOS_POLICIES)}, got {bos!r}")
+        if bos == "never":
+            return []
+        if bos == "auto" or self._auto_bos:
+            return list(self._auto_bos)
+        return [self._named_bos()]
+
+    def encode(
+        self, texts: Sequence[str], *, bos: str = "auto", special: str = "text"
+    ) -> list[Encoding]:
+        """Each text as tokens; no EOS is appended, nothing is cut.
+
+        `special="text"` reads text that looks like a special token ("<|endoftext|>")
+        as the characters it is; "control" turns it into the special token, as
+        transformers does. TokenizerError for a text that cannot be encoded.
+        """
+        prefix = self.bos_ids(bos)
+        return [self._encode_one(text, prefix, special) for text in texts]
+
+    def encode_piece(self, text: str) -> list[int]:
+        """The ids of `text` alone: no BOS, special-looking text as plain text."""
+        return [int(token) for token in self._encode_one(text, [], "text").ids]
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
+        """The text of the ids, special tokens included."""
+        return str(self._plain.decode([int(token) for token in ids], skip_special_tokens=False))
+
+    def token_strings(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> list[str]:
+        """Each token's text by itself, its leading space kept.
+
+        Part of a character that several tokens spell shows as U+FFFD.
+        """
+        return [self._token_string(int(token)) for token in ids]
+
+    def _encode_one(self, text: str, prefix: list[int], special: str) -> Encoding:
+        encoding = _guarded_encode(self._backend(special), text)
+        n_bos = len(prefix)
+        ids = np.empty(n_bos + len(encoding.ids), dtype=np.int32)
+        ids[:n_bos] = prefix
+        ids[n_bos:] = encoding.ids
+        offsets = np.zeros((len(ids), 2), dtype=np.int64)
+        if len(encoding.ids):
+            offsets[n_bos:] = encoding.offsets
+        return Encoding(ids, offsets, n_bos)
+
+    def _backend(self, special: str) -> Any:
+        if special not in SPECIAL_POLICIES:
+            names = ", ".join(SPECIAL_POLICIES)
+            raise ValueError(f"special must be one of {names}, got {special!r}")
+        return self._plain if special == "text" else self._control
+
+    def _token_string(self, token: int) -> str:
+        piece = self._plain.id_to_token(token)
+        if piece is None:
+            raise ValueError(f"token {token} is not in the vocabulary of {self.folder!r}")
+        text = str(self._plain.decode([token], skip_special_tokens=False))
+        return " " + text if piece.startswith("\u2581") and not text.startswith(" ") else text
+
+    def _named_bos(self) -> int:
+        named = self._config.get("bos_token")
+        if named is None:
+            named = _read_json(Path(self.folder, "special_tokens_map.json")).get("bos_token")
+        content = named.get("content") if isinstance(named, dict) else named
+        token = self._plain.token_to_id(content) if isinstance(content, str) else None
+        if token is None:
+            raise ValueError(
+                f"bos='always', but the tokenizer in {self.folder!r} has no BOS token; "
+                "use bos='auto' or bos='never'"
+            )
+        return int(token)
+
+
+def _open(folder: str) -> Any:
+    import tokenizers
+
+    path = Path(folder, "tokenizer.json")
+    if not path.is_file():
+        raise ModelError(_missing(folder))
+    try:
+        backend = tokenizers.Tokenizer.from_file(str(path))
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # the library's panics are no Exceptions
+        raise ModelError(f"{path}: not a tokenizer that can be read ({error})") from error
+    backend.no_truncation()
+    backend.no_padding()
+    return backend
+
+
+def _missing(folder: str) -> str:
+    for other in ("tokenizer.model", "vocab.json", "tekken.json"):
+        if Path(folder, other).is_file():
+            return (
+                f"no tokenizer.json in {folder!r}, only {other}; convert it once with "
+                "transformers: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
+            )
+    return f"no tokenizer.json in {folder!r}: text cannot be tokenized; give token ids instead"
+
+
+def _leading_special_ids(backend: Any, config: dict[str, Any]) -> list[int]:
+    """The ids that the post-processor puts before a text."""
+    if config.get("tokenizer_class") in _CLASSES_WITHOUT_BOS:
+        return []
+    bare = _guarded_encode(backend, "a").ids
+    full = backend.encode("a", add_special_tokens=True).ids
+    for start in range(len(full) - len(bare) + 1):
+        if full[start : start + len(bare)] == bare:
+            return [int(token) for token in full[:start]]
+    return []
+
+
+def _without_extras(backend: Any) -> Any:
+    """Without its post-processor, whose trimming would change the offsets."""
+    backend.post_processor = None
+    return backend
+
+
+def _guarded_encode(backend: Any, text: str) -> Any:
+    try:
+        return backend.encode(text, add_special_tokens=False)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # the library's panics are no Exceptions
+        raise TokenizerError(f"the tokenizer failed: {error}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty when there is no file, ModelError when it is broken."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value
