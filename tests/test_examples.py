@@ -1,0 +1,89 @@
+"""The scripts of examples/ and the Python of README.md run as they stand, on the bundled model."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_example(name: str, *arguments: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / name), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Forty short documents, one of them without text, in a folder that a command may glob."""
+    (tmp_path / "corpus").mkdir()
+    path = tmp_path / "corpus" / "documents.jsonl"
+    texts = [f"Item {i} is {i * i}. " * (1 + i % 7) + f"So item {i} is {i * i}." for i in range(39)]
+    rows = [{"text": text, "domain": "ab"[i % 2]} for i, text in enumerate([*texts, ""])]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_score_texts(tmp_path: Path) -> None:
+    printed = run_example("score_texts.py", cwd=tmp_path)
+    assert len(re.findall(r"^[+-]\d\.\d{4}  ", printed, re.MULTILINE)) == 3
+    assert len(re.findall(r"nats  '.*' at \d+$", printed, re.MULTILINE)) == 5
+
+
+def test_find_heads(tmp_path: Path) -> None:
+    printed = run_example("find_heads.py", "", "found.json", "4", cwd=tmp_path)
+    saved = json.loads((tmp_path / "found.json").read_text())
+    assert saved["samples"] == 4
+    assert printed.count("retrieval score") == len(saved["selected"])
+
+
+def test_select_from_jsonl(corpus: Path, tmp_path: Path) -> None:
+    printed = run_example("select_from_jsonl.py", str(corpus), "best.jsonl", cwd=tmp_path)
+    assert printed == "8 of 40 lines chosen, 1 without a score\n"
+    chosen = (tmp_path / "best.jsonl").read_text().splitlines()
+    assert len(chosen) == 8 and set(chosen) < set(corpus.read_text().splitlines())
+
+
+def blocks(language: str) -> list[str]:
+    readme = (ROOT / "README.md").read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+
+
+def test_python_of_the_readme(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All blocks in order, in one namespace, in a folder that has corpus/documents.jsonl."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    sources = blocks("python")
+    assert len(sources) >= 2
+    for source in sources:
+        exec(compile(source, "README.md", "exec"), names)
+
+
+def test_commands_of_the_readme(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every line that starts with `attninfluence`, in order."""
+    from attninfluence.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    text = "\n".join(blocks("sh")).replace("\\\n", " ")
+    lines = [line.split("#")[0].split() for line in text.splitlines()]
+    commands = [line[1:] for line in lines if line[:1] == ["attninfluence"]]
+    assert len(commands) >= 4
+    for command in commands:
+        assert main(command) == 0, command

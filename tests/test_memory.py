@@ -1,0 +1,124 @@
+"""Peak memory of long documents, and none that grows over many short ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.child import run_python
+
+MB = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def wide_folder(llama_folder: Callable[..., Path]) -> Path:
+    """SmolLM2-135M's widths and vocabulary, of 30 layers only two."""
+    return llama_folder(
+        vocab_size=49152,
+        hidden_size=576,
+        n_layers=2,
+        n_heads=9,
+        n_kv_heads=3,
+        intermediate_size=1536,
+        tied=True,
+        dtype="bfloat16",
+        max_position_embeddings=8192,
+        tokenizer=False,
+    )
+
+
+PEAK = """
+import json, resource, sys
+import numpy as np
+from attninfluence import _core
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+n_tokens, n_threads = int(sys.argv[2]), int(sys.argv[3])
+started = peak()
+model = _core.Model(sys.argv[1])
+loaded = peak()
+ids = np.random.default_rng(0).integers(0, model.vocab_size, n_tokens).astype(np.int32)
+masked = np.zeros((1, model.n_layers, model.n_heads), dtype=bool)
+masked[0, :, 4] = True
+losses = model.run([ids], variants=masked, n_threads=n_threads)[0]
+assert np.isfinite(losses).all() and losses.shape == (2, n_tokens - 1)
+print(json.dumps({"started": started, "loaded": loaded, "peak": peak(),
+                  "weights": model.weight_bytes}))
+"""
+
+
+def n_parameters(folder: Path) -> int:
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        data = file.read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        for name, entry in header.items():
+            if name != "__metadata__":
+                first, last = entry["data_offsets"]
+                total += (last - first) // (4 if entry["dtype"] == "F32" else 2)
+    return total
+
+
+def test_a_long_document_on_a_large_vocabulary(wide_folder: Path) -> None:
+    """4,096 tokens, 49,152 words: the whole process stays within weights + 300 MB.
+
+    The logits of the two readings alone would be 1.6 GB.
+    """
+    weights = 4 * n_parameters(wide_folder)
+    found = json.loads(run_python(PEAK, wide_folder, 4096, 2, timeout=180))
+    assert weights <= found["weights"] <= 1.05 * weights
+    assert found["loaded"] - found["started"] <= weights + 60 * MB
+    assert found["peak"] <= weights + 300 * MB
+
+
+# One pass over a generator, so that the texts are never in memory together.
+STREAM = """
+import json, resource, sys
+import attninfluence
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+
+model = attninfluence.load(sys.argv[1])
+n_texts, marks = int(sys.argv[2]), {}
+
+def texts():
+    for i in range(n_texts):
+        if i in (n_texts // 4, n_texts - 1):
+            marks[i] = resident()
+        yield f"text {i} of many"
+
+scores = attninfluence.score(texts(), model=model, heads=[(1, 1)])
+assert len(scores) == n_texts and set(scores.status) == {"ok"}
+first, last = marks[n_texts // 4], marks[n_texts - 1]
+print((last - first) / (n_texts * 3 / 4))
+"""
+
+# What is kept of a text are its numbers: five of 8 bytes, a pointer to its status, two
+# flags, and what lists and arrays need to grow.
+BYTES_PER_TEXT = 250
+
+
+def growth_per_text(folder: Path, n_texts: int, timeout: float) -> float:
+    return float(run_python(STREAM, folder, n_texts, timeout=timeout))
+
+
+@pytest.fixture(scope="module")
+def smallest_folder(llama_folder: Callable[..., Path]) -> Path:
+    return llama_folder(
+        n_layers=2, n_heads=2, hidden_size=16, head_dim=8, intermediate_size=16, vocab_size=280
+    )
+
+
+def test_a_generator_of_short_texts_does_not_grow(smallest_folder: Path) -> None:
+    assert growth_per_text(smallest_folder, 40_000, timeout=120) < BYTES_PER_TEXT
+
+
+@pytest.mark.full
+def test_a_generator_of_a_million_texts_does_not_grow(smallest_folder: Path) -> None:
+    assert growth_per_text(smallest_folder, 1_000_000, timeout=1800) < BYTES_PER_TEXT

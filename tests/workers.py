@@ -1,0 +1,25 @@
+"""Functions that worker processes of the tests import by name."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attninfluence import _core
+
+Losses = list[NDArray[np.float32]]
+
+
+@cache
+def opened(folder: str) -> _core.Model:
+    """The model, opened once a process."""
+    return _core.Model(folder)
+
+
+def losses(
+    folder: str, documents: list[NDArray[np.int32]], variants: NDArray[np.bool_], n_threads: int = 1
+) -> Losses:
+    """`run` of the model in `folder`, for a worker that has only its path."""
+    return opened(folder).run(documents, variants=variants, n_threads=n_threads)
