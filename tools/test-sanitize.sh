@@ -1,0 +1,33 @@
+#!/bin/sh
+# Runs the tests on a build with AddressSanitizer and UndefinedBehaviorSanitizer.
+#
+#     tools/test-sanitize.sh                        the whole suite
+#     tools/test-sanitize.sh tests/test_bits.py     any arguments go to pytest
+#
+# The build is a copy of the tree in build/sanitize, so the ordinary one stays as it is.
+# PYTHON names the interpreter (python3), which needs what the tests need.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+python=${PYTHON:-python3}
+copy=$root/build/sanitize
+compiler=${CC:-gcc}
+
+rm -rf "$copy"
+mkdir -p "$copy"
+tar -C "$root" --exclude=__pycache__ --exclude='*.so*' --exclude='*.o' --exclude='*.a' -cf - \
+    setup.py pyproject.toml README.md LICENSE attninfluence csrc tests tools |
+    tar -C "$copy" -xf -
+cd "$copy"
+ATTNINFLUENCE_SANITIZE=1
+export ATTNINFLUENCE_SANITIZE
+"$python" setup.py --quiet build_ext --inplace
+
+# libstdc++ comes too, so that the C++ exceptions of other extensions are found.
+LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libstdc++.so)"
+# The interpreter itself leaks by design; leaks of ours are tested by counting.
+ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
+UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+PYTHONMALLOC=malloc
+export LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS PYTHONMALLOC
+exec "$python" -m pytest -p no:cacheprovider "$@"
