@@ -24,7 +24,8 @@ from statistics import median
 import numpy as np
 
 from benchmarks import workload
-from benchmarks.peers import Documents, Head, Losses, Peer, open_peers
+from benchmarks.peers import Documents, Losses, Peer, open_peers
+from benchmarks.workload import Head
 
 TOLERANCE = 1e-3  # nats a token between two fp32 implementations of a model of 30 layers
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -46,7 +47,7 @@ class Timing:
 
 
 def check_equal(peers: Sequence[Peer], documents: Documents) -> float:
-    """The largest difference of any loss to the first peer's, in nats; SystemExit when too large."""
+    """The largest difference of a loss to the first peer's, in nats; SystemExit if too large."""
     expected = peers[0].losses(documents)
     worst = 0.0
     for peer in peers[1:]:

@@ -66,9 +66,10 @@ class Transformers:
 
         torch.set_num_threads(threads)
         _register_masked_sdpa()
-        self.model: Any = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, attn_implementation="sdpa"
-        ).eval()
+        )
+        self.model = model.eval()
         for layer, module in enumerate(self.model.model.layers):
             module.self_attn.masked_heads = [head for at, head in heads if at == layer]
 

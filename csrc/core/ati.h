@@ -62,7 +62,7 @@ typedef struct {
     size_t intermediate_size;
     size_t vocab_size;
     size_t max_position_embeddings;
-    size_t weight_bytes;   /* memory the packed weights take */
+    size_t weight_bytes;    /* memory the packed weights take */
     const char *model_type; /* as in config.json; lives as long as the model */
     const char *rope_type;  /* likewise */
     bool tied;              /* the output projection is the embedding matrix */
@@ -139,7 +139,7 @@ ATI_API void ati_workspace_free(ati_workspace *workspace);
  * outputs are the same bits whatever else is in the batch, in whatever order
  * and on however many threads. Loss values may be non-finite; that is the
  * caller's to judge. Starts n_threads - 1 threads and joins them. */
-ATI_API ati_status ati_run(const ati_model *model, ati_workspace *workspace,
-                           const ati_batch *batch, ati_error *error);
+ATI_API ati_status ati_run(const ati_model *model, ati_workspace *workspace, const ati_batch *batch,
+                           ati_error *error);
 
 #endif

@@ -1,0 +1,100 @@
+"""The extension module: the C core behind NumPy arrays.
+
+Token ids are int32, losses nats. Every call releases the GIL while it computes,
+answers Ctrl-C, and may be made from several threads at once.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+class ModelError(ValueError):
+    """A model folder is not what it should be, or holds a model that is not supported."""
+
+class Model:
+    """An opened model: immutable, shared by any number of threads.
+
+    Raises OSError when a file cannot be read, ModelError when one is not what its
+    format demands or the model is not supported, MemoryError when there is no room.
+    """
+
+    def __new__(cls, folder: str) -> Model: ...
+    @property
+    def n_layers(self) -> int: ...
+    @property
+    def n_heads(self) -> int: ...
+    @property
+    def n_kv_heads(self) -> int: ...
+    @property
+    def head_dim(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def intermediate_size(self) -> int: ...
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def max_position_embeddings(self) -> int: ...
+    @property
+    def weight_bytes(self) -> int: ...
+    @property
+    def model_type(self) -> str: ...
+    @property
+    def rope_type(self) -> str: ...
+    @property
+    def tied(self) -> bool: ...
+    @property
+    def kernel(self) -> str:
+        """The matrix kernel, for example ``openblas-0.3.34.481.3-SkylakeX``."""
+
+    def run(
+        self,
+        ids: Sequence[NDArray[np.int32]],
+        *,
+        first_scored: ArrayLike | None = None,
+        variants: NDArray[np.bool_] | None = None,
+        mask: str = "uniform",
+        n_threads: int = 1,
+    ) -> list[NDArray[np.float32]]:
+        """Losses of each document, read as it is and once for each variant.
+
+        variants is [n_variants, n_layers, n_heads], True where masked. first_scored
+        is the first token, one number a document, whose loss is wanted (default 1).
+        Returns, for each document, float32[1 + n_variants, n_tokens - first_scored]
+        in nats, row 0 the base reading. A document's losses are the same bits whatever
+        else is in the call, in whatever order and on however many threads.
+
+        Raises ValueError for ids outside the vocabulary, fewer than 2 tokens or shapes
+        that do not fit, MemoryError when there is no room.
+        """
+
+    def copies(
+        self,
+        ids: Sequence[NDArray[np.int32]],
+        answers: ArrayLike,
+        needles: ArrayLike,
+        *,
+        n_threads: int = 1,
+    ) -> tuple[NDArray[np.int32], list[NDArray[np.int32]]]:
+        """How often each head copies (METHOD.md section 2).
+
+        answers and needles are [n_documents, 2] spans of tokens (start, stop); an answer
+        ends with its document. Returns copies int32[n_documents, n_layers, n_heads], over
+        the steps that predict the answer's tokens, and for each document the most likely
+        token at each of those steps, int32[answer length].
+        """
+
+    def logits(
+        self,
+        ids: NDArray[np.int32],
+        variant: NDArray[np.bool_] | None = None,
+        mask: str = "uniform",
+        n_threads: int = 1,
+    ) -> NDArray[np.float32]:
+        """Logits float32[n_tokens, vocab_size], with the variant's heads masked."""
+
+    def attention(
+        self, ids: NDArray[np.int32], layer: int, head: int, n_threads: int = 1
+    ) -> NDArray[np.float32]:
+        """Attention weights float32[n_tokens, n_tokens] of one head, 0 above the diagonal."""

@@ -1,0 +1,33 @@
+/*
+ * Causal attention of one head over one document:
+ *
+ *     out[t] = sum over j <= t of softmax_j(q[t] . k[j] / sqrt(head_dim)) v[j]
+ *
+ * q, k, v and out are columns of wider matrices: pointers to the document's
+ * first row, and the distance from row to row.
+ */
+#ifndef ATI_ATTENTION_H
+#define ATI_ATTENTION_H
+
+#include "scratch.h"
+
+typedef struct {
+    const float *q, *k, *v; /* [n_rows, head_dim] each, rows `stride` apart */
+    size_t stride;
+    size_t n_rows; /* a multiple of ATI_ROW_TILE; rows past the document's end are never seen */
+    size_t head_dim;
+} ati_head_input;
+
+/* Rows first..first + ATI_QUERY_BLOCK - 1 of out (fewer at the end), by blocks of
+ * keys and an on-line softmax; first is a multiple of ATI_QUERY_BLOCK. Uses
+ * tiles->scores and tiles->mixed. */
+void ati_attend(const ati_blas *blas, const ati_head_input *head, size_t first, float *out,
+                size_t out_stride, const ati_tiles *tiles);
+
+/* weights [row + 1]: the scaled scores q[row] . k[j] / sqrt(head_dim), j <= row. */
+void ati_attention_scores(const ati_head_input *head, size_t row, float *scores);
+
+/* weights [row + 1]: the attention weights of one row, the naive way. */
+void ati_attention_weights(const ati_head_input *head, size_t row, float *weights);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * The one door to OpenBLAS. It is opened when first asked for, told to use one
+ * thread, and stays open for the life of the process.
+ */
+#ifndef ATI_BLAS_H
+#define ATI_BLAS_H
+
+#include "ati.h"
+
+typedef struct ati_blas ati_blas;
+
+/* Opens OpenBLAS. *blas lives as long as the process. Thread-safe. */
+ati_status ati_blas_open(const ati_blas **blas, ati_error *error);
+
+/* For example "openblas-0.3.34-SkylakeX". */
+const char *ati_blas_kernel(const ati_blas *blas);
+
+/*
+ * Says that n_threads more threads are about to call BLAS. Each caller makes
+ * OpenBLAS map a buffer, and OpenBLAS retries for ever when it cannot, so the
+ * room is tried here first. Pair with ati_blas_release.
+ */
+ati_status ati_blas_reserve(size_t n_threads, ati_error *error);
+void ati_blas_release(size_t n_threads);
+
+/* c = alpha * a b^T + beta * c;  a [m, k], b [n, k], c [m, n], row-major, with
+ * the given row strides. With beta 0, c is not read. */
+void ati_sgemm_nt(const ati_blas *blas, size_t m, size_t n, size_t k, float alpha, const float *a,
+                  size_t a_stride, const float *b, size_t b_stride, float beta, float *c,
+                  size_t c_stride);
+
+/* Like ati_sgemm_nt, but with b [k, n]. */
+void ati_sgemm_nn(const ati_blas *blas, size_t m, size_t n, size_t k, float alpha, const float *a,
+                  size_t a_stride, const float *b, size_t b_stride, float beta, float *c,
+                  size_t c_stride);
+
+#endif

@@ -1,0 +1,50 @@
+#include "model.h"
+
+#include "alloc.h"
+#include "error.h"
+
+ati_status ati_model_open(const char *folder, ati_model **model, ati_error *error) {
+    *model = NULL;
+    ati_model *opened = ati_calloc(1, sizeof(*opened));
+    if (opened == NULL) {
+        return ati_fail_memory(error, sizeof(*opened), "the model");
+    }
+    ati_status status = ati_config_read(folder, &opened->config, error);
+    if (status == ATI_OK) {
+        status = ati_blas_open(&opened->blas, error);
+    }
+    if (status == ATI_OK) {
+        status = ati_weights_load(folder, &opened->config, &opened->weights, error);
+    }
+    if (status != ATI_OK) {
+        ati_model_free(opened);
+        return status;
+    }
+    *model = opened;
+    return ATI_OK;
+}
+
+void ati_model_free(ati_model *model) {
+    if (model != NULL) {
+        ati_weights_free(&model->weights);
+        ati_free(model);
+    }
+}
+
+ati_model_info ati_model_describe(const ati_model *model) {
+    const ati_config *config = &model->config;
+    return (ati_model_info){
+        .n_layers = config->n_layers,
+        .n_heads = config->n_heads,
+        .n_kv_heads = config->n_kv_heads,
+        .head_dim = config->head_dim,
+        .hidden_size = config->hidden_size,
+        .intermediate_size = config->intermediate_size,
+        .vocab_size = config->vocab_size,
+        .max_position_embeddings = config->max_position_embeddings,
+        .weight_bytes = model->weights.bytes,
+        .model_type = config->family->model_type,
+        .rope_type = ati_rope_name(config->rope.type),
+        .tied = config->tied,
+    };
+}

@@ -1,0 +1,52 @@
+/* One pack on its way through the model, shared by the threads that work on it. */
+#ifndef ATI_PASS_H
+#define ATI_PASS_H
+
+#include "attention.h"
+#include "scratch.h"
+#include "team.h"
+
+typedef struct {
+    const ati_model *model;
+    const ati_branch *branches; /* [n_branches] by first masked layer */
+    size_t n_branches;
+    const ati_pack *pack;
+    ati_rows rows;
+} ati_pass;
+
+/* A thread's part in a pass. */
+typedef struct {
+    const ati_pass *pass;
+    ati_worker *worker;
+    const ati_tiles *tiles;
+} ati_part;
+
+/* The first row of a segment in reading `place`: 0 is the base, 1 + b branch b. */
+static inline size_t ati_segment_row(const ati_pass *pass, const ati_segment *segment,
+                                     size_t place) {
+    return place * pass->pack->n_rows + segment->row;
+}
+
+/* Queries, keys and values of one head of the segment in reading `place`. */
+static inline ati_head_input ati_segment_head(const ati_pass *pass, const ati_segment *segment,
+                                              size_t place, size_t head) {
+    const ati_config *config = &pass->model->config;
+    size_t columns = ati_qkv_columns(config), width = config->head_dim;
+    size_t kv_head = ati_kv_head(config, head);
+    const float *row = pass->rows.qkv + ati_segment_row(pass, segment, place) * columns;
+    return (ati_head_input){
+        .q = row + head * width,
+        .k = row + (config->n_heads + kv_head) * width,
+        .v = row + (config->n_heads + config->n_kv_heads + kv_head) * width,
+        .stride = columns,
+        .n_rows = segment->n_rows,
+        .head_dim = width,
+    };
+}
+
+/* Whether piece number `task` of the work is this thread's. */
+static inline bool ati_is_mine(const ati_part *part, size_t task) {
+    return task % part->worker->size == part->worker->rank;
+}
+
+#endif

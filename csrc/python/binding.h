@@ -1,0 +1,28 @@
+/* What the files of the extension module share. */
+#ifndef ATI_BINDING_H
+#define ATI_BINDING_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#define PY_ARRAY_UNIQUE_SYMBOL attninfluence_array_api
+#ifndef ATI_IMPORTS_ARRAY
+#define NO_IMPORT_ARRAY
+#endif
+#include <numpy/arrayobject.h>
+
+#include "ati.h"
+
+typedef struct {
+    PyObject *model_error; /* class ModelError(ValueError) */
+    PyObject *model_type;  /* class Model */
+} module_state;
+
+extern PyType_Spec ati_model_spec;
+
+/* Sets the exception that a status stands for; returns NULL. An exception that a
+ * poll has set already stays. */
+PyObject *ati_raise(const module_state *state, ati_status status, const ati_error *error);
+
+#endif
