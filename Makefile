@@ -65,7 +65,7 @@ test: $(VENV_DEV)/.installed ## Test with Python, a C compiler and make alone
 
 .PHONY: test-full
 test-full: test ## Test also what needs a browser or a system library (installed when root)
-	@tools/system-packages.sh chromium=chromium
+	@tools/system-packages.sh chromium=chromium pkg-config=pkg-config openblas.pc=libopenblas-dev
 	$(VENV_DEV)/bin/python -m pytest -m full $(PYTEST_FLAGS)
 
 .PHONY: bench

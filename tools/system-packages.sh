@@ -1,11 +1,19 @@
 #!/bin/sh
-# Installs what is missing from Debian's packages: system-packages.sh PROGRAM=PACKAGE...
-# Not root, or no apt: it says so and goes on; what needs the program then skips with a reason.
+# Installs what is missing from Debian's packages: system-packages.sh NAME=PACKAGE...
+# NAME is a program, or NAME.pc a library that pkg-config knows. Not root, or no apt: it says so and
+# goes on; what needs the package then skips with a reason.
 set -eu
+
+is_there() {
+    case $1 in
+    *.pc) pkg-config --exists "${1%.pc}" 2>/dev/null ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
 
 missing=
 for pair in "$@"; do
-    command -v "${pair%%=*}" >/dev/null 2>&1 || missing="$missing ${pair#*=}"
+    is_there "${pair%%=*}" || missing="$missing ${pair#*=}"
 done
 [ -n "$missing" ] || exit 0
 
