@@ -10,7 +10,6 @@ VENV_DEV ?= .venv-dev
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
-FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -30,7 +29,7 @@ CHECK_PYTHON := import sys; sys.version_info >= (3, 10) or sys.exit( \
 .PHONY: help
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: PYTHON=$(PYTHON) DEMO_FLAGS PYTEST_FLAGS BENCH_FLAGS FUZZ_SECONDS"
+	@echo "Variables: PYTHON=$(PYTHON) DEMO_FLAGS PYTEST_FLAGS BENCH_FLAGS"
 
 # ---------------------------------------------------------------- environments
 
@@ -45,7 +44,7 @@ $(VENV)/.installed: $(VENV)/.made $(SOURCES)
 	@touch $@
 
 $(VENV_DEV)/.installed: $(VENV_DEV)/.made $(SOURCES)
-	$(VENV_DEV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[test,lint]'
+	$(VENV_DEV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[test,lint,build]'
 	@touch $@
 
 .PHONY: install develop
@@ -67,6 +66,10 @@ test: $(VENV_DEV)/.installed ## Test with Python, a C compiler and make alone
 test-full: test ## Test also what needs a browser or a system library (installed when root)
 	@tools/system-packages.sh chromium=chromium pkg-config=pkg-config openblas.pc=libopenblas-dev
 	$(VENV_DEV)/bin/python -m pytest -m full $(PYTEST_FLAGS)
+
+.PHONY: test-sanitize
+test-sanitize: $(VENV_DEV)/.installed ## Test a build with AddressSanitizer and UBSan
+	PYTHON=$(abspath $(VENV_DEV))/bin/python tools/test-sanitize.sh $(PYTEST_FLAGS)
 
 .PHONY: bench
 bench: $(VENV_DEV)/.installed ## Compare the speed with transformers (BENCH_FLAGS=--quick, --write)

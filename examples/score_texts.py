@@ -23,6 +23,7 @@ def main() -> None:
         print(f"{row.score:+.4f}  {row.base_loss:.3f} -> {row.ref_loss:.3f} nats  {text[:60]}")
 
     tokens = result.token_losses(0)
+    assert tokens.offsets is not None  # it is for input_ids only
     rise = np.nan_to_num(tokens.delta)  # the first token has no loss
     print("\nTokens of the first text whose loss rises most:")
     for index in np.argsort(-rise)[:5]:

@@ -16,7 +16,8 @@ compiler=${CC:-gcc}
 rm -rf "$copy"
 mkdir -p "$copy"
 tar -C "$root" --exclude=__pycache__ --exclude='*.so*' --exclude='*.o' --exclude='*.a' -cf - \
-    setup.py pyproject.toml README.md LICENSE attninfluence csrc tests tools |
+    setup.py pyproject.toml README.md LICENSE NOTICE \
+    attninfluence csrc tests tools benchmarks examples |
     tar -C "$copy" -xf -
 cd "$copy"
 ATTNINFLUENCE_SANITIZE=1
