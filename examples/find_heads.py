@@ -16,7 +16,7 @@ TEXT = "The quick brown fox jumps over the lazy dog. " * 8
 
 def main(model_name: str = "", path: str = "heads.json", samples: str = "40") -> None:
     model = ai.load(model_name or None)
-    heads = ai.find_retrieval_heads(model, samples=int(samples), max_length=model.context)
+    heads = ai.find_retrieval_heads(model, samples=int(samples))
     print(f"{heads.n_counted} of {heads.samples} samples count; the best heads:")
     for layer, head in heads.selected:
         print(

@@ -77,8 +77,9 @@ def test_python_of_the_readme(
 def test_commands_of_the_readme(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every line that starts with `attninfluence`, in order."""
+    """Every line that starts with `attninfluence`, in order; MODEL is the bundled one."""
     from attninfluence.cli import main
+    from attninfluence.model import bundled_folder
 
     monkeypatch.chdir(tmp_path)
     text = "\n".join(blocks("sh")).replace("\\\n", " ")
@@ -86,4 +87,6 @@ def test_commands_of_the_readme(
     commands = [line[1:] for line in lines if line[:1] == ["attninfluence"]]
     assert len(commands) >= 4
     for command in commands:
-        assert main(command) == 0, command
+        few = ["--samples", "4"] if command[0] == "heads" else []
+        arguments = [bundled_folder() if word == "MODEL" else word for word in command]
+        assert main([*arguments, *few]) == 0, command
