@@ -1,0 +1,16 @@
+/* A stable merge sort of indices: O(n log n) comparisons on any input, no
+ * recursion, no memory of its own. */
+#ifndef ATI_SORT_H
+#define ATI_SORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Below, at or above 0 as item a comes before, with or after item b. */
+typedef int (*ati_compare)(const void *context, uint32_t a, uint32_t b);
+
+/* Sorts items [n]; scratch [n] is overwritten. */
+void ati_sort(uint32_t *items, uint32_t *scratch, size_t n, ati_compare compare,
+              const void *context);
+
+#endif
