@@ -1,0 +1,7 @@
+"""`python -m attninfluence.cli`."""
+
+import sys
+
+from attninfluence.cli import main
+
+sys.exit(main())

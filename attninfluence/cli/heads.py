@@ -1,0 +1,108 @@
+"""attninfluence heads: find a model's retrieval heads."""
+
+from __future__ import annotations
+
+import argparse
+from fractions import Fraction
+from pathlib import Path
+
+from attninfluence.cli import console, options
+from attninfluence.cli.numbers import count, fraction, positive
+
+HELP = "find a model's retrieval heads"
+DESCRIPTION = """\
+Find the heads that copy: the model answers which value belongs to a key of a
+JSON object, and a head scores by how often its largest attention weight is on
+the token to be copied. The scores of all heads and the selected ones go into a
+heads.json, which `score` takes.
+"""
+EXAMPLE = "attninfluence heads HuggingFaceTB/SmolLM2-135M -o heads.json --samples 200"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command: those of `attninfluence.find_retrieval_heads`."""
+    parser.add_argument("model", metavar="MODEL", help="a model folder or hub id")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="heads.json to write")
+    parser.add_argument(
+        "--samples", type=positive, default=800, help="questions asked (default: 800)"
+    )
+    parser.add_argument(
+        "--max-length",
+        type=positive,
+        default=4096,
+        metavar="TOKENS",
+        help="tokens of a question with its answer, at most the model's context (default: 4096)",
+    )
+    parser.add_argument("--shots", type=count, default=3, help="solved examples (default: 3)")
+    parser.add_argument(
+        "--decoding",
+        choices=("teacher_forced", "greedy"),
+        default="teacher_forced",
+        help="feed the answer, or let the model write it (default: teacher_forced)",
+    )
+    parser.add_argument(
+        "--no-require-success",
+        dest="require_success",
+        action="store_false",
+        help="count questions that the model answers wrongly, too",
+    )
+    parser.add_argument(
+        "--corpus",
+        metavar="INPUT",
+        help="take the values from the text of this file or folder (default: sentences that come"
+        " with the package)",
+    )
+    parser.add_argument("--seed", type=count, default=0, help="seed of the questions (default: 0)")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--fraction",
+        type=fraction,
+        default=Fraction("0.05"),
+        help="share of the heads to select (default: 0.05)",
+    )
+    choice.add_argument("--count", type=positive, help="number of heads to select")
+    choice.add_argument("--threshold", type=float, help="select heads with at least this score")
+    options.add_loading_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Find the heads, write them, and print which they are."""
+    from attninfluence.heads import find_retrieval_heads
+
+    folder = Path(arguments.output).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder for {arguments.output}")
+    model = options.load_model(arguments)
+    found = find_retrieval_heads(
+        model,
+        samples=arguments.samples,
+        max_length=arguments.max_length,
+        shots=arguments.shots,
+        decoding=arguments.decoding,
+        require_success=arguments.require_success,
+        fraction=float(arguments.fraction),
+        count=arguments.count,
+        threshold=arguments.threshold,
+        corpus=arguments.corpus,
+        seed=arguments.seed,
+        progress=True,
+    )
+    found.save(arguments.output)
+    best = [
+        {"layer": layer, "head": head, "score": float(found.scores[layer, head])}
+        for layer, head in found.selected
+    ]
+    rows = [[f"layer {b['layer']}, head {b['head']}", f"{b['score']:.3f}"] for b in best]
+    console.print_table(
+        f"{len(best)} retrieval heads of {found.scores.size}", ["head", "score"], rows
+    )
+    console.print_json(
+        {
+            "output": arguments.output,
+            "samples": found.samples,
+            "counted": found.n_counted,
+            "success_rate": found.success_rate,
+            "selected": best,
+        }
+    )
+    return 0

@@ -1,0 +1,61 @@
+"""Numbers as they are typed: 50B, 1.5M, 0.2, math=1B."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+
+_COUNT = re.compile(r"([0-9]+)(?:\.([0-9]+))?([KMBT]?)")
+_SCALE = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+def count(text: str) -> int:
+    """A whole number, exactly: 1200, 50B or 1.5M (K, M, B, T for thousand to trillion)."""
+    match = _COUNT.fullmatch(text)
+    if match is not None:
+        whole, decimals, unit = match.groups(default="")
+        value = Fraction(int(whole + decimals), 10 ** len(decimals)) * _SCALE[unit]
+        if value.denominator == 1:
+            return int(value)
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no whole number like 1200, 50B or 1.5M (K, M, B or T, in capitals)"
+    )
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    value = count(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be at least 1")
+    return value
+
+
+def fraction(text: str) -> Fraction:
+    """A number in (0, 1], exactly as it is written."""
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(0)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no fraction above 0 and at most 1, like 0.2")
+    return value
+
+
+def budgets(texts: Iterable[str]) -> int | dict[str, int]:
+    """A budget of tokens in all ("50B"), or by domain ("math=1B,code=2B", or one by one)."""
+    items = [item for text in texts for item in text.split(",")]
+    if len(items) == 1 and "=" not in items[0]:
+        return count(items[0])
+    found: dict[str, int] = {}
+    for item in items:
+        name, equals, amount = item.rpartition("=")
+        if not equals:
+            raise argparse.ArgumentTypeError(
+                f"{item!r} names no domain; give one budget like 50B, or each as DOMAIN=1B"
+            )
+        if name in found:
+            raise argparse.ArgumentTypeError(f"domain {name!r} has two budgets")
+        found[name] = count(amount)
+    return found

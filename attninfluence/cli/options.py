@@ -1,0 +1,122 @@
+"""Arguments that several commands share. Scoring options are named as in `attninfluence.score`.
+
+Choices are spelled out, so that `--help` loads no model code; a test compares them with the code.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from attninfluence.cli.numbers import positive
+
+if TYPE_CHECKING:
+    from attninfluence.model import Model
+
+SCORING_OPTIONS = (
+    "mask",
+    "bos",
+    "max_length",
+    "long",
+    "stride",
+    "special",
+    "encoding_errors",
+)
+
+
+def add_loading_options(parser: argparse.ArgumentParser) -> None:
+    """How the model is opened: the arguments of `attninfluence.load`."""
+    group = parser.add_argument_group("opening the model")
+    group.add_argument("--revision", help="branch, tag or commit of a hub model (default: main)")
+    group.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16", "int8"),
+        default="auto",
+        help="arithmetic of the matrix products (default: auto)",
+    )
+    group.add_argument(
+        "--threads", type=positive, help="threads (default: the CPUs this process may use)"
+    )
+    group.add_argument("--cache-dir", help="where hub models are kept (default: huggingface_hub's)")
+    group.add_argument(
+        "--local-files-only", action="store_true", help="do not go to the hub, use the cache"
+    )
+
+
+def load_model(arguments: argparse.Namespace) -> Model:
+    """Open `arguments.model` with the options of `add_loading_options`."""
+    from attninfluence.model import load
+
+    return load(
+        arguments.model,
+        revision=arguments.revision,
+        precision=arguments.precision,
+        threads=arguments.threads,
+        cache_dir=arguments.cache_dir,
+        local_files_only=arguments.local_files_only,
+    )
+
+
+def add_scoring_options(parser: argparse.ArgumentParser) -> None:
+    """How documents are read: the options of `attninfluence.score`, by the same names."""
+    group = parser.add_argument_group("scoring")
+    group.add_argument("--heads", metavar="FILE", help="heads.json (default: the model folder's)")
+    group.add_argument(
+        "--control",
+        type=_control,
+        metavar="SEED|FILE",
+        help="a second head set for control_loss and control_score: a seed for as many random"
+        " heads that are not among --heads, or a heads.json",
+    )
+    group.add_argument(
+        "--mask",
+        choices=("uniform", "zero"),
+        default="uniform",
+        help="what masked heads do: average what they may see, or nothing (default: uniform)",
+    )
+    group.add_argument(
+        "--bos",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="begin with the BOS token; auto: as the model's tokenizer does (default: auto)",
+    )
+    group.add_argument(
+        "--max-length",
+        type=positive,
+        metavar="TOKENS",
+        help="tokens of a window, BOS included (default: the model's context)",
+    )
+    group.add_argument(
+        "--long",
+        choices=("truncate", "chunk", "stride"),
+        default="truncate",
+        help="documents longer than that: cut them, read them in consecutive or in overlapping"
+        " windows (default: truncate)",
+    )
+    group.add_argument(
+        "--stride",
+        type=positive,
+        metavar="TOKENS",
+        help="by how many tokens windows overlap with --long stride (default: half a window)",
+    )
+    group.add_argument(
+        "--special",
+        choices=("text", "control"),
+        default="text",
+        help="text that looks like a special token: plain text, or the token (default: text)",
+    )
+    group.add_argument(
+        "--encoding-errors",
+        choices=("replace", "strict"),
+        default="replace",
+        help="invalid UTF-8: repair and flag it, or do not score the row (default: replace)",
+    )
+
+
+def scoring_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The chosen scoring options but heads and control, ready for `score`."""
+    return {name: getattr(arguments, name) for name in SCORING_OPTIONS}
+
+
+def _control(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text

@@ -1,0 +1,58 @@
+"""attninfluence report: a score run as one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+from fractions import Fraction
+
+from attninfluence.cli import console, options
+from attninfluence.cli.numbers import count, fraction
+
+HELP = "write an HTML report of a score run"
+DESCRIPTION = """\
+Write one self-contained HTML page about a finished score run: its heads, the
+scores by domain with the cut, and what the selection would be.
+"""
+EXAMPLE = "attninfluence report scores/ -o report.html"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    parser.add_argument("scores", metavar="OUT", help="the folder that `score` wrote")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="page to write")
+    parser.add_argument(
+        "--fraction",
+        type=fraction,
+        default=Fraction("0.2"),
+        help="share of each domain that is shown as selected (default: 0.2)",
+    )
+    parser.add_argument(
+        "--heads", metavar="FILE", help="heads.json of the run (default: the model folder's)"
+    )
+    parser.add_argument(
+        "--model",
+        help="the model of the run, to show documents token by token (needs --keep-text in `score`)",
+    )
+    parser.add_argument(
+        "--examples",
+        type=count,
+        default=3,
+        help="best and worst documents shown of each domain (default: 3)",
+    )
+    options.add_loading_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the page."""
+    from attninfluence.report import write_report
+
+    write_report(
+        arguments.scores,
+        arguments.output,
+        heads=arguments.heads,
+        model=None if arguments.model is None else options.load_model(arguments),
+        fraction=str(arguments.fraction),
+        examples=arguments.examples,
+    )
+    console.print_json({"output": arguments.output})
+    return 0

@@ -1,0 +1,117 @@
+"""attninfluence select: the best documents of each domain, or a baseline."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from attninfluence.cli import console
+from attninfluence.cli.numbers import budgets, count, fraction
+
+HELP = "select the best documents within each domain"
+DESCRIPTION = """\
+Select documents of a finished score run within each domain: a fraction of the
+scored documents, or documents in order of score while they fit a budget of
+tokens. Ties go by (file, row). SELECTED gets the selected rows as Parquet, with
+their rank, and a summary; `mix` turns them into documents.
+"""
+EXAMPLE = "attninfluence select scores/ -o selected/ --fraction 0.2 --random-control 1"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    parser.add_argument("scores", metavar="OUT", help="the folder that `score` wrote")
+    parser.add_argument("-o", "--output", required=True, metavar="SELECTED", help="a new folder")
+    amount = parser.add_mutually_exclusive_group()
+    amount.add_argument(
+        "--fraction", type=fraction, help="share of each domain's scored documents (default: 0.2)"
+    )
+    amount.add_argument(
+        "--tokens",
+        action="append",
+        metavar="N|DOMAIN=N,...",
+        help="budget of tokens, like 50B, shared over the domains by their scored tokens; or by"
+        " domain, like math=1B,code=2B, where a domain that is not named gets none",
+    )
+    parser.add_argument(
+        "--by",
+        choices=("domain", "all"),
+        default="domain",
+        help="rank within each domain, or the corpus as if it were one domain (default: domain)",
+    )
+    parser.add_argument(
+        "--rank-by",
+        choices=("score", "base_loss", "random"),
+        default="score",
+        help="the highest are selected; base_loss and random are baselines (default: score)",
+    )
+    parser.add_argument("--bottom", action="store_true", help="select the lowest instead")
+    parser.add_argument(
+        "--seed", type=count, default=0, help="seed of --rank-by random (default: 0)"
+    )
+    parser.add_argument(
+        "--random-control",
+        type=count,
+        metavar="SEED",
+        help="also write SELECTED-random-SEED: random documents with as many tokens by domain",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Select and print the summary."""
+    from attninfluence.select import Rule, as_fraction, select
+
+    tokens = None
+    if arguments.tokens is not None:
+        try:
+            tokens = budgets(arguments.tokens)
+        except argparse.ArgumentTypeError as error:
+            raise ValueError(f"--tokens: {error}") from None
+    share = arguments.fraction
+    if tokens is None and share is None:
+        share = as_fraction("0.2")
+    rule = Rule(share, tokens, arguments.rank_by, arguments.bottom, arguments.seed)
+    control = None
+    if arguments.random_control is not None:
+        control = f"{arguments.output.rstrip('/')}-random-{arguments.random_control}"
+    summary = select(
+        arguments.scores,
+        arguments.output,
+        rule,
+        by=arguments.by,
+        control=control,
+        control_seed=arguments.random_control or 0,
+    )
+    _report("selected", summary)
+    if control is not None:
+        _report("random control", summary["control"])
+    console.print_json({"output": arguments.output, **summary})
+    return 0
+
+
+def _report(title: str, summary: dict[str, Any]) -> None:
+    """How many documents of each domain were selected, and what share of its tokens they are."""
+    header = ["domain", "scored", "selected", "share", "tokens", "share", "cut"]
+    everything = {"domain": "all domains", "cut": None, **summary["all"]}
+    entries = [*summary["domains"], everything]
+    rows = [
+        [
+            console.domain_name(entry["domain"]),
+            f"{entry['scored']:,}",
+            f"{entry['selected']:,}",
+            console.percent(entry["share_of_documents"]),
+            console.short_count(entry["selected_tokens"]),
+            console.percent(entry["share_of_tokens"]),
+            "-" if entry["cut"] is None else f"{entry['cut']:.4f}",
+        ]
+        for entry in entries
+    ]
+    whole = summary["all"]
+    console.print_table(title, header, rows)
+    console.say(
+        f"{title}: {console.percent(whole['share_of_documents'])} of the scored documents are"
+        f" {console.percent(whole['share_of_tokens'])} of their tokens"
+    )
+    unscored = whole["rows"] - whole["scored"]
+    if unscored:
+        console.say(f"{unscored:,} rows have no score and were not considered")

@@ -1,0 +1,322 @@
+"""Output folders: Parquet part files, what made them, and the mark that all of them are there.
+
+    OUT/part-00000.parquet ...   published whole or not at all
+    OUT/run.json                 what the run was given: digests, options, inputs with their sizes
+    OUT/_SUCCESS                 written last, with the totals
+
+A part is written as ``.part-00007.<run id>.tmp``, closed, reopened to check its row count, synced
+and renamed, and its folder is synced; a file under its final name is therefore complete, even
+after the power fails. Each part carries the run's id in its metadata, so a part of another run is
+noticed. A folder belongs to one run: one that holds anything is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+RUN_NAME = "run.json"
+SUCCESS_NAME = "_SUCCESS"
+RUN_ID_KEY = b"attninfluence.run_id"
+FORMAT_VERSION = 1
+ROW_GROUP_ROWS = 8192
+ROW_GROUP_BYTES = 64 << 20
+
+
+class OutputError(ValueError):
+    """An output folder cannot be used, or does not hold what it should; the message names it."""
+
+
+def score_schema(control: bool = False, text: bool = False) -> pa.Schema:
+    """The columns of a score table (DESIGN.md section 4); null where there is no number.
+
+    `control` adds the losses under the control heads, `text` the document itself.
+    """
+    import pyarrow as pa
+
+    fields = [
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("id", pa.string()),
+        pa.field("domain", pa.string()),
+        pa.field("n_tokens", pa.int64(), nullable=False),
+        pa.field("n_scored", pa.int64(), nullable=False),
+        pa.field("base_loss", pa.float64()),
+        pa.field("ref_loss", pa.float64()),
+        pa.field("score", pa.float64()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("truncated", pa.bool_(), nullable=False),
+        pa.field("repaired", pa.bool_(), nullable=False),
+    ]
+    if control:
+        fields += [pa.field("control_loss", pa.float64()), pa.field("control_score", pa.float64())]
+    if text:
+        fields.append(pa.field("text", pa.large_string()))
+    return pa.schema(fields)
+
+
+def sync(path: Path) -> None:
+    """Make a file or a folder's list of names last."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give a finished temporary file its final name, durably. An existing file is kept."""
+    if final.exists():
+        raise OutputError(f"{final}: already exists; another run is writing into {final.parent}")
+    sync(temporary)
+    os.replace(temporary, final)
+    sync(final.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a new JSON file whole or not at all. NaN is refused, since JSON has none."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object of a JSON file of an output folder."""
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise OutputError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise OutputError(f"{path}: expected a JSON object")
+    return value
+
+
+class OutputFolder:
+    """A folder in the course of being written by one run.
+
+    kind  what it will hold: ``scores``, ``selection`` or ``mix``
+    """
+
+    def __init__(self, path: str | os.PathLike[str], kind: str) -> None:
+        self.path = Path(path)
+        self.kind = kind
+        self.run_id = secrets.token_hex(8)
+        self.parts = 0
+
+    def check_unused(self) -> None:
+        """Raise OutputError when the folder holds anything already."""
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"{self.path}: is a file; name a new folder for the output")
+        names = sorted(os.listdir(self.path)) if self.path.exists() else []
+        if not names:
+            return
+        if SUCCESS_NAME in names:
+            state = "holds a finished run"
+        elif RUN_NAME in names:
+            state = "holds a run that did not finish"
+        else:
+            state = f"is not empty (it holds {names[0]!r})"
+        raise OutputError(
+            f"{self.path}: {state}; nothing is overwritten: remove the folder or name another one"
+        )
+
+    def start(self, run: dict[str, Any]) -> None:
+        """Create the folder and write its run.json, `run` and the run's own id."""
+        from attninfluence import __version__
+
+        self.check_unused()
+        self.path.mkdir(parents=True, exist_ok=True)
+        head = {
+            "format": f"attninfluence-{self.kind}",
+            "version": FORMAT_VERSION,
+            "attninfluence": __version__,
+            "run_id": self.run_id,
+        }
+        write_json(self.path / RUN_NAME, {**head, **run})
+
+    def part(self, schema: pa.Schema) -> PartWriter:
+        """A writer of the next part file; use it in a `with` statement."""
+        return PartWriter(self, schema)
+
+    def finish(self, totals: dict[str, Any]) -> None:
+        """Write _SUCCESS: every part is published and the totals are these."""
+        head = {"run_id": self.run_id, "parts": self.parts}
+        write_json(self.path / SUCCESS_NAME, {**head, **totals})
+
+
+class PartWriter:
+    """One part file: nothing is seen of it until the `with` block ends, and nothing ever if that
+    fails. Rows are gathered into row groups, so memory does not grow with the part.
+    """
+
+    def __init__(self, folder: OutputFolder, schema: pa.Schema) -> None:
+        self._folder = folder
+        self._schema = schema.with_metadata({RUN_ID_KEY: folder.run_id.encode()})
+        self._name = f"part-{folder.parts:05d}"
+        self._temporary = folder.path / f".{self._name}.{folder.run_id}.tmp"
+        self._writer: pq.ParquetWriter | None = None
+        self._pending: list[pa.Table] = []
+        self.rows = 0
+
+    def __enter__(self) -> PartWriter:
+        import pyarrow.parquet as pq
+
+        self._writer = pq.ParquetWriter(
+            self._temporary,
+            self._schema,
+            compression="zstd",
+            write_page_index=True,
+            write_page_checksum=True,
+        )
+        return self
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows with the columns of the schema."""
+        self._pending.append(table)
+        self.rows += table.num_rows
+        rows = sum(part.num_rows for part in self._pending)
+        if rows >= ROW_GROUP_ROWS or sum(part.nbytes for part in self._pending) >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        assert self._writer is not None
+        if self._pending:
+            self._writer.write_table(pa.concat_tables(self._pending).cast(self._schema))
+            self._pending.clear()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._writer is not None
+        try:
+            if kind is None:
+                self._flush()
+                self._writer.close()
+                self._check()
+                publish(self._temporary, self._folder.path / f"{self._name}.parquet")
+                self._folder.parts += 1
+        finally:
+            self._discard()
+
+    def _check(self) -> None:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self._temporary) as written:
+            found = written.metadata.num_rows
+        if found != self.rows:
+            raise OutputError(f"{self._temporary}: wrote {self.rows} rows, read back {found}")
+
+    def _discard(self) -> None:
+        """Remove the temporary file, where it was not published."""
+        assert self._writer is not None
+        try:
+            self._writer.close()
+        except Exception:  # noqa: BLE001 - the file is removed; the first error is the one to report
+            pass
+        self._temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """An output folder that has its _SUCCESS: `run` and `totals` are its two JSON files."""
+
+    path: Path
+    run: dict[str, Any]
+    totals: dict[str, Any]
+
+    @property
+    def parts(self) -> list[Path]:
+        """The part files in order."""
+        return [self.path / f"part-{index:05d}.parquet" for index in range(self.totals["parts"])]
+
+    def schema(self) -> pa.Schema:
+        """The columns of the parts, without metadata."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        parts = self.parts
+        return pq.read_schema(parts[0]).remove_metadata() if parts else pa.schema([])
+
+    def tables(self, columns: list[str] | None = None, rows: int = 65536) -> Iterator[pa.Table]:
+        """All rows in order, at most `rows` at a time; OutputError for a part of another run."""
+        import pyarrow as pa
+
+        seen = 0
+        for part in self.parts:
+            with _open_part(part, self.run["run_id"]) as file:
+                for batch in file.iter_batches(batch_size=rows, columns=columns):
+                    seen += batch.num_rows
+                    yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+        if seen != self.totals["rows"]:
+            raise OutputError(
+                f"{self.path}: {SUCCESS_NAME} promises {self.totals['rows']} rows, found {seen}"
+            )
+
+
+def _open_part(part: Path, run_id: str) -> pq.ParquetFile:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not part.exists():
+        raise OutputError(f"{part}: missing, though {SUCCESS_NAME} counts it; the run is damaged")
+    try:
+        file = pq.ParquetFile(part, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise OutputError(f"{part}: not a readable Parquet file ({error})") from error
+    found = (file.schema_arrow.metadata or {}).get(RUN_ID_KEY, b"none").decode("ascii", "replace")
+    if found != run_id:
+        raise OutputError(f"{part}: belongs to run {found}, its folder to run {run_id}")
+    return file
+
+
+def open_finished(path: str | os.PathLike[str], kind: str) -> FinishedRun:
+    """Open an output folder of one kind (``scores``, ``selection``, ``mix``).
+
+    Raises OutputError when it is of another kind or version, or its run did not finish.
+    """
+    folder = Path(path)
+    if not (folder / RUN_NAME).is_file():
+        raise OutputError(f"{folder}: no {RUN_NAME}; expected a folder that {_MAKERS[kind]} wrote")
+    run = read_json(folder / RUN_NAME)
+    if run.get("format") != f"attninfluence-{kind}":
+        raise OutputError(
+            f"{folder}: its {RUN_NAME} says {run.get('format')!r}; expected a folder that"
+            f" {_MAKERS[kind]} wrote"
+        )
+    if run.get("version") != FORMAT_VERSION:
+        raise OutputError(
+            f"{folder}: format version {run.get('version')!r}; this package reads {FORMAT_VERSION}"
+        )
+    if not (folder / SUCCESS_NAME).is_file():
+        raise OutputError(f"{folder}: no {SUCCESS_NAME}: the run did not finish; make it anew")
+    totals = read_json(folder / SUCCESS_NAME)
+    if totals.get("run_id") != run.get("run_id"):
+        raise OutputError(f"{folder}: {RUN_NAME} and {SUCCESS_NAME} are of different runs")
+    return FinishedRun(folder, run, totals)
+
+
+_MAKERS = {
+    "scores": "`attninfluence score`",
+    "selection": "`attninfluence select`",
+    "mix": "`attninfluence mix`",
+}

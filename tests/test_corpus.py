@@ -1,0 +1,349 @@
+"""Files of documents: every format, every damage, and one row for each row."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from attninfluence.corpus import CorpusError, RowBatch, expand_inputs, iter_rows, resolve_columns
+from attninfluence.corpus.extract import extract_rows
+from attninfluence.corpus.jsonl import ZstdReader
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".parquet")
+
+NASTY = [
+    "plain",
+    "",
+    "   \t",
+    "two\nlines\r\nand a \u2028 separator \x0b \x85 \x1c",
+    "NUL \x00 inside",
+    "\ufeffmark",
+    "emoji \U0001f600 and e\u0301",
+    '"quotes" \\ and {"text": "json"}',
+    "<|endoftext|>",
+    "x" * 100_000,
+    None,
+]
+
+
+def compress(data: bytes, suffix: str) -> bytes:
+    if suffix.endswith(".gz"):
+        return gzip.compress(data)
+    if suffix.endswith(".zst"):
+        return zstandard.ZstdCompressor(write_checksum=True).compress(data)
+    return data
+
+
+def write_rows(path: Path, rows: list[dict]) -> Path:
+    """Write rows in the format of the suffix."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=3)
+    else:
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        path.write_bytes(compress(lines.encode(), path.name))
+    return path
+
+
+def read_all(path: Path | str, batch_size: int = 4, **names: str) -> RowBatch:
+    """All rows of a file as one batch; checks that the batches follow each other."""
+    columns = resolve_columns(str(path), **names)
+    texts, ids, domains = [], [], []
+    position = 0
+    for batch in iter_rows(str(path), columns, batch_size):
+        assert batch.first_row == len(texts)
+        assert position <= batch.position <= os.path.getsize(path)
+        position = batch.position
+        texts += batch.texts
+        ids += batch.ids
+        domains += batch.domains
+    return RowBatch(str(path), 0, texts, ids, domains, position)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_every_row_comes_back(tmp_path, suffix, batch_size):
+    rows = [{"id": f"d{i}", "domain": "web", "text": text} for i, text in enumerate(NASTY)]
+    found = read_all(write_rows(tmp_path / f"a{suffix}", rows), batch_size)
+    assert found.texts == NASTY
+    assert found.ids == [row["id"] for row in rows]
+    assert found.domains == ["web"] * len(NASTY)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_columns_have_defaults_and_can_be_named(tmp_path, suffix):
+    rows = [{"body": "a", "id": 7, "domain": "d", "lang": "de"}]
+    path = write_rows(tmp_path / f"a{suffix}", rows)
+    assert read_all(path, text_column="body").ids == ["7"]
+    named = read_all(path, text_column="body", id_column="lang", domain_column="")
+    assert (named.texts, named.ids, named.domains) == (["a"], ["de"], [None])
+    bare = write_rows(tmp_path / f"b{suffix}", [{"text": "a"}])
+    assert (read_all(bare).ids, read_all(bare).domains) == ([None], [None])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("option", ["text_column", "id_column", "domain_column"])
+def test_missing_column_names_those_found(tmp_path, suffix, option):
+    path = write_rows(tmp_path / f"a{suffix}", [{"text": "a", "body": "b"}])
+    with pytest.raises(CorpusError, match=r"no column 'nope'; the file has 'text', 'body'"):
+        resolve_columns(str(path), **{option: "nope"})
+
+
+def test_text_column_may_appear_later_in_jsonl(tmp_path):
+    path = write_rows(tmp_path / "a.jsonl", [{"other": 1}, {"text": "a", "id": 5}])
+    assert read_all(path).texts == [None, "a"]
+    assert read_all(path).ids == [None, "5"]
+
+
+def test_values_that_are_no_text_stay_what_they_are(tmp_path):
+    values = [3, 1.5, True, ["a"], {"a": 1}, None]
+    path = write_rows(tmp_path / "a.jsonl", [{"text": value} for value in values])
+    assert read_all(path).texts == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.null(), [None, None]),
+        (pa.int64(), [1, None]),
+        (pa.float64(), [1.5, float("nan")]),
+        (pa.list_(pa.string()), [["a"], []]),
+        (pa.timestamp("ns"), [1, None]),
+        (pa.struct([("a", pa.string())]), [{"a": "b"}, None]),
+    ],
+)
+def test_parquet_column_that_is_no_text_gives_no_str(tmp_path, kind, values):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": pa.array(values, kind)}), path)
+    found = read_all(path).texts
+    assert len(found) == 2
+    assert not any(isinstance(text, (str, bytes)) for text in found)
+    assert [text is None for text in found] == [value is None for value in values]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_parquet_text_of_every_string_type(tmp_path, kind):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": pa.array(["a", None, "b"]).cast(kind)}), path)
+    texts = read_all(path).texts
+    assert [text.decode() if isinstance(text, bytes) else text for text in texts] == [
+        "a",
+        None,
+        "b",
+    ]
+
+
+def test_invalid_utf8_is_kept_as_bytes(tmp_path):
+    bad = b"caf\xe9 \xff"
+    jsonl = tmp_path / "a.jsonl"
+    jsonl.write_bytes(b'{"text": "good"}\n{"text": "' + bad + b'", "id": "' + bad + b'"}\n')
+    parquet = tmp_path / "a.parquet"
+    raw = pa.array([b"good", bad], pa.binary())
+    broken = pa.StringArray.from_buffers(2, raw.buffers()[1], raw.buffers()[2])
+    pq.write_table(pa.table({"text": broken, "id": broken}), parquet)
+    for path in (jsonl, parquet):
+        found = read_all(path)
+        assert found.texts == ["good", bad]
+        assert found.ids[1] == bad.decode("utf-8", "replace")
+
+
+def test_lone_surrogates_stay_in_texts_and_are_repaired_in_labels(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a\\ud800", "id": "\\udc80", "domain": "\\ud83d\\ude00"}\n')
+    found = read_all(path)
+    assert found.texts == ["a\ud800"]
+    assert found.ids == ["\ufffd"]
+    assert found.domains == ["\U0001f600"]
+
+
+@pytest.mark.parametrize("value", [1.5, True, ["a"], {"a": 1}])
+def test_label_of_another_type_is_refused_by_row(tmp_path, value):
+    rows = [{"text": "a", "id": None}, {"text": "b", "id": value}]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    with pytest.raises(CorpusError, match=r"a\.jsonl: row 1: column 'id' holds a "):
+        read_all(path)
+    assert read_all(path, id_column="").ids == [None, None]
+
+
+def test_float_id_of_parquet_is_refused(tmp_path):
+    path = write_rows(tmp_path / "a.parquet", [{"text": "a", "id": 1.0}])
+    with pytest.raises(CorpusError, match="row 0: column 'id' holds a double"):
+        read_all(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_empty_file_has_no_rows(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(pa.table({"text": pa.array([], pa.string())}), path)
+    else:
+        path.write_bytes(compress(b"", suffix))
+    assert read_all(path).texts == []
+
+
+def test_blank_lines_and_a_utf8_mark_are_no_rows(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"text": "a"}\r\n\n  \n{"text": "b"}')
+    assert read_all(path).texts == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"text": "cut', "line 3 is not valid JSON"),
+        (b"[1, 2]", "line 3 is not a JSON object but an array"),
+        (b"null", "line 3 is not a JSON object but null"),
+        (b"[" * 100_000, "line 3 is "),
+        (b"9" * 5000, "line 3 is not valid JSON"),
+        (b"\x1f\x8b\x08", "line 3 is not valid JSON"),
+    ],
+)
+def test_bad_line_is_named(tmp_path, line, reason):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"text": "a"}\n\n' + line + b'\n{"text": "b"}\n')
+    with pytest.raises(CorpusError, match=rf"a\.jsonl: {reason}") as error:
+        read_all(path)
+    assert error.value.file == str(path)
+
+
+def long_rows(n: int = 2000) -> list[dict]:
+    return [{"text": f"{i} " + os.urandom(60).hex()} for i in range(n)]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst", ".parquet"])
+@pytest.mark.parametrize("keep", [0.3, 0.9, -1])
+def test_cut_file_is_refused_and_named(tmp_path, suffix, keep):
+    path = write_rows(tmp_path / f"a{suffix}", long_rows())
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep) if keep > 0 else -1])
+    with pytest.raises(CorpusError, match=rf"a{suffix}: "):
+        read_all(path)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst"])
+def test_damaged_stream_is_refused_and_named(tmp_path, suffix):
+    path = write_rows(tmp_path / f"a{suffix}", long_rows())
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 40] = b"\0" * 40
+    path.write_bytes(bytes(data))
+    with pytest.raises(CorpusError, match=rf"a{suffix}: "):
+        read_all(path)
+
+
+def test_damaged_parquet_page_is_refused_by_its_checksum(tmp_path):
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": [os.urandom(40).hex() for _ in range(500)]})
+    pq.write_table(table, path, compression="none", write_page_checksum=True, use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(CorpusError, match=r"a\.parquet: not a readable Parquet file"):
+        read_all(path)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst", ".parquet"])
+def test_file_of_another_format_is_refused(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b'{"text": "plain"}\n' * 50)
+    with pytest.raises(CorpusError, match=rf"a{suffix}: "):
+        resolve_columns(str(path))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst"])
+def test_concatenated_streams_are_read_to_the_last(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    parts = [compress(f'{{"text": "{i}"}}\n'.encode(), suffix) for i in range(5)]
+    if suffix == ".jsonl.zst":  # a skippable frame, as pzstd writes them
+        parts.insert(2, b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd")
+    path.write_bytes(b"".join(parts))
+    assert read_all(path).texts == ["0", "1", "2", "3", "4"]
+
+
+def test_zstd_reader_gives_the_same_bytes_by_any_piece(tmp_path):
+    data = os.urandom(1000) * 500
+    path = tmp_path / "a.zst"
+    path.write_bytes(compress(data, ".zst") + compress(data, ".zst"))
+    for size in (1000, 65536):
+        with open(path, "rb") as source:
+            reader, found = ZstdReader(source), b""
+            while piece := reader.read(size):
+                found += piece
+            assert found == data + data
+
+
+def test_missing_file_is_the_systems_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nope\.jsonl: no such file"):
+        expand_inputs([str(tmp_path / "nope.jsonl")])
+
+
+def test_inputs_come_in_a_fixed_order_and_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("c/b.jsonl", "c/a.parquet", "c/d/x.jsonl.zst", "top.jsonl", "c/_meta/y.jsonl"):
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for name in ("c/.hidden.jsonl", "c/_SUCCESS", "c/notes.txt"):
+        Path(name).touch()
+    folder = ["c/a.parquet", "c/b.jsonl", "c/d/x.jsonl.zst"]
+    assert expand_inputs(["top.jsonl", "c", "./c/b.jsonl"]) == ["top.jsonl", *folder]
+    assert expand_inputs(["c/*.jsonl"]) == ["c/b.jsonl"]
+    assert expand_inputs(["c/**/*.zst"]) == ["c/d/x.jsonl.zst"]
+    assert expand_inputs([str(tmp_path / "c")]) == [str(tmp_path / name) for name in folder]
+    with pytest.raises(CorpusError, match=r"c/notes\.txt: not a known kind of file"):
+        expand_inputs(["c/notes.txt"])
+    Path("empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="empty: no such file, and no folder"):
+        expand_inputs(["empty"])
+
+
+def test_name_with_glob_characters_is_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a[1].jsonl").touch()
+    assert expand_inputs(["a[1].jsonl"]) == ["a[1].jsonl"]
+
+
+def test_urls_go_through_fsspec():
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe({"/corpus/a.jsonl": b'{"text": "a"}\n', "/corpus/_x.jsonl": b"", "/corpus/b": b""})
+    assert expand_inputs(["memory://corpus"]) == ["memory:///corpus/a.jsonl"]
+    assert expand_inputs(["memory://corpus/*.jsonl"]) == ["memory:///corpus/a.jsonl"]
+    path = expand_inputs(["memory://corpus/a.jsonl"])[0]
+    batches = list(iter_rows(path, resolve_columns(path)))
+    assert [batch.texts for batch in batches] == [["a"]]
+    memory.rm("/corpus", recursive=True)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_extracted_rows_are_the_rows(tmp_path, suffix):
+    rows = [{"id": f"d{i}", "text": text, "n": [i]} for i, text in enumerate(NASTY)]
+    path = write_rows(tmp_path / f"a{suffix}", rows)
+    target = tmp_path / f"b{suffix}"
+    wanted = pa.array([0, 3, 4, 9]).to_numpy()
+    assert extract_rows(str(path), wanted, target) == 4
+    found = read_all(target)
+    assert found.texts == [NASTY[i] for i in wanted]
+    assert found.ids == [f"d{i}" for i in wanted]
+    if suffix == ".parquet":
+        assert pq.read_schema(target).equals(pq.read_schema(path), check_metadata=True)
+
+
+def test_extracted_jsonl_keeps_its_bytes(tmp_path):
+    path, target = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    path.write_bytes(b'{"text":  "a"}\r\n\n{"z": 1.50,"text":"\xff"}')
+    assert extract_rows(str(path), pa.array([1]).to_numpy(), target) == 1
+    assert target.read_bytes() == b'{"z": 1.50,"text":"\xff"}\n'
+
+
+def test_extract_tells_of_missing_rows(tmp_path):
+    path = write_rows(tmp_path / "a.jsonl", [{"text": "a"}])
+    assert extract_rows(str(path), pa.array([0, 5]).to_numpy(), tmp_path / "b.jsonl") == 1
