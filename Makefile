@@ -16,11 +16,12 @@ BENCH_FLAGS ?=
 # Both installations build in this folder, so one at a time.
 .NOTPARALLEL:
 
-SOURCES := setup.py pyproject.toml $(shell find attninfluence csrc/core csrc/python -type f \
-	\( -name '*.py' -o -name '*.pyi' -o -name '*.[ch]' -o -path '*/bundled/*' \
-	-o -path '*/data/*' -o -path '*/templates/*' \) ! -path '*/__pycache__/*')
+# What the extension is built from, and what else goes into a wheel.
+C_SOURCES := setup.py pyproject.toml $(shell find csrc/core csrc/python -name '*.[ch]')
+PACKAGE := $(shell find attninfluence -type f ! -path '*/__pycache__/*' ! -name '*.so' \
+	! -name '*.LICENSE.txt')
 C_FILES := $(shell find csrc -name '*.[ch]')
-PIP_FLAGS := --quiet --disable-pip-version-check
+PIP_FLAGS := -qq --disable-pip-version-check
 
 CHECK_PYTHON := import sys; sys.version_info >= (3, 10) or sys.exit( \
 	"attninfluence needs Python 3.10 or later; $(PYTHON) is %d.%d. " \
@@ -38,13 +39,15 @@ $(VENV)/.made $(VENV_DEV)/.made:
 	$(PYTHON) -m venv $(@D)
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.made $(SOURCES)
+$(VENV)/.installed: $(VENV)/.made $(C_SOURCES) $(PACKAGE)
 	@rm -rf build/lib* build/bdist*
-	$(VENV)/bin/python -m pip install $(PIP_FLAGS) .
+	@echo "Building and installing into $(VENV)"
+	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) .
 	@touch $@
 
-$(VENV_DEV)/.installed: $(VENV_DEV)/.made $(SOURCES)
-	$(VENV_DEV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[test,lint,build]'
+$(VENV_DEV)/.installed: $(VENV_DEV)/.made $(C_SOURCES)
+	@echo "Building in place and installing what tests and lint need into $(VENV_DEV)"
+	@$(VENV_DEV)/bin/python -m pip install $(PIP_FLAGS) --editable '.[test,lint,build]'
 	@touch $@
 
 .PHONY: install develop
