@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ STATUSES = (
 )
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_NO_IDS = np.empty(0, dtype=np.int32)
 
 
 @dataclass(slots=True)
@@ -43,7 +42,7 @@ class Document:
 
     status: str = "ok"
     message: str = ""
-    ids: NDArray[np.int32] = _NO_IDS
+    ids: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     n_bos: int = 0
     offsets: NDArray[np.int64] | None = None
     spans: NDArray[np.int64] | None = None
@@ -101,7 +100,8 @@ def as_text(value: object) -> tuple[str | None, bool]:
     """(text, whether something was replaced by U+FFFD); (None, False) for no text.
 
     str and bytes (UTF-8) are text. Nothing else is turned into text: the string "nan"
-    has a loss, a missing value has none.
+    has a loss, a missing value has none. A lone surrogate becomes U+FFFD, a pair of them
+    the character that it spells; offsets count the characters of what comes out.
     """
     if isinstance(value, bytes):
         try:
@@ -110,8 +110,9 @@ def as_text(value: object) -> tuple[str | None, bool]:
             return value.decode("utf-8", errors="replace"), True
     if not isinstance(value, str):
         return None, False
-    text, replaced = _SURROGATE.subn("\ufffd", value)
-    return text, replaced > 0
+    if not _SURROGATE.search(value):
+        return value, False
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"), True
 
 
 def iter_texts(texts: Iterable[Any]) -> Iterator[object]:

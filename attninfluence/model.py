@@ -112,8 +112,8 @@ class Model:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        name = self.path if self._hub_id is None else self._hub_id
-        return _reopen, (name, self.commit, self.precision, self._threads_asked, self.fingerprint)
+        where = (self.path, self._hub_id, self.commit)
+        return _reopen, (*where, self.precision, self._threads_asked, self.fingerprint)
 
     @property
     def n_layers(self) -> int:
@@ -257,16 +257,23 @@ _reopened: weakref.WeakValueDictionary[tuple[Any, ...], Model] = weakref.WeakVal
 
 
 def _reopen(
-    name: str, commit: str | None, precision: str, threads: int | None, fingerprint: str
+    path: str,
+    hub_id: str | None,
+    commit: str | None,
+    precision: str,
+    threads: int | None,
+    fingerprint: str,
 ) -> Model:
-    """Open a pickled model again, once a process for each folder and options."""
-    key = (name, commit, precision, threads, fingerprint)
+    """Open a pickled model again, once a process; from the hub where its folder is not."""
+    key = (path, precision, threads, fingerprint)
     model = _reopened.get(key)
     if model is None:
-        model = load(name, revision=commit, precision=precision, threads=threads)
+        if hub_id is not None and not os.path.isdir(path):
+            path = resolve_folder(hub_id, commit)[0]
+        model = Model(path, precision=precision, threads=threads, hub_id=hub_id, commit=commit)
         if model.fingerprint != fingerprint:
             raise ModelError(
-                f"{name!r} holds another model than the one pickled: fingerprint "
+                f"{path!r} holds another model than the one pickled: fingerprint "
                 f"{model.fingerprint[:12]}, expected {fingerprint[:12]}"
             )
         _reopened[key] = model

@@ -8,7 +8,7 @@ chunk of the input is held at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -115,7 +115,8 @@ def score_batches(
     Arguments are those of `score`, checked at once. The chunks' sizes depend on the
     texts and the threads; the rows do not.
     """
-    if (texts is None) == (input_ids is None):
+    inputs = texts if input_ids is None else input_ids
+    if inputs is None or (texts is not None and input_ids is not None):
         raise TypeError("give either texts or input_ids")
     spans = None if isinstance(detail, str) else detail
     options["detail"] = detail if isinstance(detail, str) else "spans"
@@ -125,10 +126,10 @@ def score_batches(
     opened = as_model(model)
     reader = _make_reader(opened, heads, control, checked, with_text=texts is not None)
     if texts is not None:
-        documents = read_texts(iter_texts(texts), _text_reader(reader), spans)
+        documents = read_texts(iter_texts(inputs), _text_reader(reader), spans)
     else:
-        documents = read_ids(input_ids or (), opened.vocab_size)
-    total = len(texts if texts is not None else input_ids) if _sized(texts, input_ids) else None
+        documents = read_ids(inputs, opened.vocab_size)
+    total = len(inputs) if isinstance(inputs, Sized) else None
     return _batches(documents, reader, ProgressBar("score", total=total, enabled=progress))
 
 
@@ -325,13 +326,16 @@ def _make_reader(
     return _Reader(model, variants, options, max_length, stride, metadata)
 
 
-def _control_heads(control: Any, selected: Sequence[tuple[int, int]], model: Model) -> Any:
-    from attninfluence.heads import as_head_list, random_heads
+def _control_heads(control: Any, selected: tuple[tuple[int, int], ...], model: Model) -> Any:
+    """The control's pairs; a seed draws those that `HeadScores.random_control` would."""
+    from attninfluence.head_scores import HeadScores
+    from attninfluence.heads import as_head_list
 
-    if isinstance(control, (int, np.integer)) and not isinstance(control, bool):
-        shape = (model.n_layers, model.n_heads)
-        return random_heads(shape, len(selected), exclude=selected, seed=int(control))
-    return as_head_list(control, model)
+    if isinstance(control, bool) or not isinstance(control, (int, np.integer)):
+        return as_head_list(control, model)
+    unscored = np.full((model.n_layers, model.n_heads), np.nan)
+    masked = HeadScores(unscored, unscored, selected, 0, 0, np.nan, model.fingerprint)
+    return masked.random_control(int(control))
 
 
 def _metadata(
@@ -367,7 +371,3 @@ def _check_for_ids(options: ScoreOptions) -> None:
         raise ValueError("bos='always' needs texts: input_ids are read as they are")
     if options.detail not in ("document", "token"):
         raise ValueError("scores of lines, sentences and spans need texts, not input_ids")
-
-
-def _sized(texts: Any, input_ids: Any) -> bool:
-    return hasattr(texts if texts is not None else input_ids, "__len__")
