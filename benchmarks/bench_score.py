@@ -114,11 +114,13 @@ def describe(
 
 
 def _versions() -> str:
-    from importlib.metadata import version
+    import torch
+    import transformers
 
-    return ", ".join(
-        f"{name} {version(name)}" for name in ("attninfluence", "torch", "transformers")
-    )
+    import attninfluence
+
+    modules = (attninfluence, torch, transformers)
+    return ", ".join(f"{module.__name__} {module.__version__}" for module in modules)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.child import ROOT, run_python
 
 
-def run_example(name: str, *arguments: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / name), *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def run_example(name: str, *arguments: object) -> str:
+    return run_python((ROOT / "examples" / name).read_text(), *arguments)
 
 
 @pytest.fixture
@@ -37,24 +26,26 @@ def corpus(tmp_path: Path) -> Path:
     return path
 
 
-def test_score_texts(tmp_path: Path) -> None:
-    printed = run_example("score_texts.py", cwd=tmp_path)
+def test_score_texts() -> None:
+    printed = run_example("score_texts.py")
     assert len(re.findall(r"^[+-]\d\.\d{4}  ", printed, re.MULTILINE)) == 3
     assert len(re.findall(r"nats  '.*' at \d+$", printed, re.MULTILINE)) == 5
 
 
 def test_find_heads(tmp_path: Path) -> None:
-    printed = run_example("find_heads.py", "", "found.json", "4", cwd=tmp_path)
+    printed = run_example("find_heads.py", "", tmp_path / "found.json", 4)
     saved = json.loads((tmp_path / "found.json").read_text())
     assert saved["samples"] == 4
     assert printed.count("retrieval score") == len(saved["selected"])
 
 
 def test_select_from_jsonl(corpus: Path, tmp_path: Path) -> None:
-    printed = run_example("select_from_jsonl.py", str(corpus), "best.jsonl", cwd=tmp_path)
+    best = tmp_path / "best.jsonl"
+    printed = run_example("select_from_jsonl.py", corpus, best)
     assert printed == "8 of 40 lines chosen, 1 without a score\n"
-    chosen = (tmp_path / "best.jsonl").read_text().splitlines()
-    assert len(chosen) == 8 and set(chosen) < set(corpus.read_text().splitlines())
+    chosen = best.read_text().splitlines()
+    assert len(chosen) == 8
+    assert set(chosen) < set(corpus.read_text().splitlines())
 
 
 def blocks(language: str) -> list[str]:
