@@ -31,12 +31,15 @@ def wide_folder(llama_folder: Callable[..., Path]) -> Path:
 
 
 PEAK = """
-import json, resource, sys
+import json, sys
 import numpy as np
 from attninfluence import _core
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not ru_maxrss, which a process takes over from the one that started it.
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
 
 n_tokens, n_threads = int(sys.argv[2]), int(sys.argv[3])
 started = peak()

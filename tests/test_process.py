@@ -43,8 +43,10 @@ def umask():
     return mask
 
 def signals():
-    lines = open("/proc/self/status").read().splitlines()
-    return [line for line in lines if line.startswith(("SigBlk", "SigIgn", "SigCgt"))]
+    # Without 32 and 33, which the C library takes for itself with the first thread.
+    lines = [line.split() for line in open("/proc/self/status") if line.startswith("Sig")]
+    masks = {name: int(mask, 16) for name, mask in lines if name != "SigQ:"}
+    return {name: mask & ~(3 << 31) for name, mask in masks.items()}
 
 def snapshot():
     return {
@@ -167,8 +169,9 @@ def test_ctrl_c_ends_a_run_and_leaves_the_model_usable(
     assert delay < 0.6
 
 
-# Several threads in the parent, then a fork, then the same work in the child. As root the
-# child becomes another user first, for whom RLIMIT_NPROC counts.
+# Several threads in the parent, then a fork, then the same work in the child, which gets by
+# with one thread where it may have no more. As root it becomes another user first, for whom
+# RLIMIT_NPROC counts.
 FORK = """
 import os, resource, signal, sys, time
 import numpy as np
@@ -189,13 +192,7 @@ def child():
             os.setgid(65534)
             os.setuid(65534)
         resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
-        try:
-            model.run(ids, variants=everything, n_threads=2)
-        except MemoryError as error:
-            assert "thread" in str(error), error
-        else:
-            raise AssertionError("two threads where one is allowed")
-    elif not same(model.run(ids, variants=everything, n_threads=2)):
+    if not same(model.run(ids, variants=everything, n_threads=2)):
         raise AssertionError("other losses")
     assert same(model.run(ids, variants=everything))
 
@@ -236,7 +233,7 @@ def test_python_threads_share_a_model(plain_folder: Path) -> None:
 
 
 def test_calls_keep_no_reference_and_no_memory(plain_folder: Path) -> None:
-    """Thousands of calls, good and refused, leave every count where it was."""
+    """Hundreds of calls, good and refused, leave every count where it was."""
     core = _core.Model(str(plain_folder))
     ids = random_ids(0, 12, core.vocab_size)
     wrong = np.full(3, core.vocab_size, dtype=np.int32)
@@ -264,20 +261,24 @@ def test_calls_keep_no_reference_and_no_memory(plain_folder: Path) -> None:
         gc.collect()
         return [sys.getrefcount(thing) for thing in watched]
 
+    def memory() -> int:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
     for _ in range(20):
         use()
     before = counts()
     tracemalloc.start()
-    for _ in range(50):
+    for _ in range(30):
         use()
-    held = tracemalloc.get_traced_memory()[0]
-    for _ in range(250):
+    held = memory()
+    for _ in range(150):
         use()
-    growth = tracemalloc.get_traced_memory()[0] - held
+    growth = memory() - held
     tracemalloc.stop()
     # None is counted by the interpreter itself, give or take a few (and not at all from 3.12).
     assert all(abs(a - b) < 50 for a, b in zip(counts(), before, strict=True))
-    assert growth < 20_000
+    assert growth < 5_000
 
 
 def test_opening_and_dropping_a_model_keeps_no_memory(plain_folder: Path) -> None:
