@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attninfluence._core import ModelError
-    from attninfluence.heads import HeadScores, find_retrieval_heads
+    from attninfluence.head_scores import HeadScores
+    from attninfluence.heads import find_retrieval_heads
     from attninfluence.model import Model, load
     from attninfluence.scores import Scores
     from attninfluence.scoring import score
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "HeadScores": "attninfluence.heads",
+    "HeadScores": "attninfluence.head_scores",
     "Model": "attninfluence.model",
     "ModelError": "attninfluence._core",
     "Scores": "attninfluence.scores",

@@ -50,7 +50,7 @@ def resolve_folder(
 
 def _check_hub_id(name: str) -> None:
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils._validators import validate_repo_id
 
     if os.path.exists(name):
         raise ModelError(f"{name!r} is a file; a model is a folder with config.json and weights")
@@ -77,7 +77,7 @@ def _download(
             name,
             revision=revision,
             token=token,
-            cache_dir=cache_dir,
+            cache_dir=None if cache_dir is None else os.fspath(cache_dir),
             local_files_only=local_files_only,
             allow_patterns=_WANTED,
             ignore_patterns=_UNWANTED,

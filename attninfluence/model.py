@@ -20,7 +20,7 @@ from attninfluence.threads import default_threads
 from attninfluence.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from attninfluence.heads import HeadScores
+    from attninfluence.head_scores import HeadScores
 
 MASKS = ("uniform", "zero")
 
@@ -153,7 +153,7 @@ class Model:
         path = Path(self.path, "heads.json")
         if not path.is_file():
             return None
-        from attninfluence.heads import HeadScores
+        from attninfluence.head_scores import HeadScores
 
         return HeadScores.load(path)
 
@@ -184,11 +184,11 @@ class Model:
         that the model does not have.
         """
         ids = self._ids(token_ids)
-        if masked_heads is None:
-            return self.core.run([ids], n_threads=self.threads)[0][0]
-        variants = self.mask_matrix(masked_heads)[np.newaxis]
         check_mask(mask)
-        return self.core.run([ids], variants=variants, mask=mask, n_threads=self.threads)[0][1]
+        variants = None if masked_heads is None else self.mask_matrix(masked_heads)[np.newaxis]
+        readings = self.core.run([ids], variants=variants, mask=mask, n_threads=self.threads)[0]
+        wanted: NDArray[np.float32] = readings[-1]
+        return wanted
 
     def logits(
         self,
@@ -208,7 +208,7 @@ class Model:
 
     def mask_matrix(self, heads: Iterable[tuple[int, int]] | HeadScores) -> NDArray[np.bool_]:
         """bool[n_layers, n_heads], True at each (layer, head) given; ValueError out of range."""
-        pairs = getattr(heads, "selected", heads)
+        pairs: Any = getattr(heads, "selected", heads)
         matrix = np.zeros((self.n_layers, self.n_heads), dtype=np.bool_)
         for layer, head in pairs:
             matrix[self._check_head(layer, head)] = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -123,23 +124,22 @@ class Scores:
     @classmethod
     def concatenate(cls, parts: Sequence[Scores]) -> Scores:
         """The rows of at least one part, one after the other; metadata of the first."""
-        first, columns = parts[0], {}
-        for name in ("score", "base_loss", "ref_loss", "n_tokens", "n_scored", "truncated"):
-            columns[name] = np.concatenate([getattr(part, name) for part in parts])
-        for name in ("control_score", "control_loss"):
-            if getattr(first, name) is not None:
-                columns[name] = np.concatenate([getattr(part, name) for part in parts])
-        for name in ("spans", "token_rows"):
-            if getattr(first, name) is not None:
-                columns[name] = [row for part in parts for row in getattr(part, name)]
-        starts = np.cumsum([0] + [len(part) for part in parts])
+        first = parts[0]
+
+        def joined(name: str) -> Any:
+            if getattr(first, name) is None:
+                return None
+            columns = [getattr(part, name) for part in parts]
+            if isinstance(columns[0], np.ndarray):
+                return np.concatenate(columns)
+            return [row for column in columns for row in column]
+
+        starts = itertools.accumulate((len(part) for part in parts[:-1]), initial=0)
         return cls(
-            **columns,
-            repaired=np.concatenate([part.repaired for part in parts]),
-            status=[status for part in parts for status in part.status],
+            **{name: joined(name) for name in _PER_DOCUMENT},
             messages={
-                int(start) + index: message
-                for start, part in zip(starts, parts, strict=False)
+                start + index: message
+                for start, part in zip(starts, parts, strict=True)
                 for index, message in part.messages.items()
             },
             metadata=first.metadata,
@@ -233,6 +233,22 @@ class Scores:
         if not -len(self) <= index < len(self):
             raise IndexError(f"document {index} of {len(self)}")
         return range(len(self))[index]
+
+
+_PER_DOCUMENT = (
+    "score",
+    "base_loss",
+    "ref_loss",
+    "n_tokens",
+    "n_scored",
+    "status",
+    "truncated",
+    "repaired",
+    "control_score",
+    "control_loss",
+    "spans",
+    "token_rows",
+)
 
 
 def _item(values: NDArray[np.float64] | None, index: int) -> float | None:

@@ -27,7 +27,7 @@ from attninfluence.spans import SPAN_KINDS, score_spans
 from attninfluence.windows import Window, plan_windows
 
 if TYPE_CHECKING:
-    from attninfluence.heads import HeadScores
+    from attninfluence.head_scores import HeadScores
 
 # A chunk ends with this many documents, or with this many tokens for each thread.
 CHUNK_DOCUMENTS = 2048
@@ -85,16 +85,21 @@ def score(
     ValueError for options that cannot be and for ids out of range; ModelError for a model,
     tokenizer or heads that do not fit; TypeError for a single text.
     """
-    options = {"mask": mask, "bos": bos, "max_length": max_length, "long": long, "stride": stride}
-    options |= {"special": special, "encoding_errors": encoding_errors, "detail": detail}
     parts = score_batches(
         texts,
         input_ids=input_ids,
         model=model,
         heads=heads,
         control=control,
+        mask=mask,
+        bos=bos,
+        max_length=max_length,
+        long=long,
+        stride=stride,
+        special=special,
+        encoding_errors=encoding_errors,
+        detail=detail,
         progress=progress,
-        **options,
     )
     return Scores.concatenate(list(parts))
 
@@ -331,7 +336,9 @@ def _control_heads(control: Any, selected: tuple[tuple[int, int], ...], model: M
     from attninfluence.head_scores import HeadScores
     from attninfluence.heads import as_head_list
 
-    if isinstance(control, bool) or not isinstance(control, (int, np.integer)):
+    if isinstance(control, bool):
+        raise TypeError(f"control must be heads or the seed of random ones, got {control}")
+    if not isinstance(control, (int, np.integer)):
         return as_head_list(control, model)
     unscored = np.full((model.n_layers, model.n_heads), np.nan)
     masked = HeadScores(unscored, unscored, selected, 0, 0, np.nan, model.fingerprint)

@@ -310,7 +310,7 @@ def test_long_documents_are_read_by_their_policy(short, bos, n_characters, long,
     assert result.base_loss[0] == pytest.approx(mean(np.array(base)), abs=2e-6)
     assert result.ref_loss[0] == pytest.approx(mean(np.array(ref)), abs=2e-6)
     assert result.truncated[0] == (long == "truncate" and len(ids) > 32)
-    if long == "stride" or bos == "auto" and long == "chunk":
+    if long == "stride" or (bos == "auto" and long == "chunk"):
         assert result.n_scored[0] == len(ids) - 1
 
 
@@ -523,6 +523,7 @@ def test_without_heads_the_error_names_the_way_to_find_them(model):
         ({"texts": [], "max_length": 1}, ValueError, "max_length must be at least 2 tokens"),
         ({"texts": [], "heads": [(9, 0)]}, ValueError, r"head \(9, 0\) is out of range"),
         ({"texts": [], "control": [(0, 4)]}, ValueError, r"head \(0, 4\) is out of range"),
+        ({"texts": [], "control": True}, TypeError, "control must be heads or the seed"),
         ({"input_ids": [], "bos": "always"}, ValueError, "input_ids are read as they are"),
         ({"input_ids": [], "detail": "line"}, ValueError, "need texts, not input_ids"),
         ({"input_ids": [], "detail": [[]]}, ValueError, "need texts, not input_ids"),
