@@ -23,8 +23,8 @@ typedef struct {
 typedef struct {
     char *text, *path;
     ati_json *json;
-    size_t n;       /* tensors */
-    placed *places; /* [n] */
+    size_t n;        /* tensors */
+    placed *places;  /* [n] */
     uint32_t *order; /* [2 * n]: places by file and tensor; the second half is scratch */
     ati_error *error;
 } shard_index;
@@ -174,17 +174,30 @@ static ati_status open_single(ati_checkpoint *checkpoint, ati_error *error) {
     return status;
 }
 
+/* Which of the two kinds the folder has: as for transformers, the single file
+ * where there are both. With neither, opening the single file will say so. */
+static ati_status is_sharded(const char *folder, bool *sharded, ati_error *error) {
+    bool single = false;
+    *sharded = false;
+    ati_status status = ati_file_exists(folder, single_name, &single, error);
+    return status == ATI_OK && !single ? ati_file_exists(folder, index_name, sharded, error)
+                                       : status;
+}
+
 ati_status ati_checkpoint_open(const char *folder, ati_checkpoint *checkpoint, ati_error *error) {
     shard_index index = {.error = error};
-    ati_status status;
+    bool sharded = false;
     *checkpoint = (ati_checkpoint){0};
+    ati_status status = is_sharded(folder, &sharded, error);
+    if (status != ATI_OK) {
+        goto exit;
+    }
     checkpoint->folder = ati_path_join(folder, "");
     if (checkpoint->folder == NULL) {
         status = ati_fail_memory(error, strlen(folder), "a path");
         goto exit;
     }
-    /* As transformers: the single file where there are both. */
-    if (ati_file_exists(folder, single_name) || !ati_file_exists(folder, index_name)) {
+    if (!sharded) {
         status = open_single(checkpoint, error);
         goto exit;
     }

@@ -149,8 +149,8 @@ static ati_status read_sizes(const ati_config_reader *r, ati_config *config) {
         status = ati_config_size(r, ATI_JSON_ROOT, sizes[i].key, sizes[i].most, 0, sizes[i].out);
     }
     if (status == ATI_OK) {
-        status = ati_config_size(r, ATI_JSON_ROOT, "num_key_value_heads", MOST_HEADS, config->n_heads,
-                             &config->n_kv_heads);
+        status = ati_config_size(r, ATI_JSON_ROOT, "num_key_value_heads", MOST_HEADS,
+                                 config->n_heads, &config->n_kv_heads);
     }
     if (status != ATI_OK) {
         return status;
@@ -158,7 +158,7 @@ static ati_status read_sizes(const ati_config_reader *r, ati_config *config) {
     /* Without a head_dim of its own a head has an equal part of the hidden size. */
     size_t share = config->hidden_size / config->n_heads;
     status = ati_config_size(r, ATI_JSON_ROOT, "head_dim", MOST_HEAD_DIM, share > 0 ? share : 1,
-                         &config->head_dim);
+                             &config->head_dim);
     bool given = ati_json_type_of(r->json, ati_json_get(r->json, ATI_JSON_ROOT, "head_dim")) ==
                  ATI_JSON_NUMBER;
     if (status == ATI_OK && !given && share * config->n_heads != config->hidden_size) {

@@ -9,7 +9,7 @@
 
 typedef struct {
     size_t n_layers;
-    size_t n_heads;    /* a multiple of n_kv_heads */
+    size_t n_heads; /* a multiple of n_kv_heads */
     size_t n_kv_heads;
     size_t head_dim; /* even */
     size_t hidden_size;
@@ -17,9 +17,9 @@ typedef struct {
     size_t vocab_size;
     size_t max_position_embeddings;
     float rms_norm_eps;
-    bool tied;           /* the output projection is the embedding matrix */
-    bool attention_bias; /* on q, k, v and output */
-    bool mlp_bias;       /* on gate, up and down */
+    bool tied;                /* the output projection is the embedding matrix */
+    bool attention_bias;      /* on q, k, v and output */
+    bool mlp_bias;            /* on gate, up and down */
     const ati_family *family; /* static */
     ati_rope rope;
 } ati_config;

@@ -31,8 +31,8 @@ ati_status ati_config_size(const ati_config_reader *r, ati_json_value object, co
         return ATI_OK;
     }
     if (!ati_json_uint(r->json, value, &number)) {
-        return ati_fail(r->error, ATI_FORMAT,
-                        "'%s': '%s' is %s, expected an integer from 1 to %zu", r->path, key,
+        return ati_fail(r->error, ATI_FORMAT, "'%s': '%s' is %s, expected an integer from 1 to %zu",
+                        r->path, key,
                         ati_json_type_of(r->json, value) == ATI_JSON_NUMBER
                             ? "another number"
                             : ati_json_describe(r->json, value),

@@ -69,10 +69,11 @@ static ati_status read_type(const ati_config_reader *r, ati_json_value settings,
         }
     }
     if (status == ATI_OK) {
-        status = ati_fail(r->error, ATI_UNSUPPORTED,
-                          "'%s': rope type '%.100s' is not supported, expected default, linear, "
-                          "dynamic, llama3 or yarn",
-                          r->path, name);
+        status =
+            ati_fail(r->error, ATI_UNSUPPORTED,
+                     "'%s': rotary rope_type '%.100s' is not supported, expected default, linear, "
+                     "dynamic, llama3 or yarn",
+                     r->path, name);
     }
     return status;
 }
@@ -93,8 +94,8 @@ static ati_status read_theta(const ati_config_reader *r, ati_json_value settings
 static ati_status read_original(const ati_config_reader *r, ati_json_value settings,
                                 ati_rope *rope) {
     static const char key[] = "original_max_position_embeddings";
-    ati_status status = ati_config_size(r, settings, key, MOST_ORIGINAL, rope->context,
-                                        &rope->original_context);
+    ati_status status =
+        ati_config_size(r, settings, key, MOST_ORIGINAL, rope->context, &rope->original_context);
     if (status == ATI_OK) {
         status = ati_config_size(r, ATI_JSON_ROOT, key, MOST_ORIGINAL, rope->original_context,
                                  &rope->original_context);
@@ -102,8 +103,7 @@ static ati_status read_original(const ati_config_reader *r, ati_json_value setti
     return status;
 }
 
-static ati_status read_llama3(const ati_config_reader *r, ati_json_value settings,
-                              ati_rope *rope) {
+static ati_status read_llama3(const ati_config_reader *r, ati_json_value settings, ati_rope *rope) {
     ati_status status = ati_config_number(r, settings, "low_freq_factor", 1e-6, MOST_FACTOR, NAN,
                                           &rope->low_freq_factor);
     if (status == ATI_OK) {

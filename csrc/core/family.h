@@ -29,20 +29,20 @@ typedef struct {
 } ati_layer_tensor;
 
 typedef struct {
-    const char *model_type;            /* as in config.json */
-    const char *embeddings;            /* [vocab, hidden] */
-    const char *final_norm;            /* [hidden] */
-    const char *head;                  /* [vocab, hidden], absent when tied */
-    ati_layer_tensor attention_norm;   /* [hidden] */
-    ati_layer_tensor query;            /* [heads * head_dim, hidden] */
-    ati_layer_tensor key, value;       /* [kv_heads * head_dim, hidden] */
-    ati_layer_tensor output;           /* [hidden, heads * head_dim] */
-    ati_layer_tensor mlp_norm;         /* [hidden] */
-    ati_layer_tensor gate, up;         /* [ffn, hidden] */
-    ati_layer_tensor down;             /* [hidden, ffn] */
-    const char *const *ignored;        /* endings of names without meaning, NULL at the end */
+    const char *model_type;          /* as in config.json */
+    const char *embeddings;          /* [vocab, hidden] */
+    const char *final_norm;          /* [hidden] */
+    const char *head;                /* [vocab, hidden], absent when tied */
+    ati_layer_tensor attention_norm; /* [hidden] */
+    ati_layer_tensor query;          /* [heads * head_dim, hidden] */
+    ati_layer_tensor key, value;     /* [kv_heads * head_dim, hidden] */
+    ati_layer_tensor output;         /* [hidden, heads * head_dim] */
+    ati_layer_tensor mlp_norm;       /* [hidden] */
+    ati_layer_tensor gate, up;       /* [ffn, hidden] */
+    ati_layer_tensor down;           /* [hidden, ffn] */
+    const char *const *ignored;      /* endings of names without meaning, NULL at the end */
     ati_norm norm;
-    const char *activation_name;       /* the hidden_act that `activation` is */
+    const char *activation_name; /* the hidden_act that `activation` is */
     ati_activation activation;
 } ati_family;
 

@@ -33,12 +33,15 @@ char *ati_path_join(const char *folder, const char *name) {
     return path;
 }
 
-bool ati_file_exists(const char *folder, const char *name) {
+ati_status ati_file_exists(const char *folder, const char *name, bool *exists, ati_error *error) {
     struct stat status;
     char *path = ati_path_join(folder, name);
-    bool exists = path != NULL && stat(path, &status) == 0;
+    if (path == NULL) {
+        return ati_fail_memory(error, strlen(folder) + strlen(name), "a path");
+    }
+    *exists = stat(path, &status) == 0 || (errno != ENOENT && errno != ENOTDIR);
     ati_free(path);
-    return exists;
+    return ATI_OK;
 }
 
 /* Fills file->size; only regular files have one that can be relied on. */

@@ -28,8 +28,9 @@ ati_status ati_file_read(const ati_file *file, size_t offset, size_t bytes, void
 ati_status ati_file_read_all(const char *folder, const char *name, size_t most, char **text,
                              size_t *length, char **path, ati_error *error);
 
-/* Whether folder/name is there, whatever it is. */
-bool ati_file_exists(const char *folder, const char *name);
+/* Whether folder/name is there, whatever it is; also when that cannot be seen,
+ * so that opening it says why. */
+ati_status ati_file_exists(const char *folder, const char *name, bool *exists, ati_error *error);
 
 /* "folder/name", owned by the caller (ati_free), or NULL without memory. */
 char *ati_path_join(const char *folder, const char *name);

@@ -23,17 +23,17 @@ typedef struct {
 } dtype_row;
 
 static const dtype_row dtypes[] = {
-    {"F32", 32, ATI_DTYPE_F32},       {"F16", 16, ATI_DTYPE_F16},
-    {"BF16", 16, ATI_DTYPE_BF16},     {"F64", 64, ATI_DTYPE_OTHER},
-    {"I64", 64, ATI_DTYPE_OTHER},     {"U64", 64, ATI_DTYPE_OTHER},
-    {"C64", 64, ATI_DTYPE_OTHER},     {"I32", 32, ATI_DTYPE_OTHER},
-    {"U32", 32, ATI_DTYPE_OTHER},     {"I16", 16, ATI_DTYPE_OTHER},
-    {"U16", 16, ATI_DTYPE_OTHER},     {"I8", 8, ATI_DTYPE_OTHER},
-    {"U8", 8, ATI_DTYPE_OTHER},       {"BOOL", 8, ATI_DTYPE_OTHER},
-    {"F8_E4M3", 8, ATI_DTYPE_OTHER},  {"F8_E5M2", 8, ATI_DTYPE_OTHER},
-    {"F8_E8M0", 8, ATI_DTYPE_OTHER},  {"F8_E4M3FNUZ", 8, ATI_DTYPE_OTHER},
+    {"F32", 32, ATI_DTYPE_F32},          {"F16", 16, ATI_DTYPE_F16},
+    {"BF16", 16, ATI_DTYPE_BF16},        {"F64", 64, ATI_DTYPE_OTHER},
+    {"I64", 64, ATI_DTYPE_OTHER},        {"U64", 64, ATI_DTYPE_OTHER},
+    {"C64", 64, ATI_DTYPE_OTHER},        {"I32", 32, ATI_DTYPE_OTHER},
+    {"U32", 32, ATI_DTYPE_OTHER},        {"I16", 16, ATI_DTYPE_OTHER},
+    {"U16", 16, ATI_DTYPE_OTHER},        {"I8", 8, ATI_DTYPE_OTHER},
+    {"U8", 8, ATI_DTYPE_OTHER},          {"BOOL", 8, ATI_DTYPE_OTHER},
+    {"F8_E4M3", 8, ATI_DTYPE_OTHER},     {"F8_E5M2", 8, ATI_DTYPE_OTHER},
+    {"F8_E8M0", 8, ATI_DTYPE_OTHER},     {"F8_E4M3FNUZ", 8, ATI_DTYPE_OTHER},
     {"F8_E5M2FNUZ", 8, ATI_DTYPE_OTHER}, {"F6_E2M3", 6, ATI_DTYPE_OTHER},
-    {"F6_E3M2", 6, ATI_DTYPE_OTHER},  {"F4", 4, ATI_DTYPE_OTHER},
+    {"F6_E3M2", 6, ATI_DTYPE_OTHER},     {"F4", 4, ATI_DTYPE_OTHER},
 };
 
 /* A header being read. */
@@ -134,7 +134,8 @@ static ati_status read_tensor(const header *h, ati_json_value entry, size_t data
                               ati_tensor *tensor) {
     size_t bits = 0, bytes;
     ati_status status;
-    if (ati_json_type_of(h->json, entry) != ATI_JSON_OBJECT || ati_json_count(h->json, entry) != 3) {
+    if (ati_json_type_of(h->json, entry) != ATI_JSON_OBJECT ||
+        ati_json_count(h->json, entry) != 3) {
         return fail(h, tensor->name, "is not described by dtype, shape and data_offsets alone");
     }
     status = read_dtype(h, entry, tensor, &bits);

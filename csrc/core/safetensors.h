@@ -52,8 +52,8 @@ const ati_tensor *ati_safetensors_find(const ati_safetensors *st, const char *na
 
 /* Reads a tensor into out [product of shape] as float32; every F16 and BF16
  * value is one. Refuses other dtypes, and values that are not finite, by name. */
-ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor,
-                                    float *out, ati_error *error);
+ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor, float *out,
+                                    ati_error *error);
 
 /* Parses the header text[0..length) of a file whose tensors take `data_bytes`
  * after it; fills everything of *st but `file`. What ati_safetensors_open uses,

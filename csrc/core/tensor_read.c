@@ -70,12 +70,13 @@ static ati_status fail_not_finite(const ati_safetensors *st, const ati_tensor *t
         i++;
     }
     write_index(tensor, first + i, index, sizeof index);
-    return ati_fail(error, ATI_FORMAT, "'%s': tensor '%.200s' holds %f at [%s], expected finite values",
-                    st->file.path, tensor->name, (double)values[i], index);
+    return ati_fail(error, ATI_FORMAT,
+                    "'%s': tensor '%.200s' holds %f at [%s], expected finite values", st->file.path,
+                    tensor->name, (double)values[i], index);
 }
 
-ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor,
-                                    float *out, ati_error *error) {
+ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor, float *out,
+                                    ati_error *error) {
     if (tensor->dtype == ATI_DTYPE_OTHER) {
         return ati_fail(error, ATI_UNSUPPORTED,
                         "'%s': tensor '%.200s' has dtype %s, expected F32, F16 or BF16",
@@ -98,7 +99,7 @@ ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor 
         if (status != ATI_OK) {
             break;
         }
-        bool finite = wide ? scan_f32(out + i, some)
+        bool finite = wide                             ? scan_f32(out + i, some)
                       : tensor->dtype == ATI_DTYPE_F16 ? convert_f16(half, out + i, some)
                                                        : convert_bf16(half, out + i, some);
         if (!finite) {

@@ -57,8 +57,8 @@ static void place_layer(const ati_config *config, cursor *c, ati_layer_weights *
 /* Sets every pointer of *weights; weights->layers is there. */
 static void place(const ati_config *config, cursor *c, ati_weights *weights) {
     weights->embeddings = take(c, config->vocab_size, config->hidden_size);
-    weights->head = config->tied ? weights->embeddings
-                                 : take(c, config->vocab_size, config->hidden_size);
+    weights->head =
+        config->tied ? weights->embeddings : take(c, config->vocab_size, config->hidden_size);
     weights->final_norm = take(c, config->hidden_size, 1);
     for (size_t i = 0; i < config->n_layers; i++) {
         place_layer(config, c, &weights->layers[i]);
@@ -139,7 +139,8 @@ static ati_status visit_attention(const visit *v, size_t i, const ati_layer_weig
         status = visit_matrix(v, &family->value, i, kv, hidden, qkv, bias, q + kv);
     }
     if (status == ATI_OK) {
-        status = visit_matrix(v, &family->output, i, hidden, q, layer->output, layer->output_bias, 0);
+        status =
+            visit_matrix(v, &family->output, i, hidden, q, layer->output, layer->output_bias, 0);
     }
     return status;
 }
@@ -203,11 +204,11 @@ static ati_status fail_unexpected(const visit *v, const ati_safetensors *shard, 
                     "tensor '%.200s' in '%s' has no place in the model that config.json "
                     "describes (%s of %zu layers%s)",
                     name, shard->file.path, v->config->family->model_type, v->config->n_layers,
-                    !bias                                             ? ""
+                    !bias                                              ? ""
                     : v->config->attention_bias && v->config->mlp_bias ? ""
-                    : v->config->attention_bias                       ? ", mlp_bias false"
-                    : v->config->mlp_bias                             ? ", attention_bias false"
-                                              : ", attention_bias and mlp_bias false");
+                    : v->config->attention_bias                        ? ", mlp_bias false"
+                    : v->config->mlp_bias ? ", attention_bias false"
+                                          : ", attention_bias and mlp_bias false");
 }
 
 static ati_status refuse_unexpected(const visit *v) {
@@ -278,7 +279,8 @@ static ati_status map_weights(const ati_config *config, ati_weights *weights, at
     cursor sum = {.fits = true};
     place(config, &sum, weights);
     if (!sum.fits) {
-        return ati_fail(error, ATI_FORMAT, "the model's weights take more memory than there can be");
+        return ati_fail(error, ATI_FORMAT,
+                        "the model's weights take more memory than there can be");
     }
     weights->memory = ati_map(sum.used);
     if (weights->memory == NULL) {

@@ -19,11 +19,11 @@ typedef struct {
 } ati_layer_weights;
 
 typedef struct {
-    void *memory;      /* the mapping that all pointers point into, but `layers` */
-    size_t bytes;      /* its size */
-    float *embeddings; /* [vocab, hidden] */
-    float *head;       /* [vocab, hidden]; == embeddings when tied */
-    float *final_norm; /* [hidden] */
+    void *memory;              /* the mapping that all pointers point into, but `layers` */
+    size_t bytes;              /* its size */
+    float *embeddings;         /* [vocab, hidden] */
+    float *head;               /* [vocab, hidden]; == embeddings when tied */
+    float *final_norm;         /* [hidden] */
     ati_layer_weights *layers; /* [n_layers] */
 } ati_weights;
 

@@ -1,0 +1,98 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "checkpoint.h"
+#include "testing.h"
+
+#define EMPTY_MAP "{\"weight_map\":{"
+#define FLOAT(name, begin, end) \
+    "\"" name "\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[" begin "," end "]}"
+
+static void refuse(const char *folder, ati_status expected, const char *why) {
+    ati_checkpoint checkpoint;
+    ati_error error;
+    CHECK_REFUSED(ati_checkpoint_open(folder, &checkpoint, &error), expected, &error, why);
+    CHECK(checkpoint.shards == NULL && checkpoint.folder == NULL);
+    ati_checkpoint_close(&checkpoint);
+}
+
+static void refuse_index(const char *index, ati_status expected, const char *why) {
+    char *folder = test_folder();
+    test_write_safetensors(folder, "one", "{" FLOAT("a", "0", "4") "," FLOAT("b", "4", "8") "}", 8);
+    test_write_text(folder, "model.safetensors.index.json", index);
+    refuse(folder, expected, why);
+}
+
+static void test_names(void) {
+    static const char *const names[] = {
+        "../one", "/etc/passwd", "sub/one", "..", ".", "", ".hidden", "a\\\\b", "one\\u0000",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char index[200];
+        snprintf(index, sizeof index, EMPTY_MAP "\"a\":\"%s\"}}", names[i]);
+        refuse_index(index, ATI_FORMAT, "expected the name of a file in the same folder");
+    }
+    refuse_index(EMPTY_MAP "\"a\":7}}", ATI_FORMAT, "a number");
+    refuse_index(EMPTY_MAP "\"a\\u0000\":\"one\"}}", ATI_FORMAT, "NUL");
+}
+
+static void test_index(void) {
+    refuse_index("{}", ATI_FORMAT, "weight_map");
+    refuse_index("[]", ATI_FORMAT, "weight_map");
+    refuse_index("{\"weight_map\":[]}", ATI_FORMAT, "weight_map");
+    refuse_index("", ATI_FORMAT, "not valid JSON");
+    refuse_index(EMPTY_MAP "\"a\":\"one\",\"b\":\"one\",\"c\":\"two\"}}", ATI_IO, "/two'");
+    refuse_index(EMPTY_MAP "\"a\":\"one\",\"b\":\"one\",\"c\":\"one\"}}", ATI_FORMAT,
+                 "places tensor 'c'");
+    refuse_index(EMPTY_MAP "\"a\":\"one\",\"aa\":\"one\",\"b\":\"one\"}}", ATI_FORMAT,
+                 "places tensor 'aa'");
+    refuse_index(EMPTY_MAP "\"b\":\"one\"}}", ATI_FORMAT, "holds tensor 'a'");
+    refuse_index(EMPTY_MAP "\"a\":\"one\"}}", ATI_FORMAT, "holds tensor 'b'");
+    refuse_index(EMPTY_MAP "\"a\":\"one\",\"a\":\"one\"}}", ATI_FORMAT, "'a' occurs twice");
+}
+
+static void test_many_shards(void) {
+    char *folder = test_folder(), *index = malloc(64 * 2000);
+    if (index == NULL) {
+        abort();
+    }
+    int used = snprintf(index, 64, EMPTY_MAP);
+    for (int i = 0; i < 1025; i++) {
+        used += snprintf(index + used, 64, "%s\"t%d\":\"f%d\"", i > 0 ? "," : "", i, i);
+    }
+    snprintf(index + used, 64, "}}");
+    test_write_text(folder, "model.safetensors.index.json", index);
+    refuse(folder, ATI_FORMAT, "names 1025 files");
+    free(index);
+}
+
+static void test_reading(void) {
+    char *folder = test_folder();
+    const size_t dims[] = {1}, matrix[] = {1, 1};
+    float out[1];
+    bool same = false;
+    ati_checkpoint checkpoint;
+    ati_error error;
+    test_write_safetensors(folder, "x", "{" FLOAT("a", "0", "4") "," FLOAT("c", "4", "8") "}", 8);
+    test_write_safetensors(folder, "y", "{" FLOAT("b", "0", "4") "}", 4);
+    test_write_text(folder, "model.safetensors.index.json",
+                    EMPTY_MAP "\"b\":\"y\",\"c\":\"x\",\"a\":\"x\"}}");
+    CHECK(ati_checkpoint_open(folder, &checkpoint, &error) == ATI_OK);
+    CHECK(checkpoint.n_shards == 2);
+    CHECK(ati_checkpoint_read_f32(&checkpoint, "b", 1, dims, out, &error) == ATI_OK);
+    CHECK_REFUSED(ati_checkpoint_read_f32(&checkpoint, "d", 1, dims, out, &error), ATI_FORMAT,
+                  &error, "tensor 'd' is missing");
+    CHECK_REFUSED(ati_checkpoint_expect(&checkpoint, "a", 2, matrix, &error), ATI_FORMAT, &error,
+                  "expected shape [1, 1], found [1]");
+    CHECK(ati_checkpoint_same(&checkpoint, "a", "b", &same, &error) == ATI_OK && same);
+    ati_checkpoint_close(&checkpoint);
+}
+
+void test_checkpoint(void) {
+    char *folder = test_folder();
+    refuse(folder, ATI_IO, "model.safetensors'");
+    test_names();
+    test_index();
+    test_many_shards();
+    test_reading();
+}

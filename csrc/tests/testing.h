@@ -1,0 +1,58 @@
+/* What the tests of the core share: checks, temporary folders, small models. */
+#ifndef TESTING_H
+#define TESTING_H
+
+#include <stdint.h>
+
+#include "config.h"
+
+/* Counts a failure and says where, but goes on. */
+#define CHECK(condition) test_check((condition), #condition, __FILE__, __LINE__)
+
+/* The call must have come to `status`, with `text` in the message. */
+#define CHECK_REFUSED(found, status, error, text) \
+    test_check_refused((found), (status), (error), (text), __FILE__, __LINE__)
+
+void test_check(bool passed, const char *what, const char *file, int line);
+void test_check_refused(ati_status found, ati_status expected, const ati_error *error,
+                        const char *text, const char *file, int line);
+
+/* A new empty folder; its path is the caller's to free. Removed at the end. */
+char *test_folder(void);
+
+/* Writes bytes [size] to folder/name. */
+void test_write(const char *folder, const char *name, const void *bytes, size_t size);
+
+/* The same for a text. */
+void test_write_text(const char *folder, const char *name, const char *text);
+
+/* Writes a safetensors file of this header and n_data bytes of zeros after it. */
+void test_write_safetensors(const char *folder, const char *name, const char *header,
+                            size_t n_data);
+
+/* What a model folder is made of; zeroed is the smallest model there is here. */
+typedef struct {
+    bool tied, attention_bias, mlp_bias;
+    size_t n_shards;        /* above 1: an index beside them */
+    const char *without;    /* this tensor is left out */
+    const char *beside;     /* this tensor [2] is there, too */
+    const char *not_finite; /* this tensor's second element is infinite */
+} test_model;
+
+/* Writes config.json and the weights: 2 layers, 4 heads of 6, 2 key/value heads,
+ * hidden 24, ffn 10, vocab 11. Element i of the kth tensor is k + i / 1024. */
+void test_write_model(const char *folder, test_model model);
+
+/* The folders made so far are removed; failures counted are returned. */
+int test_finish(void);
+
+/* One function a file. */
+void test_json(void);
+void test_safetensors(void);
+void test_checkpoint(void);
+void test_config(void);
+void test_rope(void);
+void test_weights(void);
+void test_allocations(void);
+
+#endif
