@@ -6,6 +6,7 @@
 #define ATI_VECTOR_H
 
 #include <stddef.h>
+#include <stdint.h> /* defines __GLIBC__ where there is one */
 
 /* Compiles a function for several instruction sets and picks one when the
  * library is loaded. Without contraction and with fixed lanes all of them give
