@@ -147,7 +147,7 @@ _PIECES = """
 .ati svg .control{fill:none;stroke:var(--ink);stroke-width:1.25;opacity:.85}
 .ati svg text.strong{fill:var(--ink)} .ati svg text.accent{fill:var(--accent);font-weight:600}
 .ati svg .outline{fill:none;stroke:var(--accent);stroke-width:2.5}
-.ati svg .qn{fill:var(--nan)} .ati svg .unfilled{fill:none}
+.ati svg .qn{fill:var(--nan)} .ati svg .unfilled{fill:var(--panel)}
 .ati .tokens{white-space:pre-wrap;overflow-wrap:anywhere;tab-size:4;unicode-bidi:plaintext;
 font:.84rem/1.75 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 .ati .tokens span{border-radius:2px;padding:.12em 0;-webkit-box-decoration-break:clone;
@@ -346,6 +346,17 @@ def histogram_bins(
     return edges, np.bincount(index, minlength=left + right).astype(np.int64)
 
 
+def axis_span(values: ArrayLike) -> tuple[float, float]:
+    """The range of scores to draw: all of them, or for many the middle 99 %."""
+    data = np.asarray(values, dtype=np.float64)
+    data = data[np.isfinite(data)]
+    if not data.size:
+        return 0.0, 1.0
+    ends = (0, 100) if data.size < 200 else (0.5, 99.5)
+    low, high = (float(end) for end in np.percentile(data, ends))
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
 def _bars(
     edges: NDArray[np.float64],
     counts: NDArray[np.int64],
@@ -415,10 +426,10 @@ def histogram_svg(
     edges, counts = histogram_bins(data, (low, high), cut, bins)
     others = None if control is None else histogram_bins(control, (low, high), cut, bins)[1]
     highest = max(1, int(counts.max()), 0 if others is None else int(others.max()))
-    left, base = 30.0, 132.0
-    x = _Scale(min(low, edges[0]), max(high, edges[-1]), left, width - 8)
+    left, base, bin_width = 30.0, 132.0, float(edges[1] - edges[0])
+    x = _Scale(low - bin_width, high + bin_width, left, width - 8)
     y = _Scale(0.0, float(highest), base, 24.0)
-    ticks = nice_ticks(x.low, max(high, float(edges[-1])))
+    ticks = nice_ticks(low - bin_width, high + bin_width)
     step = ticks[1] - ticks[0] if len(ticks) > 1 else abs(ticks[0]) or 1.0
     body = [
         _line(left, y(highest), width - 8, y(highest), "grid"),

@@ -1,0 +1,592 @@
+"""A finished score run as one page of HTML that needs nothing else: no script, no network.
+
+The numbers are those of the run's tables and of `attninfluence.select` (the cut, what is selected);
+nothing is scored here but the few documents whose tokens are shown, and those only when a model is
+given and the run kept its text. The pictures come from `attninfluence.html`, the words and their
+order from `templates/report.html`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from attninfluence import html
+from attninfluence.output import FinishedRun, open_finished
+from attninfluence.select import (
+    Documents,
+    Rule,
+    as_fraction,
+    choose,
+    ranked,
+    read_documents,
+    summarise,
+)
+from attninfluence.token_view import TokenView, text_pieces
+
+if TYPE_CHECKING:
+    from attninfluence.head_scores import HeadScores
+    from attninfluence.model import Model
+
+TEMPLATES = Path(__file__).parent / "templates"
+MAX_PANELS = 24
+MAX_TOKEN_DOCUMENTS = 4
+MAX_LISTED = 40
+EXCERPT_CHARACTERS = 600
+NO_DOMAIN = "(no domain)"
+
+STATUS_MEANING = {
+    "ok": "scored",
+    "empty": "no text, or white space alone",
+    "too_short": "fewer than two tokens",
+    "bad_type": "not a text",
+    "bad_utf8": "not valid UTF-8, and the run was strict about it",
+    "tokenizer_error": "the tokenizer failed",
+    "degenerate": "base loss below 0.01 nat, where a relative rise says nothing",
+    "non_finite": "the model gave a loss that is no number",
+}
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What all parts of the page draw on."""
+
+    run: FinishedRun
+    documents: Documents
+    chosen: list[NDArray[np.int64]]
+    summary: dict[str, Any]
+    control: NDArray[np.float64] | None  # [rows], NaN where there is none
+    rows: dict[int, dict[str, Any]]  # the rows whose text or name is shown, by position
+    panels: list[int]  # domains that are drawn
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        return dict(self.run.run.get("scoring", {}))
+
+    def name(self, domain: int) -> str:
+        name = self.documents.domains[domain]
+        return NO_DOMAIN if name is None else name
+
+    def values(self, domain: int) -> NDArray[np.float64]:
+        return self.documents.score[self.documents.members(domain)]
+
+
+def write_report(
+    out_folder: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    heads: HeadScores | str | os.PathLike[str] | None = None,
+    model: Model | None = None,
+    fraction: float | str = 0.2,
+    examples: int = 3,
+    title: str | None = None,
+    note: str = "",
+) -> Path:
+    """Write the page for a folder that `attninfluence score` filled; returns its path.
+
+    heads: retrieval scores for the heatmap; None takes the heads.json of the model's folder when it
+    is of the same model and selects the heads of the run, and otherwise lists those alone.
+    model: the run's model, to show some documents token by token; only with kept text.
+    fraction: what is selected within each domain. examples: best and worst documents a domain.
+    note: a sentence to show with the heads.
+
+    OutputError when the folder holds no finished score run; ModelError when `model` is not the
+    run's; ValueError for a fraction outside (0, 1].
+    """
+    run = open_finished(out_folder, "scores")
+    report = _collect(run, Rule(fraction=as_fraction(fraction)), examples)
+    views = [] if model is None else _token_views(report, model)
+    context = {
+        "css": _Piece(html.style() + (TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        "title": title or f"AttentionInfluence scores: {run.path.resolve().name}",
+        "totals": _totals(report),
+        "heads": _heads_section(report, _head_scores(heads, run), note),
+        "selection": _selection_sentence(report, fraction),
+        "domains": [_domain_row(report, index) for index in range(len(report.documents.domains))],
+        "all": _all_row(report),
+        "control": _control_section(report),
+        "tokens": _tokens_section(views),
+        "no_tokens": _why_no_tokens(report, model),
+        "statuses": _status_rows(run),
+        "facts": _facts(run),
+        "footer": f"attninfluence {run.run.get('attninfluence', '')}, run {run.run['run_id']}",
+        **_panels(report, examples),
+    }
+    context["sections"] = _sections(context)
+    target = Path(path)
+    _publish(target, _render(context))
+    return target
+
+
+def _render(context: dict[str, Any]) -> str:
+    import jinja2
+
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(_shown(context))
+
+
+def _shown(value: Any) -> Any:
+    """The context with every plain string made visible and pieces of HTML marked as such."""
+    import markupsafe
+
+    if isinstance(value, _Piece):
+        return markupsafe.Markup(value)
+    if isinstance(value, str):
+        return html.visible(value)
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(item) for item in value]
+    return value
+
+
+class _Piece(str):
+    """HTML or CSS that goes into the page as it is: escaped already, or our own."""
+
+
+def _publish(path: Path, text: str) -> None:
+    """Write the file whole or not at all; an older one is replaced."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------------------------- what is read
+
+
+def _collect(run: FinishedRun, rule: Rule, examples: int) -> _Report:
+    documents = read_documents(run)
+    chosen = choose(documents, rule)
+    panels = _largest(documents, MAX_PANELS)
+    wanted = [
+        i for domain in panels for part in extremes(documents, domain, examples) for i in part
+    ]
+    return _Report(
+        run=run,
+        documents=documents,
+        chosen=chosen,
+        summary=summarise(documents, chosen, rule.rank_by),
+        control=_column(run, "control_score"),
+        rows=read_rows(run, wanted),
+        panels=panels,
+    )
+
+
+def _largest(documents: Documents, limit: int) -> list[int]:
+    """The domains with scored documents, at most `limit`, the largest ones, in their order."""
+    sizes = np.bincount(
+        documents.domain[documents.scored], minlength=max(1, len(documents.domains))
+    )
+    by_size = [int(i) for i in np.argsort(-sizes, kind="stable")[:limit] if sizes[i] > 0]
+    return sorted(by_size)
+
+
+def extremes(documents: Documents, domain: int, count: int) -> tuple[list[int], list[int]]:
+    """Positions of a domain's `count` best and `count` worst documents; no one is in both."""
+    order = [int(position) for position in ranked(documents, domain)]
+    best = order[: min(count, (len(order) + 1) // 2)]
+    worst = order[len(best) :][::-1][:count]
+    return best, worst
+
+
+def _column(run: FinishedRun, name: str) -> NDArray[np.float64] | None:
+    """A column of numbers, float64[rows] with NaN for null; None when the run has no such."""
+    if name not in run.schema().names:
+        return None
+    parts = [
+        np.asarray(table[name].to_numpy(zero_copy_only=False), dtype=np.float64)
+        for table in run.tables([name])
+    ]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def read_rows(run: FinishedRun, positions: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """The rows at some positions of the run's tables, all columns, by position."""
+    import pyarrow as pa
+
+    wanted = np.array(sorted(set(positions)), dtype=np.int64)
+    found: dict[int, dict[str, Any]] = {}
+    start = 0
+    for table in run.tables(rows=4096) if len(wanted) else ():
+        first, last = np.searchsorted(wanted, [start, start + table.num_rows])
+        here = wanted[first:last]
+        if len(here):
+            found |= zip(here.tolist(), table.take(pa.array(here - start)).to_pylist(), strict=True)
+        start += table.num_rows
+    return found
+
+
+def _head_scores(
+    heads: HeadScores | str | os.PathLike[str] | None, run: FinishedRun
+) -> HeadScores | None:
+    """The retrieval scores to draw: those given, or the model folder's when they are the run's."""
+    from attninfluence.head_scores import HeadScores
+
+    if heads is not None:
+        return heads if isinstance(heads, HeadScores) else HeadScores.load(heads)
+    model = run.run.get("model", {})
+    stored = Path(str(model.get("path", "")), "heads.json")
+    if not stored.is_file():
+        return None
+    found = HeadScores.load(stored)
+    same_model = found.model_fingerprint == model.get("fingerprint")
+    masked = {tuple(pair) for pair in run.run.get("scoring", {}).get("heads", [])}
+    return found if same_model and {tuple(pair) for pair in found.selected} == masked else None
+
+
+# ---------------------------------------------------------------------------------- the sections
+
+
+def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:
+    sections = [
+        ("meaning", "What the score means", True),
+        ("heads", "Retrieval heads", context["heads"]),
+        ("domains", "Scores by domain", True),
+        ("control", "Control heads", context["control"]),
+        ("tokens", "Where in the text", context["tokens"] or context["no_tokens"]),
+        ("documents", "Best and worst documents", context["panels"]),
+        ("run", "What was run", True),
+    ]
+    return [(anchor, name) for anchor, name, present in sections if present]
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{html.count(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def _totals(report: _Report) -> dict[str, Any]:
+    totals, everything = report.run.totals, report.summary["all"]
+    rows, scored = everything["rows"], everything["scored"]
+    rest = rows - scored
+    sentence = f"{_plural(rows, 'document')} in {_plural(len(report.documents.domains), 'domain')}"
+    sentence += ", all of them scored." if not rest else f": {html.count(scored)} scored"
+    if rest:
+        sentence += f" and {html.count(rest)} without a score."
+    return {
+        "sentence": sentence if rows else "The run holds no documents.",
+        "figures": [
+            ("documents", html.count(rows)),
+            ("scored", html.count(scored)),
+            ("domains", html.count(len(report.documents.domains))),
+            ("tokens", html.count(totals.get("tokens", 0))),
+            ("heads masked", html.count(len(report.scoring.get("heads", [])))),
+            ("selected", html.count(everything["selected"])),
+        ],
+    }
+
+
+def _heads_section(report: _Report, scores: HeadScores | None, note: str) -> dict[str, Any] | None:
+    masked = [(int(layer), int(head)) for layer, head in report.scoring.get("heads", [])]
+    if not masked and scores is None:
+        return None
+    mask = {"uniform": "spreads its attention evenly", "zero": "gives nothing"}
+    how = mask.get(report.scoring.get("mask", ""), "is masked")
+    sentence = f"In the second reading each of {_plural(len(masked), 'head')} {how}."
+    if scores is not None:
+        sentence += (
+            f" Retrieval scores come from {_plural(scores.samples, 'sample')} of key lookup, of "
+            f"which the model answered {html.percent(scores.success_rate, 1)} by the success rule."
+        )
+    return {
+        "sentence": sentence,
+        "note": note,
+        "map": None if scores is None else _Piece(html.heatmap_svg(scores.scores, masked)),
+        "rows": [
+            (f"layer {layer}, head {head}", _retrieval_score(scores, layer, head))
+            for layer, head in masked[:MAX_LISTED]
+        ],
+        "more": _left_out(len(masked) - MAX_LISTED, "head"),
+    }
+
+
+def _retrieval_score(scores: HeadScores | None, layer: int, head: int) -> str:
+    return "" if scores is None else html.number(float(scores.scores[layer][head]))
+
+
+def _left_out(count: int, noun: str) -> str:
+    return f"{_plural(count, f'more {noun}')} not listed." if count > 0 else ""
+
+
+def _selection_sentence(report: _Report, fraction: float | str) -> str:
+    everything = report.summary["all"]
+    share = html.number(100 * float(as_fraction(fraction)), 2).rstrip("0").rstrip(".")
+    if not everything["scored"]:
+        return "No document has a score, so nothing is selected."
+    tokens = html.percent(everything["selected_tokens"], everything["tokens"])
+    return (
+        f"Within each domain the {share} % of documents with the highest scores are selected: "
+        f"{_plural(everything['selected'], 'document')} with {tokens} of the tokens. Where their "
+        f"share of the tokens exceeds {share} %, the score favours long documents."
+    )
+
+
+def _domain_row(report: _Report, domain: int) -> dict[str, str]:
+    entry = report.summary["domains"][domain]
+    members = report.documents.members(domain)
+    return {
+        "name": report.name(domain),
+        "rows": html.count(entry["rows"]),
+        "scored": html.count(entry["scored"]),
+        "base_loss": html.number(_median(report.documents.base_loss[members])),
+        "score": html.number(_median(report.documents.score[members])),
+        "cut": html.number(entry["cut"]),
+        "selected": html.count(entry["selected"]),
+        "share_of_tokens": html.percent(entry["selected_tokens"], entry["tokens"]),
+        "length": html.number(
+            rank_correlation(report.documents.score[members], report.documents.n_tokens[members]), 2
+        ),
+    }
+
+
+def _all_row(report: _Report) -> dict[str, str]:
+    entry = report.summary["all"]
+    return {
+        "rows": html.count(entry["rows"]),
+        "scored": html.count(entry["scored"]),
+        "selected": html.count(entry["selected"]),
+        "share_of_tokens": html.percent(entry["selected_tokens"], entry["tokens"]),
+    }
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else float("nan")
+
+
+def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:
+    """Spearman's rank correlation, ties by mean rank; NaN for fewer than three or equal values."""
+    first, second = _mean_ranks(np.asarray(a)), _mean_ranks(np.asarray(b))
+    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _mean_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+def _panels(report: _Report, examples: int) -> dict[str, Any]:
+    scores = [report.values(domain) for domain in report.panels]
+    if report.control is not None:
+        scores.append(report.control[np.isin(report.documents.domain, report.panels)])
+    joined = np.concatenate([np.empty(0), *scores])
+    span = html.axis_span(joined)
+    cuts = [report.summary["domains"][domain]["cut"] for domain in report.panels]
+    low, high = min([span[0], *cuts]), max([span[1], *cuts])
+    beyond = int(np.sum((joined < low) | (joined > high)))
+    hidden = int(np.unique(report.documents.domain[report.documents.scored]).size) - len(
+        report.panels
+    )
+    kept_text = "text" in report.run.schema().names
+    return {
+        "panels": [_panel(report, domain, (low, high), examples) for domain in report.panels],
+        "beyond": ""
+        if not beyond
+        else (
+            f"{_plural(beyond, 'score')} beyond the ends of the axis "
+            f"{'is' if beyond == 1 else 'are'} counted in the outermost bars."
+        ),
+        "more_domains": _left_out(hidden, "domain").replace("listed", "drawn"),
+        "no_text": ""
+        if kept_text
+        else ("The run did not keep the text; score with --keep-text to read the documents here."),
+    }
+
+
+def _panel(
+    report: _Report, domain: int, span: tuple[float, float], examples: int
+) -> dict[str, Any]:
+    name, values = report.name(domain), report.values(domain)
+    cut = report.summary["domains"][domain]["cut"]
+    control = None
+    if report.control is not None:
+        control = report.control[report.documents.members(domain)]
+    label = f"{name}: scores of {_plural(len(values), 'document')}, cut at {html.number(cut)}"
+    best, worst = extremes(report.documents, domain, examples)
+    lists = [("Highest scores", best), ("Lowest scores", worst)]
+    return {
+        "name": name,
+        "histogram": _Piece(
+            html.histogram_svg(values, span, cut=cut, control=control, label=label)
+        ),
+        "lists": [
+            (title, [_entry(report.rows[position]) for position in positions])
+            for title, positions in lists
+            if positions
+        ],
+    }
+
+
+def _entry(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "score": html.number(row["score"]),
+        "losses": f"{html.number(row['base_loss'])} → {html.number(row['ref_loss'])} nats",
+        "name": _row_name(row),
+        "excerpt": html.clip(row.get("text") or "", EXCERPT_CHARACTERS),
+    }
+
+
+def _row_name(row: dict[str, Any]) -> str:
+    """The id, or file and row where there is none."""
+    name = row["id"] if row["id"] else f"{row['file']}, row {row['row']}"
+    return html.clip(str(name), 120)
+
+
+def _control_section(report: _Report) -> dict[str, Any] | None:
+    heads = report.scoring.get("control")
+    if report.control is None:
+        return None
+    scored = report.documents.scored
+    score, control = _median(report.documents.score[scored]), _median(report.control[scored])
+    return {
+        "sentence": (
+            f"On the same base reading {_plural(len(heads or []), 'other head')} "
+            "were masked in the same way. "
+            f"Over all scored documents the median score is {html.number(score)} with the "
+            f"retrieval heads and {html.number(control)} with the control heads. Were the two "
+            "alike, the score would say how much any heads matter, not these."
+        ),
+        "rows": [_control_row(report, domain) for domain in report.panels],
+    }
+
+
+def _control_row(report: _Report, domain: int) -> dict[str, str]:
+    assert report.control is not None
+    members = report.documents.members(domain)
+    score, control = report.documents.score[members], report.control[members]
+    return {
+        "name": report.name(domain),
+        "score": html.number(_median(score)),
+        "control": html.number(_median(control)),
+        "above": html.percent(int((score > control).sum()), len(members), 0),
+    }
+
+
+def _status_rows(run: FinishedRun) -> list[dict[str, str]]:
+    counts: dict[str, int] = run.totals.get("statuses", {})
+    return [
+        {"name": name, "rows": html.count(rows), "meaning": STATUS_MEANING.get(name, "")}
+        for name, rows in sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0]))
+    ]
+
+
+# ------------------------------------------------------------------------------ tokens of documents
+
+
+def _why_no_tokens(report: _Report, model: Model | None) -> str:
+    if not report.panels:
+        return ""
+    if "text" not in report.run.schema().names:
+        return "Tokens are not shown, because the run did not keep the text (--keep-text)."
+    return "Tokens are not shown, because the report was made without a model (--model)."
+
+
+def _tokens_section(views: Sequence[TokenView]) -> dict[str, Any] | None:
+    if not views:
+        return None
+    rises = [np.asarray(view.ref) - np.asarray(view.base) for view in views]
+    limit = html.tokens_limit(rises)
+    return {
+        "scale": _Piece(html.tokens_scale_svg(limit)),
+        "documents": [
+            {
+                "name": view.name,
+                "sentence": view.sentence,
+                "body": _Piece(
+                    html.colored_tokens_html(view.pieces, view.base, view.ref, limit=limit)
+                ),
+            }
+            for view in views
+        ],
+    }
+
+
+def _token_views(report: _Report, model: Model) -> list[TokenView]:
+    """The best document of each of the first domains, read again token by token."""
+    from attninfluence._core import ModelError
+
+    if "text" not in report.run.schema().names:
+        return []
+    wanted = report.run.run["model"]["fingerprint"]
+    if model.fingerprint != wanted:
+        raise ModelError(
+            f"{report.run.path} was scored with another model: fingerprint {wanted[:12]}, "
+            f"{model.path} has {model.fingerprint[:12]}"
+        )
+    best = [extremes(report.documents, domain, 1)[0][0] for domain in report.panels]
+    best.sort(key=lambda position: -report.documents.score[position])
+    rows = read_rows(report.run, best[:MAX_TOKEN_DOCUMENTS])
+    return [_token_view(rows[position], report, model) for position in best[:MAX_TOKEN_DOCUMENTS]]
+
+
+def _token_view(row: dict[str, Any], report: _Report, model: Model) -> TokenView:
+    """Read one row's text again as the run did, keeping the loss of each token."""
+    from attninfluence.scoring import score
+
+    names = ("heads", "mask", "bos", "max_length", "long", "stride", "special")
+    options = {name: report.scoring[name] for name in names if name in report.scoring}
+    losses = score([row["text"]], model=model, detail="token", **options).token_losses(0)
+    assert losses.offsets is not None
+    pieces, base, ref = text_pieces(row["text"], losses.offsets, losses.base, losses.ref)
+    domain = NO_DOMAIN if row["domain"] is None else row["domain"]
+    cut_short = ", the rest of it beyond the window" if row["truncated"] else ""
+    sentence = (
+        f"The highest score of {domain}: {html.number(row['score'])}, "
+        f"loss {html.number(row['base_loss'])} → {html.number(row['ref_loss'])} nats over "
+        f"{_plural(row['n_scored'], 'token')}{cut_short}."
+    )
+    return TokenView(_row_name(row), sentence, pieces, base, ref)
+
+
+# -------------------------------------------------------------------------------- what was run
+
+
+def _facts(run: FinishedRun) -> list[tuple[str, str]]:
+    """What the run was given, as it stands in its run.json and _SUCCESS, in reading order."""
+    given, totals = run.run, run.totals
+    facts = [(f"model {key}", value) for key, value in given.get("model", {}).items()]
+    facts += list(given.get("scoring", {}).items())
+    facts += [(f"column {key}", value) for key, value in given.get("columns", {}).items()]
+    inputs = [
+        f"{item['file']} ({html.count(item['bytes'])} bytes)" for item in given.get("inputs", [])
+    ]
+    facts.append(("inputs", "; ".join([*inputs[:20], _left_out(len(inputs) - 20, "file")])))
+    facts += [("seconds", totals.get("seconds")), ("repeated ids", totals.get("repeated_ids"))]
+    facts += [
+        ("unreadable file", f"{bad['file']}: {bad['error']}") for bad in totals.get("bad_files", [])
+    ]
+    return [(_label(name), _fact(value)) for name, value in facts if value is not None]
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        shown = ", ".join(
+            ":".join(map(str, pair)) if isinstance(pair, list) else str(pair)
+            for pair in value[:MAX_LISTED]
+        )
+        return shown + (" …" if len(value) > MAX_LISTED else "")
+    return html.clip(str(value), 400).rstrip("; ")
