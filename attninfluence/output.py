@@ -171,6 +171,7 @@ class PartWriter:
         self._temporary = folder.path / f".{self._name}.{folder.run_id}.tmp"
         self._writer: pq.ParquetWriter | None = None
         self._pending: list[pa.Table] = []
+        self._pending_rows = self._pending_bytes = 0
         self.rows = 0
 
     def __enter__(self) -> PartWriter:
@@ -188,9 +189,10 @@ class PartWriter:
     def write(self, table: pa.Table) -> None:
         """Append rows with the columns of the schema."""
         self._pending.append(table)
+        self._pending_rows += table.num_rows
+        self._pending_bytes += table.nbytes
         self.rows += table.num_rows
-        rows = sum(part.num_rows for part in self._pending)
-        if rows >= ROW_GROUP_ROWS or sum(part.nbytes for part in self._pending) >= ROW_GROUP_BYTES:
+        if self._pending_rows >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
     def _flush(self) -> None:
@@ -200,6 +202,7 @@ class PartWriter:
         if self._pending:
             self._writer.write_table(pa.concat_tables(self._pending).cast(self._schema))
             self._pending.clear()
+            self._pending_rows = self._pending_bytes = 0
 
     def __exit__(
         self,

@@ -134,7 +134,8 @@ def count_of_fraction(n: int, fraction: Fraction) -> int:
 
 def count_that_fits(n_tokens: Ints, budget: int) -> int:
     """How many documents, taken in order, fit `budget` tokens; the first that does not ends it."""
-    return int(np.searchsorted(np.cumsum(n_tokens), budget, side="right"))
+    total = int(n_tokens.sum())
+    return int(np.searchsorted(np.cumsum(n_tokens), min(budget, total), side="right"))
 
 
 def share_budget(budget: int, tokens: Mapping[str | None, int]) -> dict[str | None, int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from fractions import Fraction
 
-from attninfluence.cli import console
+from attninfluence.cli import console, options
+from attninfluence.cli.numbers import count, fraction, positive
 
 HELP = "try everything on text that every machine has"
 DESCRIPTION = """\
@@ -22,14 +24,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         default="attninfluence-demo",
         metavar="FOLDER",
-        help="a new folder (default: attninfluence-demo)",
+        help="a new folder, or that of an earlier demo (default: attninfluence-demo)",
     )
+    parser.add_argument(
+        "--model", help="a model folder or hub id (default: the model of the package)"
+    )
+    parser.add_argument(
+        "--documents",
+        type=positive,
+        default=150,
+        help="documents of each domain, at most (default: 150)",
+    )
+    parser.add_argument(
+        "--samples",
+        type=positive,
+        default=200,
+        help="questions asked to find the heads (default: 200)",
+    )
+    parser.add_argument(
+        "--fraction",
+        type=fraction,
+        default=Fraction("0.2"),
+        help="share of each domain's documents to select (default: 0.2)",
+    )
+    parser.add_argument(
+        "--seed", type=count, default=0, help="seed of the questions and the control (default: 0)"
+    )
+    options.add_loading_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the demonstration."""
+    """Run the demonstration and print what it came to."""
     from attninfluence.demo import run_demo
 
-    run_demo(arguments.output)
-    console.print_json({"output": arguments.output})
+    summary = run_demo(
+        arguments.output,
+        model=options.load_model(arguments),
+        documents=arguments.documents,
+        samples=arguments.samples,
+        fraction=float(arguments.fraction),
+        seed=arguments.seed,
+    )
+    console.print_json(summary)
     return 0

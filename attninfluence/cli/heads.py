@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model folder or hub id")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="heads.json to write")
     parser.add_argument(
-        "--samples", type=positive, default=800, help="questions asked (default: 800)"
+        "--samples", type=positive, default=800, metavar="N", help="questions asked (default: 800)"
     )
     parser.add_argument(
         "--max-length",
@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TOKENS",
         help="tokens of a question with its answer, at most the model's context (default: 4096)",
     )
-    parser.add_argument("--shots", type=count, default=3, help="solved examples (default: 3)")
+    parser.add_argument(
+        "--shots", type=count, default=3, metavar="N", help="solved examples (default: 3)"
+    )
     parser.add_argument(
         "--decoding",
         choices=("teacher_forced", "greedy"),
@@ -58,10 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fraction",
         type=fraction,
         default=Fraction("0.05"),
+        metavar="SHARE",
         help="share of the heads to select (default: 0.05)",
     )
-    choice.add_argument("--count", type=positive, help="number of heads to select")
-    choice.add_argument("--threshold", type=float, help="select heads with at least this score")
+    choice.add_argument("--count", type=positive, metavar="N", help="number of heads to select")
+    choice.add_argument(
+        "--threshold", type=float, metavar="SCORE", help="select heads with at least this score"
+    )
     options.add_loading_options(parser)
 
 

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        help="the model of the run, to show documents token by token (needs --keep-text in `score`)",
+        help="the model of the run, to show documents token by token (after `score --keep-text`)",
     )
     parser.add_argument(
         "--examples",

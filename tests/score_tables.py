@@ -1,0 +1,58 @@
+"""Finished score runs made without a model, for tests of what comes after scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from attninfluence.output import OutputFolder, score_schema
+from attninfluence.tally import Tally
+
+
+def score_row(file: str, row: int, **values: Any) -> dict[str, Any]:
+    """One row of a score table; `score=None` gives a row without a score."""
+    score = values.get("score", 0.5)
+    filled = {
+        "file": file,
+        "row": row,
+        "id": None,
+        "domain": None,
+        "n_tokens": 10,
+        "n_scored": 9,
+        "base_loss": None if score is None else 2.0,
+        "ref_loss": None if score is None else 2.0 * (1 + score),
+        "score": score,
+        "status": "bad_type" if score is None else "ok",
+        "truncated": False,
+        "repaired": False,
+    }
+    return {**filled, **values}
+
+
+def write_scores(
+    path: Path, parts: Sequence[Sequence[dict[str, Any]]], root: Path | None = None
+) -> Path:
+    """A finished score run with these rows, one list a part; inputs lie below `root`."""
+    folder = OutputFolder(path, "scores")
+    names = list(dict.fromkeys(row["file"] for rows in parts for row in rows))
+    inputs = [{"file": name, "bytes": _size(root, name)} for name in names]
+    folder.start({"folder": str(root or path.parent), "inputs": inputs})
+    tally = Tally()
+    files: dict[str, dict[str, Any]] = {}
+    for rows in parts:
+        with folder.part(score_schema()) as part:
+            part.write(pa.Table.from_pylist(list(rows), score_schema()))
+        for row in rows:
+            tally.add(row["domain"], row["status"], row["n_tokens"], row["n_scored"])
+            count = files.setdefault(row["file"], {"file": row["file"], "rows": 0, "tokens": 0})
+            count["rows"] += 1
+            count["tokens"] += row["n_tokens"]
+    folder.finish({**tally.summary(), "files": list(files.values()), "bad_files": []})
+    return path
+
+
+def _size(root: Path | None, name: str) -> int:
+    return 0 if root is None else (root / name).stat().st_size

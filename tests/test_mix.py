@@ -1,0 +1,152 @@
+"""The mix: the corpus as it is, the selected rows once more, and totals that add up."""
+
+from __future__ import annotations
+
+import json
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from attninfluence import mix as mix_module
+from attninfluence.corpus import iter_rows, resolve_columns
+from attninfluence.mix import mix
+from attninfluence.output import OutputError, open_finished
+from attninfluence.select import Rule, select
+from tests.score_tables import score_row, write_scores
+from tests.test_corpus import write_rows
+
+NAMES = ("math/a.jsonl", "math/b.parquet", "web/a.jsonl.gz", "web/c.jsonl.zst", "web/none.jsonl")
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Five files of ten documents in two domains, scored and a third of it selected."""
+    root = tmp_path / "corpus"
+    parts = []
+    for name in NAMES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        texts = [{"text": f"{name} {i}", "extra": i} for i in range(10)]
+        write_rows(root / name, texts)
+        low = -9.0 if "none" in name else 0.0
+        parts.append(
+            [
+                score_row(name, i, domain=name.split("/")[0], score=low + i % 4, n_tokens=2 + i)
+                for i in range(10)
+            ]
+        )
+    write_scores(tmp_path / "out", parts, root)
+    select(tmp_path / "out", tmp_path / "sel", Rule(Fraction(1, 3)))
+    return root
+
+
+def texts_of(path: Path) -> list[str]:
+    batches = iter_rows(str(path), resolve_columns(str(path)))
+    return [text for batch in batches for text in batch.texts]
+
+
+def selected_of(folder: Path) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for table in open_finished(folder, "selection").tables(["file", "row"]):
+        for row in table.to_pylist():
+            rows.setdefault(row["file"], []).append(row["row"])
+    return rows
+
+
+def test_mix_is_the_corpus_and_the_selected_rows(tmp_path, corpus):
+    mix(tmp_path / "sel", tmp_path / "mix")
+    selected = selected_of(tmp_path / "sel")
+    assert "web/none.jsonl" not in selected
+    for index, name in enumerate(NAMES):
+        stored = f"{index:05d}-{os.path.basename(name)}"
+        copy = tmp_path / "mix" / "corpus" / stored
+        assert copy.read_bytes() == (corpus / name).read_bytes()
+        part = tmp_path / "mix" / "selected" / stored
+        assert part.exists() == (name in selected)
+        if name in selected:
+            assert texts_of(part) == [f"{name} {i}" for i in sorted(selected[name])]
+    assert (tmp_path / "mix" / "_SUCCESS").exists()
+    assert pq.read_schema(tmp_path / "mix/selected/00001-b.parquet").names == ["text", "extra"]
+
+
+def test_totals_are_those_of_the_files(tmp_path, corpus):
+    summary = mix(tmp_path / "sel", tmp_path / "mix")
+    selected = selected_of(tmp_path / "sel")
+    tokens = {d: sum(2 + i for f in selected for i in selected[f] if f.startswith(d)) for d in "mw"}
+    assert [entry["domain"] for entry in summary["domains"]] == ["math", "web"]
+    assert [entry["selected_tokens"] for entry in summary["domains"]] == list(tokens.values())
+    assert [entry["corpus_tokens"] for entry in summary["domains"]] == [130, 195]
+    whole = summary["all"]
+    assert whole["tokens"] == 325 + sum(tokens.values())
+    assert whole["documents"] == 50 + sum(map(len, selected.values()))
+    assert sum(entry["share"] for entry in summary["domains"]) == pytest.approx(1)
+    assert json.loads((tmp_path / "mix" / "summary.json").read_text()) == summary
+
+
+@pytest.mark.parametrize("recipe_only", [False, True])
+def test_recipe_names_files_and_weights(tmp_path, corpus, recipe_only):
+    summary = mix(tmp_path / "sel", tmp_path / "mix", recipe_only=recipe_only)
+    recipe = json.loads((tmp_path / "mix" / "recipe.json").read_text())
+    sources = recipe["sources"]
+    assert {(s["part"], s["builder"]) for s in sources} == {
+        (part, builder) for part in ("corpus", "selected") for builder in ("json", "parquet")
+    }
+    for source in sources:
+        texts = []
+        for file in source["files"]:
+            texts += texts_of(tmp_path / "mix" / file)
+        assert len(texts) == source["documents"]
+        assert source["weight"] == pytest.approx(source["tokens"] / summary["all"]["tokens"])
+    assert sum(source["probability"] for source in sources) == pytest.approx(1)
+    assert sum(source["weight"] for source in sources) == pytest.approx(1)
+    assert (tmp_path / "mix" / "corpus").exists() != recipe_only
+    if recipe_only:
+        assert sources[0]["files"][0] == str(corpus / NAMES[0])
+
+
+def test_changed_file_is_refused(tmp_path, corpus):
+    with open(corpus / NAMES[0], "a") as file:
+        file.write('{"text": "more"}\n')
+    with pytest.raises(OutputError, match=r"math/a\.jsonl: changed since it was scored: "):
+        mix(tmp_path / "sel", tmp_path / "mix")
+    assert not (tmp_path / "mix").exists()
+
+
+def test_shorter_file_of_the_same_size_is_refused(tmp_path, corpus):
+    path = corpus / NAMES[0]
+    line = path.read_bytes()
+    path.write_bytes(b'{"text": "' + b"x" * (len(line) - 13) + b'"}\n')
+    with pytest.raises(OutputError, match=r"changed since it was scored: row \d is selected"):
+        mix(tmp_path / "sel", tmp_path / "mix")
+    assert not (tmp_path / "mix" / "_SUCCESS").exists()
+
+
+def test_moved_corpus_is_found_by_root(tmp_path, corpus):
+    corpus.rename(tmp_path / "moved")
+    with pytest.raises(OutputError, match=r"the scored file is not there; name the folder that"):
+        mix(tmp_path / "sel", tmp_path / "mix")
+    summary = mix(tmp_path / "sel", tmp_path / "mix", root=tmp_path / "moved")
+    assert summary["all"]["corpus_documents"] == 50
+
+
+def test_relative_names_start_where_the_scores_were_made(tmp_path, corpus, monkeypatch):
+    monkeypatch.chdir("/")
+    assert mix(tmp_path / "sel", tmp_path / "mix")["all"]["corpus_documents"] == 50
+
+
+def test_failed_copy_leaves_no_file_under_its_name(tmp_path, corpus, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(mix_module.shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="No space left"):
+        mix(tmp_path / "sel", tmp_path / "mix")
+    assert os.listdir(tmp_path / "mix" / "corpus") == []
+    assert not (tmp_path / "mix" / "_SUCCESS").exists()
+
+
+def test_scores_are_no_selection(tmp_path, corpus):
+    with pytest.raises(OutputError, match="expected a folder that `attninfluence select` wrote"):
+        mix(tmp_path / "out", tmp_path / "mix")
