@@ -26,6 +26,19 @@ from attninfluence.probe import Corpus, Sample, iter_samples
 if TYPE_CHECKING:
     from attninfluence.model import Model
 
+__all__ = [
+    "DECODINGS",
+    "Head",
+    "HeadScores",
+    "Heads",
+    "RetrievalError",
+    "as_head_list",
+    "find_retrieval_heads",
+    "rouge1_recall",
+]
+
+Heads = HeadScores | str | os.PathLike[str] | Iterable[Sequence[int]]
+
 DECODINGS = ("teacher_forced", "greedy")
 DEFAULT_FRACTION = 0.05
 
@@ -134,9 +147,6 @@ def as_head_list(heads: Heads | None, model: Model) -> tuple[Head, ...]:
     if not heads.selected:
         raise ValueError(f"no head is selected in {heads}")
     return heads.selected
-
-
-Heads = HeadScores | str | os.PathLike[str] | Iterable[Sequence[int]]
 
 
 def _check_belongs(heads: HeadScores, model: Model) -> None:
@@ -277,12 +287,11 @@ def _head_scores(
     model: Model, readings: list[_Reading], options: dict[str, Any], require_success: bool
 ) -> HeadScores:
     ratios = [one.ratio for one in readings if one.success or not require_success]
-    scores = np.full((model.n_layers, model.n_heads), np.nan)
-    standard_error = scores.copy()
-    if ratios:
-        scores = np.mean(ratios, axis=0, dtype=np.float64)
+    unknown = np.full((model.n_layers, model.n_heads), np.nan)
+    scores = np.stack(ratios).mean(axis=0) if ratios else unknown
+    standard_error = unknown
     if len(ratios) > 1:
-        standard_error = np.std(ratios, axis=0, ddof=1) / math.sqrt(len(ratios))
+        standard_error = np.stack(ratios).std(axis=0, ddof=1) / math.sqrt(len(ratios))
     return HeadScores(
         scores=scores,
         standard_error=standard_error,

@@ -1,9 +1,9 @@
 """The probe task that shows which heads retrieve (METHOD.md section 2; the paper's section 4.1).
 
-A sample asks for one value of a JSON object:
+A sample asks for one value of a JSON object, after a few questions answered for it:
 
-    <BOS> Extract the value ... {"k1": "v1",  "k2": "v2",  ... }  key: k7  answer: v7  ...  key: k2  answer: v2
-                                            needle ^^                (shots)                       answer ^^
+    Extract the value ... {"k1": "v1", "k2": "v2", ... }   key: k7 answer: v7 ... key: k2 answer: v2
+                                         needle ^^                                      answer ^^
 
 It is put together from pieces tokenised one by one, so the value is the same token ids in the
 needle and in the answer, and both places are known exactly. This module knows nothing of models.
@@ -165,9 +165,9 @@ class _SampleMaker:
                 return self._join(rng, pairs, questions)
             pairs.append(pair)
         raise ValueError(
-            f"a sample of {self.max_length} tokens needs more than the {len(self.values)} sentences "
-            f"of {MIN_VALUE_TOKENS} to {MAX_VALUE_TOKENS} tokens that the corpus has for this "
-            "tokenizer: give a larger corpus or a smaller max_length"
+            f"a sample of {self.max_length} tokens needs more than the {len(self.values)} "
+            f"sentences of {MIN_VALUE_TOKENS} to {MAX_VALUE_TOKENS} tokens that the corpus has "
+            "for this tokenizer: give a larger corpus or a smaller max_length"
         )
 
     def _draw_asked(
@@ -188,9 +188,10 @@ class _SampleMaker:
                 return order, pairs, questions, length
             lengths.append(length)
         raise ValueError(
-            f"max_length={self.max_length} is too small for a probe sample: {n_asked} pairs of which "
-            f"{self.shots} are demonstrated take {min(lengths)} to {max(lengths)} tokens with this "
-            "tokenizer; give a longer max_length (the model's context is its limit) or fewer shots"
+            f"max_length={self.max_length} is too small for a probe sample: {n_asked} pairs of "
+            f"which {self.shots} are demonstrated take {min(lengths)} to {max(lengths)} tokens "
+            "with this tokenizer; give a longer max_length (the model's context is its limit) or "
+            "fewer shots"
         )
 
     def _pair(self, rng: np.random.Generator, value: _Value) -> _Pair:
@@ -204,7 +205,7 @@ class _SampleMaker:
     def _join(
         self, rng: np.random.Generator, pairs: list[_Pair], questions: list[list[int]]
     ) -> Sample:
-        """The sample of `pairs`, the first ones of which are asked, the last of those unanswered."""
+        """The sample of `pairs`; the first `shots` are demonstrated, the next one is queried."""
         query = self.shots
         ids = list(self.start)
         places = rng.permutation(len(pairs))
