@@ -14,6 +14,9 @@ int main(void) {
         {"rope", test_rope},
         {"weights", test_weights},
         {"allocations", test_allocations},
+        {"vector", test_vector},
+        {"attention", test_attention},
+        {"run", test_run},
     };
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         printf("%s\n", tests[i].name);

@@ -54,5 +54,8 @@ void test_config(void);
 void test_rope(void);
 void test_weights(void);
 void test_allocations(void);
+void test_vector(void);
+void test_attention(void);
+void test_run(void);
 
 #endif
