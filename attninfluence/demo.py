@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
     from attninfluence.model import Model
 
-SAMPLES = 200
+SAMPLES = 300
 EXAMPLES = 2
 MARK = "demo.json"
 MADE = ("texts.jsonl", "heads.json", "scores", "selected", "report.html")

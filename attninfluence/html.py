@@ -25,6 +25,7 @@ LIGHT = {
     "rule": "#d9d4c7",
     "accent": "#a8481a",
     "bar": "#8d887c",
+    "control": "#2f6a99",
     "nan": "#e4e0d6",
 }
 DARK = {
@@ -35,6 +36,7 @@ DARK = {
     "rule": "#383c43",
     "accent": "#f0945c",
     "bar": "#73767c",
+    "control": "#74aec6",
     "nan": "#2b2e34",
 }
 # A cell's background and the colour of the number on it, from the lowest value to the highest.
@@ -144,7 +146,7 @@ _PIECES = """
 .ati svg .axis{stroke:var(--quiet);fill:none} .ati svg .grid{stroke:var(--rule);fill:none}
 .ati svg .bar{fill:var(--bar)} .ati svg .chosen{fill:var(--accent)}
 .ati svg .cut{stroke:var(--accent);stroke-width:1.5;stroke-dasharray:4 3}
-.ati svg .control{fill:none;stroke:var(--ink);stroke-width:1.25;opacity:.85}
+.ati svg .control{fill:var(--control)}
 .ati svg text.strong{fill:var(--ink)} .ati svg text.accent{fill:var(--accent);font-weight:600}
 .ati svg .outline{fill:none;stroke:var(--accent);stroke-width:2.5}
 .ati svg .qn{fill:var(--nan)} .ati svg .unfilled{fill:var(--panel)}
@@ -224,11 +226,11 @@ def _tick_label(value: float, step: float) -> str:
 
 
 def nice_limit(value: float) -> float:
-    """The smallest of 1, 2, 5 times a power of ten not below the value (1.0 for nothing)."""
+    """The smallest round number not below the value; 1.0 where there is none above zero."""
     if not (value > 0 and math.isfinite(value)):
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(power * m for m in (1, 2, 5, 10) if power * m >= value * (1 - 1e-12))
+    return next(power * m for m in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if power * m >= value * 0.999999)
 
 
 # -------------------------------------------------------------------------------------- heatmap
@@ -390,13 +392,19 @@ class _Scale:
         return self.start + (float(value) - self.low) * self.slope
 
 
-def _steps(edges: NDArray[np.float64], counts: NDArray[np.int64], x: _Scale, y: _Scale) -> str:
-    points = [(x(edges[0]), y(0.0))]
-    for start, stop, n in zip(edges[:-1], edges[1:], counts, strict=True):
-        points += [(x(start), y(float(n))), (x(stop), y(float(n)))]
-    points.append((x(edges[-1]), y(0.0)))
-    path = "L".join(f"{px:.1f} {py:.1f}" for px, py in points)
-    return f'<path class="control" d="M{path}"><title>control heads</title></path>'
+def _control_stroke(control: ArrayLike, x: _Scale, y: float) -> list[str]:
+    """A stroke from the 5th to the 95th percentile of the control's scores."""
+    data = np.asarray(control, dtype=np.float64)
+    data = data[np.isfinite(data)]
+    if not data.size:
+        return []
+    low, high = (float(end) for end in np.percentile(data, (5, 95)))
+    middle, half = (x(low) + x(high)) / 2, max((x(high) - x(low)) / 2, 2.5)
+    hint = escape(f"control heads: {number(low)} to {number(high)}")
+    return [
+        f'<rect class="control" x="{middle - half:.1f}" y="{y:.1f}" width="{2 * half:.1f}" '
+        f'height="4"><title>{hint}</title></rect>'
+    ]
 
 
 def histogram_svg(
@@ -412,8 +420,8 @@ def histogram_svg(
     """Histogram of one domain's scores as SVG: bars at or above the cut stand out, others do not.
 
     `span` is the range of the axis (share it among panels; it is widened to hold the cut),
-    `control` a second set of scores drawn as a thin outline with the same bins. Without a finite
-    value the picture says so.
+    `control` a second set of scores, of which a stroke under the axis shows the middle 90 %.
+    Without a finite value the picture says so.
     """
     data = np.asarray(values, dtype=np.float64)
     low, high = span
@@ -424,8 +432,7 @@ def histogram_svg(
             width, 60.0, f"{label}: no scores", [_text(width / 2, 34, "no scores", anchor="middle")]
         )
     edges, counts = histogram_bins(data, (low, high), cut, bins)
-    others = None if control is None else histogram_bins(control, (low, high), cut, bins)[1]
-    highest = max(1, int(counts.max()), 0 if others is None else int(others.max()))
+    highest = max(1, int(counts.max()))
     left, base, bin_width = 30.0, 132.0, float(edges[1] - edges[0])
     x = _Scale(low - bin_width, high + bin_width, left, width - 8)
     y = _Scale(0.0, float(highest), base, 24.0)
@@ -437,15 +444,14 @@ def histogram_svg(
         _text(left - 5, base + 1, "0", anchor="end"),
     ]
     body += _bars(edges, counts, cut, x, y, base)
-    if others is not None:
-        body.append(_steps(edges, others, x, y))
     body.append(_line(left, base, width - 8, base, "axis"))
+    body += [] if control is None else _control_stroke(control, x, base + 1.5)
     for tick in ticks:
-        body.append(_line(x(tick), base, x(tick), base + 4, "axis"))
+        body.append(_line(x(tick), base, x(tick), base + 6, "axis"))
         body.append(
             _text(
                 min(max(x(tick), left + 4), width - 16),
-                base + 16,
+                base + 19,
                 _tick_label(tick, step),
                 anchor="middle",
             )
@@ -462,7 +468,7 @@ def histogram_svg(
                 classes="accent",
             )
         )
-    return _svg(width, base + 22, label, body)
+    return _svg(width, base + 25, label, body)
 
 
 # --------------------------------------------------------------------------------------- tokens
@@ -491,11 +497,11 @@ def _token(text: str, base: float, ref: float, limit: float) -> str:
 
 
 def tokens_limit(deltas: Iterable[ArrayLike]) -> float:
-    """An end for the colour scale: the 99th percentile of |rise| over all tokens, made round."""
+    """An end for the colour scale: the 98th percentile of |rise| over all tokens, made round."""
     parts = [np.abs(np.asarray(d, dtype=np.float64)) for d in deltas]
     whole = np.concatenate(parts) if parts else np.empty(0)
     whole = whole[np.isfinite(whole)]
-    return nice_limit(float(np.percentile(whole, 99))) if whole.size else 1.0
+    return nice_limit(float(np.percentile(whole, 98))) if whole.size else 1.0
 
 
 def colored_tokens_html(
@@ -541,7 +547,7 @@ def tokens_scale_svg(limit: float, width: float = 300.0) -> str:
     middle = width / 2
     body.append(f'<rect class="axis" x="10" y="2" width="{width - 20:g}" height="13"/>')
     body.append(_line(middle, 15, middle, 20, "axis"))
-    digits = 0 if limit >= 1 else 2
+    digits = 0 if limit == round(limit) else 2
     body.append(_text(10, 31, number(-limit, digits)))
     body.append(_text(middle, 31, "0", anchor="middle", classes="strong"))
     body.append(_text(width - 10, 31, "+" + number(limit, digits), anchor="end"))

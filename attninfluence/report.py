@@ -520,7 +520,7 @@ def _tokens_section(views: Sequence[TokenView]) -> dict[str, Any] | None:
 
 
 def _token_views(report: _Report, model: Model) -> list[TokenView]:
-    """The best document of each of the first domains, read again token by token."""
+    """The best document of each of the largest domains, read again token by token."""
     from attninfluence._core import ModelError
 
     if "text" not in report.run.schema().names:
@@ -531,10 +531,10 @@ def _token_views(report: _Report, model: Model) -> list[TokenView]:
             f"{report.run.path} was scored with another model: fingerprint {wanted[:12]}, "
             f"{model.path} has {model.fingerprint[:12]}"
         )
-    best = [extremes(report.documents, domain, 1)[0][0] for domain in report.panels]
-    best.sort(key=lambda position: -report.documents.score[position])
-    rows = read_rows(report.run, best[:MAX_TOKEN_DOCUMENTS])
-    return [_token_view(rows[position], report, model) for position in best[:MAX_TOKEN_DOCUMENTS]]
+    domains = _largest(report.documents, MAX_TOKEN_DOCUMENTS)
+    best = [extremes(report.documents, domain, 1)[0][0] for domain in domains]
+    rows = read_rows(report.run, best)
+    return [_token_view(rows[position], report, model) for position in best]
 
 
 def _token_view(row: dict[str, Any], report: _Report, model: Model) -> TokenView:
