@@ -26,9 +26,11 @@ export ATTNINFLUENCE_SANITIZE
 
 # libstdc++ comes too, so that the C++ exceptions of other extensions are found.
 LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libstdc++.so)"
+# Their dlopen takes the place of the extension's, whose run path then does not count.
+LD_LIBRARY_PATH=$copy/attninfluence
 # The interpreter itself leaks by design; leaks of ours are tested by counting.
 ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 PYTHONMALLOC=malloc
-export LD_PRELOAD ASAN_OPTIONS UBSAN_OPTIONS PYTHONMALLOC
+export LD_PRELOAD LD_LIBRARY_PATH ASAN_OPTIONS UBSAN_OPTIONS PYTHONMALLOC
 exec "$python" -m pytest -p no:cacheprovider "$@"
