@@ -10,6 +10,7 @@ VENV_DEV ?= .venv-dev
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
+FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -30,7 +31,7 @@ CHECK_PYTHON := import sys; sys.version_info >= (3, 10) or sys.exit( \
 .PHONY: help
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: PYTHON=$(PYTHON) DEMO_FLAGS PYTEST_FLAGS BENCH_FLAGS"
+	@echo "Variables: PYTHON=$(PYTHON) DEMO_FLAGS PYTEST_FLAGS BENCH_FLAGS FUZZ_SECONDS"
 
 # ---------------------------------------------------------------- environments
 
@@ -73,6 +74,10 @@ test-full: test ## Test also what needs a browser or a system library (installed
 .PHONY: test-sanitize
 test-sanitize: $(VENV_DEV)/.installed ## Test a build with AddressSanitizer and UBSan
 	PYTHON=$(abspath $(VENV_DEV))/bin/python tools/test-sanitize.sh $(PYTEST_FLAGS)
+
+.PHONY: fuzz
+fuzz: $(VENV_DEV)/.installed ## Feed the file readers malformed models (FUZZ_SECONDS=60)
+	$(MAKE) --no-print-directory -C csrc fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
 
 .PHONY: bench
 bench: $(VENV_DEV)/.installed ## Compare the speed with transformers (BENCH_FLAGS=--quick, --write)

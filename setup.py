@@ -36,9 +36,13 @@ def system_blas_library() -> str:
     output = subprocess.run(
         ["pkg-config", "--variable=libdir", "openblas"], check=True, capture_output=True, text=True
     )
-    candidates = sorted(Path(output.stdout.strip()).glob("libopenblas.so*"), key=lambda p: len(str(p)))
+    candidates = sorted(
+        Path(output.stdout.strip()).glob("libopenblas.so*"), key=lambda p: len(str(p))
+    )
     if not candidates:
-        sys.exit(f"pkg-config names {output.stdout.strip()} for openblas, but no libopenblas.so is there")
+        sys.exit(
+            f"pkg-config names {output.stdout.strip()} for openblas, but no libopenblas.so is there"
+        )
     return str(candidates[0])
 
 
