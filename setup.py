@@ -23,7 +23,7 @@ SOURCES = sorted(
     for folder in ("csrc/core", "csrc/python")
     for path in (ROOT / folder).glob("*.c")
 )
-HEADERS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("csrc/*/*.h"))
+HEADERS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("csrc/*/*.[hm]*"))
 BUNDLED_LIBRARY = "libscipy_openblas.so"
 
 
@@ -80,7 +80,8 @@ def compile_flags() -> list[str]:
 
 
 def link_flags() -> list[str]:
-    flags = ["-Wl,-rpath,$ORIGIN", "-pthread", "-ldl", "-lm"]
+    flags = ["-Wl,-rpath,$ORIGIN", "-Wl,--version-script=csrc/python/exports.map"]
+    flags += ["-pthread", "-ldl", "-lm"]
     if is_set("ATTNINFLUENCE_SANITIZE"):
         flags += ["-fsanitize=address,undefined"]
     return flags
