@@ -79,7 +79,9 @@ class TextReader:
 
     def _tokenize(self, text: str, repaired: bool) -> Document:
         try:
-            encoding = self.tokenizer.encode([text], bos=self.bos, special=self.special)[0]
+            encoding = self.tokenizer.encode(
+                [text], bos=self.bos, special=self.special, offsets=self.keep_offsets
+            )[0]
         except TokenizerError as error:
             return Document(status="tokenizer_error", message=str(error), repaired=repaired)
         largest = int(encoding.ids.max(initial=0))
@@ -90,7 +92,7 @@ class TextReader:
             status="ok" if len(encoding.ids) >= 2 else "too_short",
             ids=encoding.ids,
             n_bos=encoding.n_bos,
-            offsets=encoding.offsets if self.keep_offsets else None,
+            offsets=encoding.offsets,
             spans=None if self.span_kind is None else find_spans(text, self.span_kind),
             repaired=repaired,
         )
@@ -123,7 +125,7 @@ def iter_texts(texts: Iterable[Any]) -> Iterator[object]:
     """
     if isinstance(texts, (str, bytes)):
         raise TypeError(f"texts must be an iterable of texts, got one {type(texts).__name__}")
-    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
+    if isinstance(texts, Mapping) or hasattr(texts, "columns") or hasattr(texts, "column_names"):
         raise TypeError(
             f"texts must be an iterable of texts, got a {type(texts).__name__}; give one column"
         )

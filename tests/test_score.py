@@ -563,8 +563,13 @@ def test_arrow_columns_and_arrays_are_texts(model):
 def test_a_table_is_no_column(model):
     import pyarrow as pa
 
+    class Dataset(list):
+        column_names = ("text",)
+
     with pytest.raises(TypeError, match="got a Table; give one column"):
         score(pa.table({"text": TEXTS}), model)
+    with pytest.raises(TypeError, match="got a Dataset; give one column"):
+        score(Dataset([{"text": "a"}]), model)
 
 
 def test_progress_is_on_stderr_and_off_by_default(model, capsys):

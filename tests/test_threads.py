@@ -89,6 +89,7 @@ def report(queue):
     queue.put((in_worker_process(), default_threads()))
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_one_thread_inside_a_worker(method):
     assert not in_worker_process()

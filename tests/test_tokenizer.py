@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -121,7 +124,14 @@ def test_offsets_are_characters_and_cover_the_text(tokenizer, text):
     assert tokenizer.decode(encoding.ids[1:]) == text
 
 
-def test_offsets_keep_the_leading_space(tokenizer):
+@pytest.mark.parametrize("trims", [False, True])
+def test_offsets_keep_the_leading_space(folder, tmp_path, trims):
+    stored = json.loads((folder / "tokenizer.json").read_text())
+    if trims:
+        kind = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
+        stored["post_processor"] = kind | {"trim_offsets": True}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(stored))
+    tokenizer = Tokenizer(tmp_path)
     encoding = tokenizer.encode(["of the"], bos="never")[0]
     assert tokenizer.token_strings(encoding.ids) == ["of", " the"]
     assert encoding.offsets.tolist() == [[0, 2], [2, 6]]
@@ -158,6 +168,7 @@ def test_an_empty_text_is_its_bos(tokenizer):
     encoding = tokenizer.encode([""])[0]
     assert encoding.ids.tolist() == [0]
     assert encoding.offsets.shape == (1, 2)
+    assert tokenizer.encode([""], offsets=False)[0].offsets is None
 
 
 def test_token_strings_of_a_sentencepiece_tokenizer_keep_spaces(tmp_path):
@@ -241,3 +252,22 @@ def test_the_fingerprint_is_that_of_the_files(folder, tokenizer, tmp_path):
 def test_ids_beyond_the_vocabulary_have_no_text(tokenizer):
     with pytest.raises(ValueError, match="token 99999 is not in the vocabulary"):
         tokenizer.token_strings([99999])
+
+
+COUNT_THREADS = """
+import os, sys
+from attninfluence.tokenizer import Tokenizer
+tokenizer = Tokenizer(sys.argv[1])
+before = len(os.listdir("/proc/self/task"))
+tokenizer.encode(["some text " * 1000] * 20)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="threads are listed on Linux only")
+def test_encoding_starts_no_thread(folder):
+    """A pool of the library's own threads would be copied, dead, into a forked worker."""
+    environment = {name: value for name, value in os.environ.items() if "TOKENIZERS" not in name}
+    command = [sys.executable, "-c", COUNT_THREADS, str(folder)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert ran.stdout.strip() == "0"
