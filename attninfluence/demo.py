@@ -266,8 +266,8 @@ def _describe_selection(summary: dict[str, Any]) -> str:
 
 def _closing(report: Path) -> str:
     return (
-        "\nScore = (loss without the heads - loss) / loss, in nats a token. Compare within a "
-        f"domain only.\nThe whole of it, as a page: {report}"
+        "\nScore = (loss without the heads - loss) / loss, losses in nats a token.\n"
+        f"Compare scores within a domain only. All of it as a page:\n{report}"
     )
 
 

@@ -339,7 +339,8 @@ def histogram_bins(
     data = np.asarray(values, dtype=np.float64)
     data = data[np.isfinite(data)]
     low, high = span
-    width = (high - low) / bins if high > low else 1.0
+    is_range = high - low > 1e-9 * max(abs(low), abs(high), 1e-300)
+    width = (high - low) / bins if is_range else 1.0
     anchor = low if cut is None else cut
     left = max(1, math.ceil((anchor - low) / width - 1e-9)) if cut is not None else 0
     right = max(1, math.ceil((high - anchor) / width - 1e-9))

@@ -1,0 +1,313 @@
+"""Pieces of HTML and SVG: escaped, labelled, legible, and true to their data."""
+
+from __future__ import annotations
+
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attninfluence import html
+
+HOSTILE = (
+    "<script>alert('&\"')</script> \u202egnirts\u2066 \x00\x1b[31m \ud83d caf\u00e9 \U0001f600 \x9b"
+)
+
+
+def tags(piece: str) -> list[tuple[str, dict[str, str | None]]]:
+    """Every start tag with its attributes."""
+    found: list[tuple[str, dict[str, str | None]]] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attrs: found.append((tag, dict(attrs)))  # type: ignore[method-assign]
+    parser.feed(piece)
+    parser.close()
+    return found
+
+
+def luminance(color: str) -> float:
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    """WCAG 2 contrast ratio of two colours #rrggbb."""
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+MODES = {
+    "light": (html.LIGHT, html.SEQUENTIAL_LIGHT, html.FALL_LIGHT, html.RISE_LIGHT),
+    "dark": (html.DARK, html.SEQUENTIAL_DARK, html.FALL_DARK, html.RISE_DARK),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_text_has_a_contrast_of_at_least_four_and_a_half(mode: str) -> None:
+    colors, sequential, fall, rise = MODES[mode]
+    pairs = [(colors[text], colors[on]) for text in ("ink", "quiet") for on in ("page", "panel")]
+    pairs += [(colors["accent"], colors["page"])]
+    pairs += [(colors["ink"], color) for color in (*fall, *rise)]
+    pairs += list(sequential)
+    for front, back in [*pairs, (colors["ink"], colors["nan"])]:
+        assert contrast(front, back) >= 4.5, (front, back)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_drawn_shapes_stand_out_from_the_page(mode: str) -> None:
+    colors = MODES[mode][0]
+    for name in ("bar", "accent", "control"):
+        assert contrast(colors[name], colors["page"]) >= 3, name
+
+
+def test_contrast_itself() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+def test_escape_shows_what_would_vanish_or_run() -> None:
+    shown = html.escape(HOSTILE)
+    assert "<" not in shown
+    assert "'" not in shown
+    assert '"' not in shown
+    assert "&lt;script&gt;" in shown
+    assert "⟨U+202E⟩gnirts⟨U+2066⟩" in shown
+    assert "␀␛[31m" in shown
+    assert "⟨U+D83D⟩" in shown
+    assert "⟨U+009B⟩" in shown
+    assert "caf\u00e9 \U0001f600" in shown
+
+
+@given(st.text(st.characters()))
+def test_visible_text_can_be_stored_and_stays_put(text: str) -> None:
+    shown = html.visible(text)
+    shown.encode("utf-8")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", shown)
+    assert html.visible(shown) == shown
+
+
+def test_numbers_are_written_with_a_true_minus_and_a_dash_for_none() -> None:
+    assert html.number(-0.12345) == "−0.123"
+    assert html.number(-0.0001) == "0.000"
+    assert html.number(1234.5, 1) == "1,234.5"
+    assert html.number(math.nan) == html.number(None) == "–"
+    assert html.number(-math.inf) == "−∞"
+    assert html.percent(1, 0) == "–"
+
+
+def test_clip_keeps_the_limit() -> None:
+    assert html.clip("abc", 3) == "abc"
+    assert html.clip("abcd", 3) == "ab…"
+
+
+# ------------------------------------------------------------------------------------ histogram
+
+numbers = st.floats(-5, 5, allow_nan=False)
+
+
+@given(st.lists(numbers, min_size=1, max_size=50), st.data())
+def test_a_bin_starts_at_the_cut_and_divides_the_documents(values: list[float], data) -> None:
+    cut = data.draw(st.sampled_from(values))
+    span = (min(values), max(values))
+    edges, counts = html.histogram_bins([*values, math.nan], span, cut, 12)
+    at = int(np.flatnonzero(edges == cut)[0])
+    assert counts.sum() == len(values)
+    assert counts[at:].sum() == sum(value >= cut for value in values)
+    assert np.all(np.diff(edges) > 0)
+    assert edges[0] <= span[0] + 1e-9
+    assert edges[-1] >= span[1] - 1e-9
+
+
+def test_values_beyond_the_span_are_in_the_outermost_bins() -> None:
+    edges, counts = html.histogram_bins([-9, 0.25, 0.75, 9, math.inf], (0, 1), None, 2)
+    assert edges.tolist() == [0, 0.5, 1]
+    assert counts.tolist() == [2, 2]
+
+
+def bars(svg: str, css: str) -> list[tuple[float, int]]:
+    """(x, documents) of the bars of one class."""
+    found = re.findall(
+        rf'<rect class="{css}" x="([\d.]+)"[^>]*><title>[^<]*: ([\d,]+)</title>', svg
+    )
+    return [(float(x), int(n.replace(",", ""))) for x, n in found]
+
+
+def cut_position(svg: str) -> float:
+    match = re.search(r'<path class="cut" d="M([\d.]+) ', svg)
+    assert match
+    return float(match.group(1))
+
+
+def test_the_histogram_is_divided_at_the_line_of_the_cut() -> None:
+    values = np.linspace(-0.3, 0.9, 137)
+    cut = float(values[110])
+    svg = html.histogram_svg(values, (-0.3, 0.9), cut=cut, label="x")
+    chosen, others = bars(svg, "chosen"), bars(svg, "bar")
+    assert sum(n for _, n in chosen) == 27
+    assert sum(n for _, n in others) == 110
+    line = cut_position(svg)
+    assert min(x for x, _ in chosen) == pytest.approx(line, abs=0.1)
+    assert max(x for x, _ in others) < line - 1
+    assert f"cut {html.number(cut)}" in svg
+
+
+def test_panels_with_one_span_have_one_axis() -> None:
+    span = (0.0, 1.0)
+    drawn = [html.histogram_svg([0.1, 0.7], span, cut=cut, label="x") for cut in (0.11, 0.73, None)]
+    ticks = [re.findall(r'y="151.0" text-anchor="middle">', svg) for svg in drawn]
+    places = [re.findall(r'<text x="([\d.]+)" y="151.0"', svg) for svg in drawn]
+    assert len(ticks[0]) > 2
+    assert places[0] == places[1] == places[2]
+
+
+@pytest.mark.parametrize("values", [[], [math.nan, math.nan]])
+def test_a_histogram_of_nothing_says_so(values: list[float]) -> None:
+    svg = html.histogram_svg(values, (0, 1), label="empty")
+    assert "no scores" in svg
+    assert "<rect" not in svg
+
+
+def test_a_histogram_of_one_value_and_of_equal_values() -> None:
+    for values in ([0.5], [0.5] * 7):
+        svg = html.histogram_svg(values, html.axis_span(values), cut=0.5, label="x")
+        assert sum(n for _, n in bars(svg, "chosen")) == len(values)
+
+
+def test_the_control_is_a_stroke_over_its_middle_ninety_per_cent() -> None:
+    control = np.linspace(0, 0.2, 101)
+    svg = html.histogram_svg([0.5], (0, 1), control=control, label="x")
+    assert "control heads: 0.010 to 0.190" in svg
+    assert "control heads" not in html.histogram_svg([0.5], (0, 1), control=[math.nan], label="x")
+
+
+# -------------------------------------------------------------------------------------- heatmap
+
+
+def test_the_heatmap_names_every_head_and_outlines_the_selected() -> None:
+    scores = np.array([[0.0, 0.5, math.nan], [0.25, 0.875, 0.1]])
+    svg = html.heatmap_svg(scores, [(1, 1), (0, 1)])
+    for layer in range(2):
+        for head in range(3):
+            selected = " (selected)" if (layer, head) in {(1, 1), (0, 1)} else ""
+            assert (
+                f"layer {layer}, head {head}{selected}: {html.number(scores[layer, head])}<" in svg
+            )
+    assert svg.count('class="outline"') == 2
+    assert svg.count('class="qn"') == 1
+    outlines = re.findall(r'class="outline" x="([\d.]+)" y="([\d.]+)"', svg)
+    cells = re.findall(
+        r'<rect class="q\w" x="([\d.]+)" y="([\d.]+)"[^>]*><title>[^<]*selected', svg
+    )
+    assert [(float(x) - 0.5, float(y) - 0.5) for x, y in outlines] == [
+        (float(x), float(y)) for x, y in cells
+    ]
+
+
+def test_a_heatmap_gets_darker_with_the_value() -> None:
+    svg = html.heatmap_svg(np.linspace(0, 1, 10)[None])
+    levels = [int(level) for level in re.findall(r'<rect class="q(\d)"[^>]*><title>', svg)]
+    assert levels == sorted(levels)
+    assert (levels[0], levels[-1]) == (0, len(html.SEQUENTIAL_LIGHT) - 1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (6, 4), (32, 40)])
+def test_heatmaps_of_any_size_stay_inside_their_drawing(shape: tuple[int, int]) -> None:
+    svg = html.heatmap_svg(np.full(shape, math.nan))
+    (_, svg_attributes), *rest = tags(svg)
+    width, height = float(svg_attributes["width"] or 0), float(svg_attributes["height"] or 0)
+    for tag, attributes in rest:
+        if tag == "rect":
+            assert float(attributes["x"] or 0) + float(attributes["width"] or 0) <= width
+            assert float(attributes["y"] or 0) + float(attributes["height"] or 0) <= height
+
+
+# --------------------------------------------------------------------------------------- tokens
+
+
+def test_a_token_is_coloured_by_the_rise_of_its_loss() -> None:
+    assert html.token_class(0.0, 2.0) == html.token_class(0.17, 2.0) == ""
+    assert html.token_class(-0.17, 2.0) == ""
+    assert html.token_class(0.2, 2.0) == "r1"
+    assert html.token_class(-0.2, 2.0) == "f1"
+    assert html.token_class(2.0, 2.0) == html.token_class(9.0, 2.0) == "r5"
+    assert html.token_class(-9.0, 2.0) == "f5"
+    assert html.token_class(math.nan, 2.0) == "none"
+
+
+def test_tokens_show_both_losses_and_what_was_not_scored() -> None:
+    piece = html.colored_tokens_html(
+        ["a", "<b>", "\n", "'"], [math.nan, 1.0, 2.0, 0.5], [math.nan, 3.5, 1.0, 0.5], limit=2.5
+    )
+    found = [attributes for tag, attributes in tags(piece) if tag == "span"]
+    assert [attributes.get("class") for attributes in found] == ["none", "r5", "f2", None]
+    assert found[0]["title"] == "not scored"
+    assert found[1]["title"] == "loss 1.000 → 3.500 without the heads (+2.500)"
+    assert found[2]["title"] == "loss 2.000 → 1.000 without the heads (−1.000)"
+    assert "&lt;b&gt;" in piece
+    assert "↵" in piece
+
+
+def test_long_documents_are_cut_and_say_so() -> None:
+    losses = np.ones(30)
+    piece = html.colored_tokens_html(["x"] * 30, losses, losses, max_tokens=10)
+    assert piece.count("<span") == 10
+    assert "20 more tokens are not shown." in piece
+
+
+def test_tokens_need_their_losses() -> None:
+    with pytest.raises(
+        ValueError, match="2 tokens need as many losses, not 3 base and 2 reference"
+    ):
+        html.colored_tokens_html(["a", "b"], [1, 2, 3], [1, 2])
+
+
+def test_the_limit_of_the_scale_is_round_and_never_zero() -> None:
+    assert html.tokens_limit([]) == 1.0
+    assert html.tokens_limit([np.zeros(5)]) == 1.0
+    assert html.tokens_limit([np.array([math.nan, -2.6])]) == 3.0
+    assert html.nice_limit(0.02) == pytest.approx(0.02)
+
+
+def test_the_scale_has_zero_in_its_middle() -> None:
+    svg = html.tokens_scale_svg(2.5)
+    classes = [a["class"] for tag, a in tags(svg) if tag == "rect"][:-1]
+    assert classes == ["f5", "f4", "f3", "f2", "f1", "unfilled", "r1", "r2", "r3", "r4", "r5"]
+    assert "−2.50" in svg
+    assert "+2.50" in svg
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        html.heatmap_svg(np.eye(3), label=HOSTILE),
+        html.histogram_svg([0.1, 0.2], (0, 1), cut=0.2, control=[0.1], label=HOSTILE),
+        html.histogram_svg([], (0, 1), label=HOSTILE),
+        html.tokens_scale_svg(1.0),
+    ],
+)
+def test_every_drawing_has_a_label_and_nothing_active(piece: str) -> None:
+    found = tags(piece)
+    assert found[0][0] == "svg"
+    assert found[0][1]["role"] == "img"
+    assert found[0][1]["aria-label"]
+    assert {tag for tag, _ in found} <= {"svg", "rect", "path", "text", "title"}
+    assert not any(name.startswith("on") for _, attributes in found for name in attributes)
+
+
+def test_hostile_tokens_show_as_text() -> None:
+    pieces = [HOSTILE, "A" * 100_000, "\u202e", "\ud800"]
+    piece = html.colored_tokens_html(pieces, [1.0] * 4, [1.0] * 4)
+    piece.encode("utf-8")
+    assert {tag for tag, _ in tags(piece)} == {"div", "span"}
+    assert len(piece) < 3000
+
+
+def test_a_fragment_brings_its_colours() -> None:
+    shown = html.fragment(html.tokens_scale_svg(1.0))
+    assert "prefers-color-scheme:dark" in shown
+    assert "--r5:" in shown
+    assert "url(" not in shown
