@@ -337,6 +337,19 @@ def test_extracted_rows_are_the_rows(tmp_path, suffix):
         assert pq.read_schema(target).equals(pq.read_schema(path), check_metadata=True)
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_rows_far_into_a_file_are_extracted(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    rows = [{"text": str(i)} for i in range(3000)]
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        write_rows(path, rows)
+    wanted = pa.array(range(7, 3000, 7)).to_numpy()
+    assert extract_rows(str(path), wanted, tmp_path / f"b{suffix}") == len(wanted)
+    assert read_all(tmp_path / f"b{suffix}", 512).texts == [str(i) for i in wanted]
+
+
 def test_extracted_jsonl_keeps_its_bytes(tmp_path):
     path, target = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     path.write_bytes(b'{"text":  "a"}\r\n\n{"z": 1.50,"text":"\xff"}')

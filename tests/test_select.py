@@ -180,6 +180,21 @@ def test_budget_is_shared_by_scored_tokens_and_unnamed_domains_get_none():
         choose(documents, Rule(tokens={"tiny": 1}))
 
 
+def test_shares_of_a_budget_are_rounded_down():
+    rows = [score_row("a", i, domain=name, n_tokens=10) for i in range(2) for name in "xy"]
+    documents = documents_of(rows)
+    assert [len(positions) for positions in choose(documents, Rule(tokens=19))] == [0, 0]
+    assert [len(positions) for positions in choose(documents, Rule(tokens=20))] == [1, 1]
+
+
+@pytest.mark.parametrize("bottom", [False, True])
+def test_many_ties_go_by_file_and_row(bottom):
+    rows = [score_row("ab"[i % 2], i // 2, score=float(i % 3)) for i in range(3000)]
+    documents = documents_of(rows)
+    rule = Rule(Fraction(1, 2), bottom=bottom)
+    assert keys(rows, documents, choose(documents, rule)) == naive(rows, rule)
+
+
 def test_rule_needs_one_amount():
     for rule in ({}, {"fraction": FIFTH, "tokens": 5}):
         with pytest.raises(ValueError, match="either a fraction or a budget"):
