@@ -10,6 +10,7 @@
 
 static const char single_name[] = "model.safetensors";
 static const char index_name[] = "model.safetensors.index.json";
+static const char pickled_name[] = "pytorch_model.bin";
 
 #define MOST_INDEX_BYTES ((size_t)64 << 20)
 #define CHUNK ((size_t)1 << 18) /* bytes compared at a time */
@@ -164,6 +165,7 @@ static ati_status open_shards(const shard_index *index, ati_checkpoint *checkpoi
 }
 
 static ati_status open_single(ati_checkpoint *checkpoint, ati_error *error) {
+    bool pickled = false;
     checkpoint->shards = ati_calloc(1, sizeof *checkpoint->shards);
     if (checkpoint->shards == NULL) {
         return ati_fail_memory(error, sizeof *checkpoint->shards, "a safetensors file");
@@ -171,6 +173,13 @@ static ati_status open_single(ati_checkpoint *checkpoint, ati_error *error) {
     ati_status status =
         ati_safetensors_open(checkpoint->folder, single_name, checkpoint->shards, error);
     checkpoint->n_shards = status == ATI_OK ? 1 : 0;
+    if (status == ATI_IO &&
+        ati_file_exists(checkpoint->folder, pickled_name, &pickled, NULL) == ATI_OK && pickled) {
+        return ati_fail(error, ATI_UNSUPPORTED,
+                        "'%s' holds %s, which may run code when it is read, and no %s: save the "
+                        "model as safetensors",
+                        checkpoint->folder, pickled_name, single_name);
+    }
     return status;
 }
 

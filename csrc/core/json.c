@@ -373,7 +373,7 @@ static ati_status begin_item(parser *p) {
     node *container = &p->json->nodes[p->open[p->depth - 1]];
     ati_json_type type = type_of(container);
     if (size_of(container) == ATI_JSON_MAX_MEMBERS && type == ATI_JSON_OBJECT) {
-        return fail(p, "an object of more than 1048576 members");
+        return fail(p, "an object of more than 262144 members");
     }
     container->size_type = pack(size_of(container) + 1, type);
     return type == ATI_JSON_OBJECT ? read_key(p) : ATI_OK;

@@ -8,7 +8,7 @@
 
 #define ATI_JSON_DEPTH 64                      /* open arrays and objects */
 #define ATI_JSON_MAX_BYTES ((size_t)128 << 20) /* longest text */
-#define ATI_JSON_MAX_MEMBERS ((size_t)1 << 20) /* of one object */
+#define ATI_JSON_MAX_MEMBERS ((size_t)1 << 18) /* of one object */
 #define ATI_JSON_MAX_NUMBER 128                /* characters of a number */
 
 typedef enum {

@@ -1,4 +1,4 @@
-/* A stable merge sort of indices: O(n log n) comparisons on any input, no
+/* A merge sort of indices: O(n log n) comparisons on any input, no
  * recursion, no memory of its own. */
 #ifndef ATI_SORT_H
 #define ATI_SORT_H

@@ -91,6 +91,8 @@ static void test_reading(void) {
 void test_checkpoint(void) {
     char *folder = test_folder();
     refuse(folder, ATI_IO, "model.safetensors'");
+    test_write_text(folder, "pytorch_model.bin", "");
+    refuse(folder, ATI_UNSUPPORTED, "save the model as safetensors");
     test_names();
     test_index();
     test_many_shards();

@@ -64,6 +64,7 @@ static void test_places(void) {
 static void test_shapes(void) {
     refuse("{" TENSOR("a", "F32", "[3]", "0", "8") "}", 8, "takes 12 bytes");
     refuse("{" TENSOR("a", "F32", "[2,1,2]", "0", "8") "}", 8, "takes 16 bytes");
+    refuse("{" TENSOR("a", "F32", "[]", "0", "8") "}", 8, "takes 4 bytes");
     /* Products that wrap around to what is there. */
     refuse("{" TENSOR("a", "F32", "[4611686018427387905]", "0", "4") "}", 4, "no number");
     refuse("{" TENSOR("a", "U8", "[4294967296,4294967296]", "0", "0") "}", 0, "no number");
