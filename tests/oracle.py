@@ -1,4 +1,4 @@
-"""The whole Llama family in float64 NumPy, as METHOD reads: the tests' second opinion.
+"""The whole Llama family in float64 NumPy, as METHOD.md reads: the tests' second opinion.
 
 Slow and direct on purpose. It shares nothing with the C core or with transformers: it
 reads the files, rotates, attends, masks and takes the losses on its own.
@@ -118,7 +118,7 @@ def masked_weights(weights: Floats, masked: NDArray[np.bool_], mask: str) -> Flo
 def copies(
     attention: Floats, ids: ArrayLike, answer: tuple[int, int], needle: tuple[int, int]
 ) -> NDArray[np.int64]:
-    """Steps each head copies (METHOD section 2), int64[n_layers, n_heads].
+    """Steps each head copies (METHOD.md section 2), int64[n_layers, n_heads].
 
     Position t predicts token t + 1, so the rows are answer[0] - 1 up to answer[1] - 2.
     """

@@ -1,4 +1,4 @@
-"""The same document gives the same bits, whatever is around it (TRAPS section 4).
+"""The same document gives the same bits, whatever is around it.
 
 Every comparison is of the losses' bit patterns. The inverse control shows that the
 comparison can fail: with OpenBLAS's AVX2 kernels a row's bits depend on its place in a

@@ -1,4 +1,4 @@
-"""What importing, loading and scoring leave of the process they run in (TRAPS sections 2, 6)."""
+"""What importing, loading and scoring leave of the process they run in."""
 
 from __future__ import annotations
 

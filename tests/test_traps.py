@@ -1,4 +1,4 @@
-"""The five traps of METHOD section 6, each read both ways: ours is right, and not by luck.
+"""The five traps of METHOD.md section 6, each read both ways: ours is right, and not by luck.
 
 Every test builds the trap's own number from the oracle, shows that it differs from the
 right one on the document at hand, and that the core gives the right one.

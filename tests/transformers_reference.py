@@ -1,4 +1,4 @@
-"""transformers' own Llama, fp32 and eager, with chosen heads masked (METHOD section 3).
+"""transformers' own Llama, fp32 and eager, with chosen heads masked (METHOD.md section 3).
 
 The model runs one unpadded document at a time. Masking is an attention function
 registered under a name of ours: transformers' eager attention, except that the weights
