@@ -589,7 +589,8 @@ def test_nothing_may_be_missing(tmp_path: Path, name: str) -> None:
         json.dumps(GOOD).replace("0.4", "NaN").encode(),
         json.dumps(GOOD).replace("0.4", "1" + "0" * 9999).encode(),
         json.dumps(GOOD).replace("0.4", "1e999").encode(),
-        json.dumps(GOOD).replace('"counted"', '"samples"').encode(),
+        json.dumps(GOOD).replace('"options": {}', '"options": {"x": NaN}').encode(),
+        json.dumps(GOOD).replace('"samples": 10', '"samples": 10, "samples": 10').encode(),
         json.dumps(GOOD | {"more": 1}).encode(),
     ],
 )
