@@ -44,6 +44,7 @@ def test_code_is_cut_at_top_level_definitions() -> None:
     for text in texts:
         assert text.text.startswith(("def ", "class ", "async def ", "@")), text.id
         compile(text.text, text.id, "exec", dont_inherit=True)
+    assert any(text.text.startswith("@") for text in texts)
 
 
 def test_documentation_is_cut_at_paragraphs() -> None:
@@ -142,14 +143,14 @@ def told(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Iterator[Tol
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(heads, "find_retrieval_heads", find_anyway)
-        yield Told(tmp_path_factory.mktemp("demo") / "out", model, documents=3, samples=2)
+        yield Told(tmp_path_factory.mktemp("demo") / "out", model, documents=4, samples=2)
 
 
 def test_the_demo_writes_what_the_commands_write(told: Told) -> None:
     names = {path.name for path in told.folder.iterdir()}
     assert names == {*demo.MADE, demo.MARK}
     scores = open_finished(told.folder / "scores", "scores")
-    assert scores.totals["rows"] == told.summary["documents"] == 30
+    assert scores.totals["rows"] == told.summary["documents"] == 40
     assert {"text", "control_score"} <= set(scores.schema().names)
     selected = open_finished(told.folder / "selected", "selection")
     assert selected.totals["rows"] == told.summary["selected"] == 10
@@ -158,7 +159,7 @@ def test_the_demo_writes_what_the_commands_write(told: Told) -> None:
     assert scores.run["scoring"]["heads"] == told.summary["heads"]
     texts = (told.folder / "texts.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["id"] for line in texts] == [
-        text.id for text in demo_texts.collect_texts(3)
+        text.id for text in demo_texts.collect_texts(4)
     ]
 
 
@@ -182,7 +183,7 @@ def test_the_printed_losses_are_those_of_the_table(told: Told) -> None:
     )
     lines = told.printed.splitlines()
     start = lines.index("stories") + 1
-    shown = [line.split()[:3] for line in lines[start : start + 4] if "..." not in line]
+    shown = [line.split()[:3] for line in lines[start : start + 5] if "..." not in line]
     assert shown == [
         [number(row[name]) for name in ("score", "base_loss", "ref_loss")] for row in stories
     ]

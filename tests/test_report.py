@@ -225,6 +225,8 @@ def test_control_and_heads_have_the_numbers_given(page: str) -> None:
         html.number(float(np.median([row["control_score"] for row in news]))),
         html.percent(above, len(news), 0),
     ]
+    medians = [html.number(float(np.median(values))) for values in (SCORES, CONTROLS)]
+    assert f"the median score is {medians[0]} with the retrieval heads and {medians[1]}" in page
     heads = section(page, "heads")
     assert "layer 0, head 1 (selected): 0.750" in heads
     assert cells(heads, "layer 1, head 0") == ["0.500"]
@@ -240,7 +242,8 @@ def test_best_and_worst_documents_are_those_of_the_table(page: str) -> None:
     order = sorted((n for n in range(57) if n % 3 == 0), key=lambda n: -ROWS[n]["score"])
     assert [int(name) for name in names] == order[:3] + order[-1:-4:-1]
     assert f"text of {order[0]}<" in code
-    assert html.number(ROWS[order[0]]["score"]) in code
+    best = [html.number(ROWS[order[0]][name]) for name in ("score", "base_loss", "ref_loss")]
+    assert f'<span class="score">{best[0]}</span>\n<span>{best[1]} → {best[2]} nats</span>' in code
 
 
 def test_sections_that_have_no_data_are_left_out(tmp_path: Path) -> None:
