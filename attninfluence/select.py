@@ -7,6 +7,7 @@ domain only. What is written are keys and numbers, not text: a document is ``(fi
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import os
@@ -51,27 +52,37 @@ class Documents:
 
     def members(self, domain: int) -> Ints:
         """Positions of the scored documents of one domain, ordered by (file, row)."""
-        found = np.flatnonzero(self.scored & (self.domain == domain))
-        return found[np.lexsort((self.row[found], self.file[found]))]
+        order, borders = self._groups
+        return order[borders[domain] : borders[domain + 1]]
+
+    @functools.cached_property
+    def _groups(self) -> tuple[Ints, Ints]:
+        """All scored positions by (domain, file, row), and where each domain begins among them.
+
+        Sorted once, since a corpus may have as many domains as the web has hosts.
+        """
+        scored = np.flatnonzero(self.scored)
+        keys = (self.row[scored], self.file[scored], self.domain[scored])
+        order = scored[np.lexsort(keys)]
+        borders = np.searchsorted(self.domain[order], np.arange(len(self.domains) + 1))
+        return order, borders.astype(np.int64)
 
 
 def read_documents(run: FinishedRun, by: Literal["domain", "all"] = "domain") -> Documents:
     """Load the numbers of a finished score run; with ``by="all"`` the corpus is one domain."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     domains, files = _Names(), _Names()
-    columns = ["file", "row", "domain", "n_tokens", "score", "base_loss", "status"]
     pieces: list[tuple[NDArray[Any], ...]] = []
-    for table in run.tables(columns):
+    for table in run.tables(["file", "row", "domain", "n_tokens", "score", "base_loss", "status"]):
         score = _floats(table["score"])
-        is_ok = np.array([status == "ok" for status in table["status"].to_pylist()], dtype=bool)
-        files_of = files.codes(table["file"].to_pylist())
-        if by == "domain":
-            domain = domains.codes(table["domain"].to_pylist())
-        else:
-            domain = domains.codes(["all"] * len(files_of))
+        is_ok = pc.equal(table["status"], "ok").to_numpy()
+        names = table["domain"] if by == "domain" else pa.repeat("all", table.num_rows)
         pieces.append(
             (
-                domain,
-                files_of,
+                domains.codes(names),
+                files.codes(table["file"]),
                 table["row"].to_numpy(),
                 table["n_tokens"].to_numpy(),
                 score,
@@ -80,16 +91,16 @@ def read_documents(run: FinishedRun, by: Literal["domain", "all"] = "domain") ->
             )
         )
     kinds = [np.int64] * 4 + [np.float64] * 2 + [np.bool_]
-    joined = [
+    domain, file, *others = (
         np.concatenate([np.empty(0, kind), *(piece[i] for piece in pieces)])
         for i, kind in enumerate(kinds)
-    ]
+    )
     return Documents(
         domains.sorted(),
         [str(name) for name in files.sorted()],
-        domains.sorted_codes(joined[0]),
-        files.sorted_codes(joined[1]),
-        *joined[2:],
+        domains.sorted_codes(domain),
+        files.sorted_codes(file),
+        *others,
     )
 
 
@@ -104,8 +115,17 @@ class _Names:
     def __init__(self) -> None:
         self._code: dict[str | None, int] = {}
 
-    def codes(self, names: list[str | None]) -> Ints:
-        return np.array([self._code.setdefault(name, len(self._code)) for name in names], np.int64)
+    def codes(self, names: pa.Array | pa.ChunkedArray) -> Ints:
+        """The number of each name."""
+        import pyarrow as pa
+
+        whole = names.combine_chunks() if isinstance(names, pa.ChunkedArray) else names
+        encoded = whole.dictionary_encode(null_encoding="encode")
+        found = [
+            self._code.setdefault(name, len(self._code)) for name in encoded.dictionary.to_pylist()
+        ]
+        places: Ints = np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)
+        return np.array(found, np.int64)[places]
 
     def sorted(self) -> list[str | None]:
         return sorted(self._code, key=lambda name: (name is not None, name or ""))
@@ -258,33 +278,33 @@ def summarise(documents: Documents, chosen: list[Ints], rank_by: RankBy) -> dict
     `scored` counts rows with a score, `rows` all of them; shares are of what is scored; `cut` is
     the last selected document's score or base loss (null for a random order).
     """
+    rows = np.bincount(documents.domain, minlength=len(documents.domains))
     by_domain = []
     for domain, (name, selected) in enumerate(zip(documents.domains, chosen, strict=True)):
         entry: dict[str, Any] = {"domain": name}
-        entry.update(_counts(documents, documents.domain == domain, selected))
+        entry.update(_counts(documents, int(rows[domain]), documents.members(domain), selected))
         values = documents.base_loss if rank_by == "base_loss" else documents.score
         has_cut = len(selected) > 0 and rank_by != "random"
         entry["cut"] = float(values[selected[-1]]) if has_cut else None
         by_domain.append(entry)
-    everything = np.ones(len(documents.row), dtype=bool)
     positions = np.concatenate([np.empty(0, np.int64), *chosen])
-    return {"domains": by_domain, "all": _counts(documents, everything, positions)}
+    everything = np.flatnonzero(documents.scored)
+    whole = _counts(documents, len(documents.row), everything, positions)
+    return {"domains": by_domain, "all": whole}
 
 
 def _counts(
-    documents: Documents, rows: NDArray[np.bool_], selected: Ints
+    documents: Documents, rows: int, scored: Ints, selected: Ints
 ) -> dict[str, int | float | None]:
-    scored = rows & documents.scored
-    n_scored = int(scored.sum())
     tokens = int(documents.n_tokens[scored].sum())
     selected_tokens = int(documents.n_tokens[selected].sum())
     return {
-        "rows": int(rows.sum()),
-        "scored": n_scored,
+        "rows": rows,
+        "scored": len(scored),
         "tokens": tokens,
         "selected": len(selected),
         "selected_tokens": selected_tokens,
-        "share_of_documents": len(selected) / n_scored if n_scored else None,
+        "share_of_documents": len(selected) / len(scored) if len(scored) else None,
         "share_of_tokens": selected_tokens / tokens if tokens else None,
     }
 
