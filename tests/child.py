@@ -10,6 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Whether tools/test-sanitize.sh runs us: memory then holds freed blocks and shadows too.
+IS_SANITIZED = os.environ.get("ATTNINFLUENCE_SANITIZE", "") not in ("", "0")
+
 
 def run_python(
     script: str, *arguments: object, env: Mapping[str, str] | None = None, timeout: float = 120

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.child import run_python
+from tests.child import IS_SANITIZED, run_python
+
+pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="sanitizers keep memory of their own")
 
 MB = 1_000_000
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from attninfluence import _core
-from tests.child import run_python
+from tests.child import IS_SANITIZED, run_python
 from tests.tiny_models import random_ids
 
 # Everything a library could change behind its user's back. NumPy is imported first: what
@@ -281,6 +281,7 @@ def test_calls_keep_no_reference_and_no_memory(plain_folder: Path) -> None:
     assert growth < 5_000
 
 
+@pytest.mark.skipif(IS_SANITIZED, reason="sanitizers keep memory of their own")
 def test_opening_and_dropping_a_model_keeps_no_memory(plain_folder: Path) -> None:
     script = """
 import resource, sys
