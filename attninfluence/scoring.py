@@ -23,7 +23,7 @@ from attninfluence.losses import DEGENERATE_LOSS, mean_loss, relative_rise
 from attninfluence.model import Model, as_model
 from attninfluence.progress import ProgressBar
 from attninfluence.scores import Scores, TokenRows
-from attninfluence.spans import SPAN_KINDS, score_spans
+from attninfluence.spans import SPAN_KINDS, SpanScore, score_spans
 from attninfluence.windows import Window, plan_windows
 
 if TYPE_CHECKING:
@@ -212,19 +212,12 @@ def _score_chunk(chunk: Sequence[Document], reader: _Reader, bar: ProgressBar) -
     )
     if detail == "token" and reader.model.has_tokenizer:
         scores.tokenizer = reader.model.tokenizer
-    row = 0
-    losses: list[NDArray[np.float32]] = []
-    plans: list[Window] = []
-    for piece, loss in _read_pieces(chunk, reader):
-        while row < piece.document:
-            _fill(scores, row, chunk[row], plans, losses, reader)
-            row, plans, losses = row + 1, [], []
-        plans.append(piece.window)
-        losses.append(loss)
-        bar.update(0, tokens=loss.shape[1])
-    while row < len(chunk):
-        _fill(scores, row, chunk[row], plans, losses, reader)
-        row, plans, losses = row + 1, [], []
+    read: list[list[tuple[Window, NDArray[np.float32]]]] = [[] for _ in chunk]
+    for piece, losses in _read_pieces(chunk, reader):
+        read[piece.document].append((piece.window, losses))
+        bar.update(0, tokens=losses.shape[1])
+    for row, document in enumerate(chunk):
+        _fill(scores, row, document, read[row], reader)
     bar.update(len(chunk))
     return scores
 
@@ -258,29 +251,26 @@ def _fill(
     scores: Scores,
     row: int,
     document: Document,
-    windows: Sequence[Window],
-    losses: Sequence[NDArray[np.float32]],
+    read: Sequence[tuple[Window, NDArray[np.float32]]],
     reader: _Reader,
 ) -> None:
-    """Write one document's row from the losses of its windows."""
+    """Write one document's row from its windows and their losses."""
     scores.n_tokens[row] = len(document.ids)
     scores.repaired[row] = document.repaired
     scores.status[row] = document.status
     if document.message:
         scores.messages[row] = document.message
-    n_readings = 1 + len(reader.variants)
-    joined = np.concatenate([*losses, np.empty((n_readings, 0), np.float32)], axis=1)
+    windows = [window for window, _ in read]
+    nothing = np.empty((1 + len(reader.variants), 0), dtype=np.float32)
+    joined = np.concatenate([nothing, *(losses for _, losses in read)], axis=1)
     positions = _scored_positions(windows, document.n_bos)
     if windows:
         scores.truncated[row] = windows[-1].stop < len(document.ids)
         _fill_means(scores, row, joined)
     if scores.token_rows is not None:
         scores.token_rows.append(_token_rows(document, positions, joined))
-    if scores.spans is not None and document.offsets is not None:
-        inside = positions >= document.n_bos
-        starts = document.offsets[positions[inside], 0]
-        spans = document.spans if document.spans is not None else np.empty((0, 2), np.int64)
-        scores.spans[row] = score_spans(spans, starts, joined[:, inside])
+    if scores.spans is not None and document.spans is not None:
+        scores.spans[row] = _score_spans(document, document.spans, positions, joined)
 
 
 def _fill_means(scores: Scores, row: int, losses: NDArray[np.float32]) -> None:
@@ -313,6 +303,19 @@ def _token_rows(
     full = np.full((len(losses), len(document.ids)), np.nan, dtype=np.float32)
     full[:, positions] = losses
     return TokenRows(document.ids, document.offsets, full)
+
+
+def _score_spans(
+    document: Document,
+    spans: NDArray[np.int64],
+    positions: NDArray[np.int64],
+    losses: NDArray[np.float32],
+) -> list[SpanScore]:
+    """The spans' readings; of a document that was not read, spans without a scored token."""
+    if document.offsets is None:
+        return score_spans(spans, positions[:0], losses[:, :0])
+    inside = positions >= document.n_bos
+    return score_spans(spans, document.offsets[positions[inside], 0], losses[:, inside])
 
 
 def _make_reader(

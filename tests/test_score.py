@@ -438,7 +438,8 @@ def test_lines_and_sentences_share_out_the_tokens(model, detail, count):
 def test_a_span_of_the_callers(model):
     text = "naïve café of the thing"
     start = text.index("of the")
-    result = score([text, "the"], model, detail=[[(start, start + 6), (500, 600)], []])
+    spans = [[(start, start + 6), (500, 600)], [], [(0, 4)]]
+    result = score([text, "the", None], model, detail=spans)
     tokens = score([text], model, detail="token").token_losses(0)
     inside = [start <= offset[0] < start + 6 for offset in tokens.offsets]
     inside[0] = False
@@ -449,6 +450,8 @@ def test_a_span_of_the_callers(model):
     assert span.score == pytest.approx((ref - base) / base)
     assert beyond.n_scored == 0 and math.isnan(beyond.score)
     assert result.spans[1] == []
+    unread = result.spans[2][0]
+    assert (unread.stop, unread.n_scored) == (4, 0) and math.isnan(unread.base_loss)
 
 
 @pytest.mark.parametrize("spans", [[[(0, 1)]], [[(0, 1)]] * 3])
