@@ -1,6 +1,6 @@
 """Writes rope_golden.h: rotary frequencies as transformers has them.
 
-    python csrc/tests/make_rope_golden.py > csrc/tests/rope_golden.h
+python csrc/tests/make_rope_golden.py > csrc/tests/rope_golden.h
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import transformers
 from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "hidden_size": 64,
@@ -78,7 +78,7 @@ CASES: list[tuple[dict[str, Any], int]] = [
 def case(fields: dict[str, Any], n_tokens: int) -> str:
     """One item of the C table."""
     text = json.dumps({"model_type": "llama", **SIZES, **fields})
-    settings = {"rope_theta": 10000.0} | fields
+    settings: dict[str, Any] = {"rope_theta": 10000.0} | fields
     if "rope_parameters" in settings:
         settings["rope_parameters"] = {"rope_theta": 10000.0} | settings["rope_parameters"]
     rotary = LlamaRotaryEmbedding(LlamaConfig(**SIZES, **settings))
