@@ -105,7 +105,7 @@ print((marks[n_texts - 1] - marks[n_texts // 2]) / (n_texts / 2))
 
 # What is kept of a text are its numbers: five of 8 bytes, a pointer to its status, two
 # flags, and what lists and arrays need to grow.
-BYTES_PER_TEXT = 250
+BYTES_PER_TEXT = 120
 
 
 def growth_per_text(folder: Path, n_texts: int, timeout: float) -> float:
