@@ -120,6 +120,9 @@ static void check_bad_documents(const char *folder) {
     ati_workspace *workspace = NULL;
     ati_error error;
     CHECK(ati_model_open(folder, &model, &error) == ATI_OK);
+    if (model == NULL) {
+        return;
+    }
     CHECK(ati_workspace_new(model, &workspace, &error) == ATI_OK);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ati_batch batch = {.documents = &cases[i].document, .n_documents = 1, .n_threads = 1};
