@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,3 +185,8 @@ def test_public_names():
         assert name in dir(ai)
     with pytest.raises(AttributeError, match="no attribute 'Scorer'"):
         _ = ai.Scorer
+
+
+def test_the_version_is_that_of_the_project():
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    assert f'\nversion = "{ai.__version__}"\n' in project.read_text(encoding="utf-8")
