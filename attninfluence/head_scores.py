@@ -75,6 +75,12 @@ class HeadScores:
             f"{self.n_counted} of {self.samples} samples counted)"
         )
 
+    def _repr_html_(self) -> str:
+        """A notebook shows the scores as a map, the selected heads outlined."""
+        from attninfluence import html
+
+        return html.fragment(html.heatmap_svg(self.scores, self.selected, label=repr(self)))
+
     def ranking(self) -> list[Head]:
         """All heads, the highest score first; equal scores by (layer, head)."""
         order = np.argsort(-self.scores, axis=None, kind="stable")

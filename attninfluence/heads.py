@@ -305,13 +305,14 @@ def _head_scores(
 
 
 def _no_sample_counts(readings: list[_Reading], options: dict[str, Any]) -> str:
-    forced = options["decoding"] == "teacher_forced"
-    enough = "half of the answer's tokens" if forced else "more than half of the answer's words"
+    enough, other = "half of the answer's tokens", ""
+    if options["decoding"] == "greedy":
+        enough, other = "more than half of the answer's words", "decoding='teacher_forced', "
     recall = float(np.mean([one.recall for one in readings]))
     return (
         f"no retrieval head can be told: in none of {len(readings)} samples of up to "
         f"{options['max_length']} tokens did the model get {enough} right ({recall:.1%} on "
-        "average); try a shorter max_length, another model, or require_success=False"
+        f"average); try {other}a shorter max_length, another model, or require_success=False"
     )
 
 
