@@ -13,6 +13,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,18 @@ def test_batches_orders_and_threads(
         losses = core.run([documents[i] for i in chosen], variants=variants, n_threads=n_threads)
         found |= dict(zip(chosen, losses, strict=True))
     assert all_same([found[i] for i in range(len(documents))], alone)
+
+
+def test_a_rotary_table_is_of_its_own_document(llama_folder: Callable[..., Path]) -> None:
+    """Dynamic RoPE looks at a document's length, never at that of its neighbours."""
+    rope = {"rope_type": "dynamic", "factor": 2.0}
+    folder = llama_folder(rope=rope, max_position_embeddings=64, tokenizer=False)
+    dynamic = _core.Model(str(folder))
+    batch = [random_ids(n, n, dynamic.vocab_size) for n in (40, 64, 65, 100, 200)]
+    expected = [dynamic.run([ids])[0] for ids in batch]
+    for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1]):
+        found = dynamic.run([batch[i] for i in order])
+        assert all_same(found, [expected[i] for i in order])
 
 
 def test_a_needle_among_random_batches(core: _core.Model, variants: NDArray[np.bool_]) -> None:

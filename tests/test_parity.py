@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import attninfluence
 from attninfluence import _core
 from tests import oracle as oracle_module
 from tests.oracle import Oracle
@@ -376,3 +377,31 @@ def test_first_scored_leaves_out_the_tokens_before_it(plain_folder: Path) -> Non
         found = core.run(documents, first_scored=first, variants=masked[None])
         for losses, all_losses, start in zip(found, whole, first, strict=True):
             assert np.array_equal(losses, all_losses[:, start - 1 :])
+
+
+TEXTS = [
+    "The cat and the hat.",
+    "In the beginning there is a reason, and the reason is given: 12 × 7 = 84.\n" * 9,
+    "naïve café — 東京, \N{GRINNING FACE}",
+]
+
+
+@pytest.mark.parametrize("mask", ["uniform", "zero"])
+def test_scores_equal_transformers_from_the_text_on(tiny_folder: Path, mask: str) -> None:
+    """Tokens, both losses and the score, by transformers' own tokenizer and model."""
+    from transformers import AutoTokenizer
+
+    tokenizer, reference = AutoTokenizer.from_pretrained(tiny_folder), Reference(tiny_folder)
+    heads = [(0, 1), (2, 3)]
+    masked = np.zeros((reference.n_layers, reference.n_heads), dtype=bool)
+    masked[tuple(zip(*heads, strict=True))] = True
+    result = attninfluence.score(TEXTS, model=str(tiny_folder), heads=heads, mask=mask)
+    for i, text in enumerate(TEXTS):
+        ids = tokenizer(text).input_ids
+        base = reference.read(ids).losses.astype(np.float64).mean()
+        changed = reference.read(ids, masked, mask).losses.astype(np.float64).mean()
+        assert (result.n_tokens[i], result.n_scored[i]) == (len(ids), len(ids) - 1)
+        assert abs(result.base_loss[i] - base) <= TOLERANCE
+        assert abs(result.ref_loss[i] - changed) <= TOLERANCE
+        assert abs(result.score[i] - (changed - base) / base) <= TOLERANCE
+    assert np.abs(result.score).max() > 100 * TOLERANCE
