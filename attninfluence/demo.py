@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
     from attninfluence.model import Model
 
-SAMPLES = 300
+SAMPLES = 200
 EXAMPLES = 2
 MARK = "demo.json"
 MADE = ("texts.jsonl", "heads.json", "scores", "selected", "report.html")
@@ -48,14 +49,15 @@ def run_demo(
     samples: int = SAMPLES,
     fraction: float = 0.2,
     seed: int = 0,
-    progress: bool = True,
+    progress: bool | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Find heads, score, select and report into the folder `output`; returns a summary.
 
     model: None is the bundled one. documents: at most so many of a domain. samples: of the head
     detection. fraction: selected within each domain. seed: of the samples and the control heads.
-    progress: bars on stderr. console: where the story is told, by default stderr.
+    progress: bars on stderr; None shows them on a terminal only. console: where the story is told,
+    by default stderr.
 
     OutputError when the folder holds something that no demo made; what the head detection and the
     scoring raise.
@@ -64,17 +66,18 @@ def run_demo(
 
     folder = Path(output)
     prepare_folder(folder)
+    bars = sys.stderr.isatty() if progress is None else progress
     story = _Story(console)
     texts = story.step("texts", lambda: _texts(documents, folder), _describe_texts)
     opened = story.step("model", lambda: as_model(model), _describe_model)
     heads = story.step(
         "heads",
-        lambda: _find(opened, folder, samples, seed, progress),
+        lambda: _find(opened, folder, samples, seed, bars),
         lambda found: f"{_describe_heads(found)} {compare_with_stored(found, opened)}",
     )
     totals = story.step(
         "score",
-        lambda: _score(opened, folder, heads, seed, len(texts), progress),
+        lambda: _score(opened, folder, heads, seed, len(texts), bars),
         lambda totals: _describe_scores(totals, heads),
     )
     chosen = story.step("select", lambda: _select(folder, fraction), _describe_selection)

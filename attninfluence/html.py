@@ -556,4 +556,5 @@ def tokens_scale_svg(limit: float, width: float = 300.0) -> str:
         f"Colour scale of a token's rise in loss, from {number(-limit, digits)} nats (blue) "
         f"through 0 (no colour) to +{number(limit, digits)} nats (orange)"
     )
-    return _svg(width, 36, label, body)
+    body.append(_text(middle, 49, "reference loss − base loss, nats", anchor="middle"))
+    return _svg(width, 54, label, body)
