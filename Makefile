@@ -63,7 +63,7 @@ demo: $(VENV)/.installed ## Install, find heads, score several hundred texts, wr
 
 .PHONY: test
 test: $(VENV_DEV)/.installed ## Test with Python, a C compiler and make alone
-	$(MAKE) --no-print-directory -C csrc test
+	$(MAKE) -s --no-print-directory -C csrc test
 	$(VENV_DEV)/bin/python -m pytest $(PYTEST_FLAGS)
 
 .PHONY: test-full
@@ -77,7 +77,7 @@ test-sanitize: $(VENV_DEV)/.installed ## Test a build with AddressSanitizer and 
 
 .PHONY: fuzz
 fuzz: $(VENV_DEV)/.installed ## Feed the file readers malformed models (FUZZ_SECONDS=60)
-	$(MAKE) --no-print-directory -C csrc fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
+	$(MAKE) -s --no-print-directory -C csrc fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
 
 .PHONY: bench
 bench: $(VENV_DEV)/.installed ## Compare the speed with transformers (BENCH_FLAGS=--quick, --write)
