@@ -285,14 +285,22 @@ def test_calls_keep_no_reference_and_no_memory(plain_folder: Path) -> None:
 def test_opening_and_dropping_a_model_keeps_no_memory(plain_folder: Path) -> None:
     script = """
 import resource, sys
+import numpy as np
 from attninfluence import _core
-def rss():
+
+def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-for _ in range(20):
-    _core.Model(sys.argv[1]).kernel
-before = rss()
-for _ in range(200):
+
+def use():
     model = _core.Model(sys.argv[1])
-print((rss() - before) / 200 / model.weight_bytes)
+    model.run([np.arange(40, dtype=np.int32)], n_threads=2)
+    return model.weight_bytes
+
+for _ in range(20):
+    use()
+before = resident()
+for _ in range(200):
+    weight_bytes = use()
+print((resident() - before) / 200 / weight_bytes)
 """
     assert float(run_python(script, plain_folder)) < 0.05
