@@ -136,6 +136,8 @@ short = random.integers(0, model.vocab_size, 60).astype(np.int32)
 long = random.integers(0, model.vocab_size, n_tokens).astype(np.int32)
 everything = np.ones((1, model.n_layers, model.n_heads), dtype=bool)
 before = model.run([short], variants=everything)[0]
+# A suite that a shell started in the background is born deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def interrupt():
     global sent
