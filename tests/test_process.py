@@ -19,6 +19,10 @@ from tests.tiny_models import random_ids
 # it does to the process is not ours.
 SNAPSHOT = """
 import ctypes, locale, os, resource, signal, sys
+
+# The tests set these, and they would keep a BLAS from starting the threads we look for.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS"):
+    os.environ.pop(name, None)
 import numpy as np
 
 libc = ctypes.CDLL(None)
