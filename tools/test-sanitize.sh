@@ -28,9 +28,20 @@ export ATTNINFLUENCE_SANITIZE
 LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libstdc++.so)"
 # Their dlopen takes the place of the extension's, whose run path then does not count.
 LD_LIBRARY_PATH=$copy/attninfluence
-# The interpreter itself leaks by design; leaks of ours are tested by counting.
-ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
-UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+# The interpreter itself leaks by design; leaks of ours are tested by counting. Reports go to
+# files, since pytest would keep what a dying process writes.
+ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:log_path=$copy/report
+UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$copy/report
 PYTHONMALLOC=malloc
 export LD_PRELOAD LD_LIBRARY_PATH ASAN_OPTIONS UBSAN_OPTIONS PYTHONMALLOC
-exec "$python" -m pytest -p no:cacheprovider "$@"
+status=0
+"$python" -m pytest -p no:cacheprovider "$@" || status=$?
+
+unset LD_PRELOAD LD_LIBRARY_PATH
+for report in "$copy"/report.*; do
+    if [ -e "$report" ] && grep -q 'ERROR: \|runtime error' "$report"; then
+        cat "$report"
+        status=1
+    fi
+done
+exit $status
