@@ -25,6 +25,7 @@ SOURCES = sorted(
 )
 HEADERS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("csrc/*/*.[hm]*"))
 BUNDLED_LIBRARY = "libscipy_openblas.so"
+BUNDLED_LICENCE = "libscipy_openblas.LICENSE.txt"
 
 
 def is_set(switch: str) -> bool:
@@ -49,16 +50,23 @@ def system_blas_library() -> str:
 class BuildWithBlas(build_ext):
     """Copies the build-time OpenBLAS and its licence into the package."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.force = True  # setuptools compares times alone, and a switch may have changed
+
     def run(self) -> None:
         super().run()
+        package = Path(self.get_ext_fullpath("attninfluence._core")).parent
+        library, licence = package / BUNDLED_LIBRARY, package / BUNDLED_LICENCE
         if os.environ.get("ATTNINFLUENCE_BLAS") == "system":
+            library.unlink(missing_ok=True)
+            licence.unlink(missing_ok=True)
             return
         import scipy_openblas32
 
-        package = Path(self.get_ext_fullpath("attninfluence._core")).parent
-        shutil.copy2(Path(scipy_openblas32.get_lib_dir()) / BUNDLED_LIBRARY, package)
-        licence = distribution("scipy-openblas32").read_text("licenses/LICENSE.txt") or ""
-        (package / "libscipy_openblas.LICENSE.txt").write_text(licence, encoding="utf-8")
+        shutil.copy2(Path(scipy_openblas32.get_lib_dir()) / BUNDLED_LIBRARY, library)
+        text = distribution("scipy-openblas32").read_text("licenses/LICENSE.txt") or ""
+        licence.write_text(text, encoding="utf-8")
 
 
 def blas_macros() -> list[tuple[str, str | None]]:
