@@ -4,10 +4,15 @@
 #include "alloc.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #ifndef MAP_ANONYMOUS
 #define MAP_ANONYMOUS MAP_ANON
+#endif
+
+#ifdef __SANITIZE_ADDRESS__
+enum { PAGE = 4096 };
 #endif
 
 #ifdef ATI_TESTING
@@ -64,10 +69,20 @@ void ati_free(void *memory) {
     free(memory);
 }
 
-void *ati_map(size_t bytes) {
-    if (injected() || bytes == 0) {
-        return NULL;
-    }
+#ifdef __SANITIZE_ADDRESS__
+/* From the heap, which AddressSanitizer watches, as it does not watch mappings. */
+static void *take_pages(size_t bytes) {
+    size_t whole = (bytes + PAGE - 1) / PAGE * PAGE;
+    void *memory = whole < bytes ? NULL : aligned_alloc(PAGE, whole);
+    return memory == NULL ? NULL : memset(memory, 0, whole);
+}
+
+static void give_pages(void *memory, size_t bytes) {
+    (void)bytes;
+    free(memory);
+}
+#else
+static void *take_pages(size_t bytes) {
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         return NULL;
@@ -78,13 +93,25 @@ void *ati_map(size_t bytes) {
         (void)madvise(memory, bytes, MADV_HUGEPAGE);
     }
 #endif
-    count(1);
+    return memory;
+}
+
+static void give_pages(void *memory, size_t bytes) {
+    (void)munmap(memory, bytes);
+}
+#endif
+
+void *ati_map(size_t bytes) {
+    void *memory = injected() || bytes == 0 ? NULL : take_pages(bytes);
+    if (memory != NULL) {
+        count(1);
+    }
     return memory;
 }
 
 void ati_unmap(void *memory, size_t bytes) {
     if (memory != NULL) {
         count(-1);
-        (void)munmap(memory, bytes);
+        give_pages(memory, bytes);
     }
 }

@@ -2,6 +2,10 @@
 
 #include "checked.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
 enum { ALIGNMENT = 64, FLOATS_IN_DOUBLE = sizeof(double) / sizeof(float) };
 
 /* Adds rows * columns floats, up to a multiple of ALIGNMENT bytes. */
@@ -12,11 +16,22 @@ static bool add_floats(size_t rows, size_t columns, size_t *bytes) {
            ati_add(*bytes, needed / ALIGNMENT * ALIGNMENT, bytes);
 }
 
+/* Lets AddressSanitizer report what is written past one array, in the gap before the next. */
+static void guard(char *array, size_t used, size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(array, used);
+    __asan_poison_memory_region(array + used, bytes - used);
+#else
+    (void)array, (void)used, (void)bytes;
+#endif
+}
+
 /* The next rows * columns floats of a piece of memory that add_floats measured. */
 static float *take_floats(char **memory, size_t rows, size_t columns) {
     float *taken = (float *)(void *)*memory;
     size_t bytes = 0;
     (void)add_floats(rows, columns, &bytes);
+    guard(*memory, rows * columns * sizeof(float), bytes);
     *memory += bytes;
     return taken;
 }
