@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from attninfluence.model import Model, check_mask
+from attninfluence.model import Model, as_whole_number, check_mask
 from attninfluence.spans import SPAN_KINDS
 from attninfluence.tokenizer import BOS_POLICIES, SPECIAL_POLICIES
 from attninfluence.windows import check_window
@@ -33,6 +33,10 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         check_mask(self.mask)
+        for name in ("max_length", "stride"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, as_whole_number(name, value))
         _check("bos", self.bos, BOS_POLICIES)
         _check("special", self.special, SPECIAL_POLICIES)
         _check("encoding_errors", self.encoding_errors, ENCODING_ERRORS)
@@ -43,7 +47,7 @@ class ScoreOptions:
 
         ValueError when they cannot be, or exceed the model's context.
         """
-        max_length = model.context if self.max_length is None else int(self.max_length)
+        max_length = model.context if self.max_length is None else self.max_length
         if max_length > model.context:
             raise ValueError(
                 f"max_length={max_length} exceeds the model's context of {model.context} tokens"

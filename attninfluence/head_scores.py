@@ -115,8 +115,10 @@ class HeadScores:
         """As many heads as are selected, drawn from all others, in order of (layer, head).
 
         Raises:
-            ValueError: fewer heads are left than are selected.
+            ValueError: fewer heads are left than are selected, or the seed is negative.
         """
+        if seed < 0:
+            raise ValueError(f"the seed of a random control must be at least 0, not {seed}")
         taken = set(self.selected)
         others = [head for head in np.ndindex(self.scores.shape) if head not in taken]
         if len(others) < len(taken):
@@ -206,6 +208,11 @@ class Selection:
 
 
 def checked_pairs(pairs: Iterable[Sequence[int]], shape: Head, owner: str) -> tuple[Head, ...]:
+    if not isinstance(pairs, Iterable):
+        raise TypeError(
+            "heads must be a HeadScores, (layer, head) pairs or the path of a heads.json, "
+            f"got {pairs!r}"
+        )
     checked: dict[Head, None] = {}
     for pair in pairs:
         try:

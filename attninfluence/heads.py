@@ -92,8 +92,11 @@ def find_retrieval_heads(
         ModelError: the model has no tokenizer.
         ValueError: an argument is out of range.
     """
-    from attninfluence.model import as_model
+    from attninfluence.model import as_model, as_whole_number
 
+    whole = {"samples": samples, "max_length": max_length, "shots": shots, "seed": seed}
+    for name, value in (whole | ({} if count is None else {"count": count})).items():
+        as_whole_number(name, value)
     if decoding not in DECODINGS:
         raise ValueError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}")
     by_default = fraction == DEFAULT_FRACTION and (count is not None or threshold is not None)

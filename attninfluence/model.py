@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import operator
 import os
 import weakref
 from collections.abc import Iterable
@@ -68,6 +70,10 @@ def load(
 
 def as_model(model: Model | str | os.PathLike[str] | None) -> Model:
     """The model itself, or the one that a path, a hub id or None (bundled) names."""
+    if model is not None and not isinstance(model, (Model, str, os.PathLike)):
+        raise TypeError(
+            f"model must be an opened model, a path or a hub id, got {type(model).__name__}"
+        )
     return model if isinstance(model, Model) else load(model)
 
 
@@ -215,7 +221,7 @@ class Model:
         return matrix
 
     def _check_head(self, layer: int, head: int) -> tuple[int, int]:
-        layer, head = int(layer), int(head)
+        layer, head = as_whole_number("layer", layer), as_whole_number("head", head)
         if not (0 <= layer < self.n_layers and 0 <= head < self.n_heads):
             raise ValueError(
                 f"head ({layer}, {head}) is out of range: the model has {self.n_layers} layers "
@@ -225,6 +231,14 @@ class Model:
 
     def _ids(self, token_ids: ArrayLike) -> NDArray[np.int32]:
         return as_ids(token_ids, self.vocab_size)
+
+
+def as_whole_number(name: str, value: Any) -> int:
+    """`value` as an int; TypeError, naming it, for what is no integer (1.5, "8", True)."""
+    if not isinstance(value, bool):
+        with contextlib.suppress(TypeError):
+            return operator.index(value)
+    raise TypeError(f"{name} must be an integer, got {value!r}")
 
 
 def check_mask(mask: str) -> None:

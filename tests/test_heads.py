@@ -372,12 +372,15 @@ def test_an_interrupt_passes(tiny: Model) -> None:
         ({"count": 3, "threshold": 0.1}, "not count and threshold"),
         ({"samples": 0}, "samples must be at least 1"),
         ({"max_length": 100}, "max_length=100 is too small"),
+        ({"samples": 2.5}, "samples must be an integer, got 2.5"),
+        ({"max_length": "8"}, "max_length must be an integer, got '8'"),
+        ({"seed": "x"}, "seed must be an integer, got 'x'"),
     ],
 )
 def test_wrong_arguments_cost_no_reading(tiny: Model, wrong: dict[str, Any], message: str) -> None:
     model = scripted(tiny, first_right(lambda n: n))
     arguments = {"samples": 4, "max_length": LENGTH, "progress": False, "fraction": 0.05} | wrong
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
         find_retrieval_heads(model, **arguments)
     assert model.core.calls == []
 

@@ -90,6 +90,11 @@ def test_a_head_out_of_range_is_named(model, head):
         model.attention(IDS, *head)
 
 
+def test_a_head_of_a_fraction_is_refused(model):
+    with pytest.raises(TypeError, match="layer must be an integer, got 0.5"):
+        model.attention(IDS, 0.5, 0)
+
+
 def test_options_that_cannot_be(model, tiny_folder):
     with pytest.raises(ValueError, match="mask must be one of uniform, zero, got 'none'"):
         model.losses(IDS, [(0, 0)], mask="none")
