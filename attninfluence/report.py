@@ -96,8 +96,8 @@ def write_report(
     fraction: what is selected within each domain. examples: best and worst documents a domain.
     note: a sentence to show with the heads.
 
-    OutputError when the folder holds no finished score run; ModelError when `model` is not the
-    run's; ValueError for a fraction outside (0, 1].
+    OutputError when the folder holds no finished score run; ModelError when `model` or `heads`
+    is not the run's; ValueError for a fraction outside (0, 1].
     """
     run = open_finished(out_folder, "scores")
     report = _collect(run, Rule(fraction=as_fraction(fraction)), examples)
@@ -236,11 +236,18 @@ def _head_scores(
     heads: HeadScores | str | os.PathLike[str] | None, run: FinishedRun
 ) -> HeadScores | None:
     """The retrieval scores to draw: those given, or the model folder's when they are the run's."""
+    from attninfluence._core import ModelError
     from attninfluence.head_scores import HeadScores
 
-    if heads is not None:
-        return heads if isinstance(heads, HeadScores) else HeadScores.load(heads)
     model = run.run.get("model", {})
+    if heads is not None:
+        found = heads if isinstance(heads, HeadScores) else HeadScores.load(heads)
+        if found.model_fingerprint != (scored := str(model.get("fingerprint"))):
+            raise ModelError(
+                "these are heads of another model: they were found in "
+                f"{found.model_fingerprint[:12]}, and the scores are of {scored[:12]}"
+            )
+        return found
     stored = Path(str(model.get("path", "")), "heads.json")
     if not stored.is_file():
         return None

@@ -191,6 +191,7 @@ def test_bad_shard(capsys, corpus, tiny_folder, heads_file):
         (["select", "scores", "-o", "o", "--tokens", "x=1B"], "domain 'x'; the scores have 'd'"),
         (["select", "scores", "-o", "o", "--tokens", "1B,2B"], "'1B' names no domain"),
         (["heads", "MODEL", "-o", "no/heads.json"], "no: no such folder for no/heads.json"),
+        (["heads", "MODEL", "-o", "corpus"], "corpus: is a folder; name a file like heads.json"),
         (["inspect", "corpus"], "corpus"),
     ],
 )

@@ -332,6 +332,14 @@ def test_the_same_run_gives_the_same_page_and_replaces_the_old_one(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.html", "scores"]
 
 
+def test_heads_of_another_model_are_refused(tmp_path: Path) -> None:
+    unknown = np.zeros((2, 2))
+    other = HeadScores(unknown, unknown, ((0, 1),), 1, 1, 1.0, "cd" * 32)
+    with pytest.raises(ModelError, match="heads of another model: .* cdcdcd.* ababab"):
+        write(tmp_path, [{"score": 0.5}], heads=other)
+    assert not (tmp_path / "r.html").exists()
+
+
 def test_stored_heads_are_drawn_only_when_they_are_the_runs(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()

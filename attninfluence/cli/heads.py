@@ -77,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.output).parent
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder for {arguments.output}")
+    if Path(arguments.output).is_dir():
+        raise IsADirectoryError(f"{arguments.output}: is a folder; name a file like heads.json")
     model = options.load_model(arguments)
     found = find_retrieval_heads(
         model,
