@@ -310,3 +310,24 @@ for _ in range(200):
 print((resident() - before) / 200 / weight_bytes)
 """
     assert float(run_python(script, plain_folder)) < 0.05
+
+
+LIST_CHANGED_MEANWHILE = """
+import sys
+import numpy as np
+from attninfluence import _core
+
+model = _core.Model(sys.argv[1])
+
+class Clearing:
+    def __array__(self, dtype=None, copy=None):
+        documents.clear()
+        return np.arange(4, dtype=np.int32)
+
+documents = [Clearing(), *(np.arange(4, dtype=np.int32) for _ in range(3))]
+assert [losses.shape for losses in model.run(documents)] == [(1, 3)] * 4
+"""
+
+
+def test_a_list_that_changes_while_it_is_read(plain_folder: Path) -> None:
+    run_python(LIST_CHANGED_MEANWHILE, plain_folder)

@@ -35,11 +35,12 @@ int ati_convert_ids(PyObject *object, void *batch_pointer) {
         ati_id_batch_clear(batch);
         return 1;
     }
-    PyObject *items = PySequence_Fast(object, "expected a sequence of int32 arrays of token ids");
+    /* A tuple, since an item's __array__ could change the caller's list. */
+    PyObject *items = PySequence_Tuple(object);
     if (items == NULL) {
         return 0;
     }
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(items);
+    Py_ssize_t count = PyTuple_GET_SIZE(items);
     batch->n_documents = (size_t)count;
     batch->ids = PyTuple_New(count);
     batch->documents = PyMem_Calloc((size_t)count + 1, sizeof(*batch->documents));
@@ -48,7 +49,7 @@ int ati_convert_ids(PyObject *object, void *batch_pointer) {
     }
     bool taken = batch->ids != NULL && batch->documents != NULL;
     for (Py_ssize_t i = 0; taken && i < count; i++) {
-        taken = take_document(batch, PySequence_Fast_GET_ITEM(items, i), i) == 0;
+        taken = take_document(batch, PyTuple_GET_ITEM(items, i), i) == 0;
     }
     Py_DECREF(items);
     if (!taken) {
