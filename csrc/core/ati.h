@@ -109,7 +109,7 @@ typedef struct {
     size_t n_documents;
     const ati_variant *variants; /* [n_variants], all read on one base pass */
     size_t n_variants;
-    size_t n_threads; /* at least 1; the calling thread is one of them */
+    size_t n_threads; /* 1 to 4096; the calling thread is one of them */
     ati_poll poll;    /* or NULL */
     void *poll_context;
 } ati_batch;

@@ -24,7 +24,7 @@ typedef struct {
 void ati_attend(const ati_blas *blas, const ati_head_input *head, size_t first, float *out,
                 size_t out_stride, const ati_tiles *tiles);
 
-/* weights [row + 1]: the scaled scores q[row] . k[j] / sqrt(head_dim), j <= row. */
+/* scores [row + 1]: the scaled scores q[row] . k[j] / sqrt(head_dim), j <= row. */
 void ati_attention_scores(const ati_head_input *head, size_t row, float *scores);
 
 /* weights [row + 1]: the attention weights of one row, the naive way. */

@@ -2,6 +2,9 @@
 
 #include "error.h"
 
+/* More than any machine has; beyond it a number is a mistake. */
+enum { MOST_THREADS = 4096 };
+
 static ati_status check_ids(const ati_config *config, const ati_document *document, size_t number,
                             ati_error *error) {
     for (size_t t = 0; t < document->n_tokens; t++) {
@@ -41,8 +44,9 @@ static ati_status check_document(const ati_config *config, const ati_document *d
 }
 
 ati_status ati_batch_check(const ati_config *config, const ati_batch *batch, ati_error *error) {
-    if (batch->n_threads < 1) {
-        return ati_fail(error, ATI_ARG, "expected at least 1 thread, found 0");
+    if (batch->n_threads < 1 || batch->n_threads > MOST_THREADS) {
+        return ati_fail(error, ATI_ARG, "expected 1 to %d threads, found %zu", MOST_THREADS,
+                        batch->n_threads);
     }
     for (size_t d = 0; d < batch->n_documents; d++) {
         ati_status status = check_document(config, &batch->documents[d], d, error);

@@ -3,9 +3,10 @@
 #include <string.h>
 
 /* The whole attention matrix of a head, 0 above the diagonal. */
-static void write_attention(const ati_head_input *head, const ati_document *document) {
+static void write_attention(const ati_head_input *head, const ati_document *document,
+                            ati_worker *worker) {
     size_t n = document->n_tokens;
-    for (size_t row = 0; row < n; row++) {
+    for (size_t row = 0; row < n && ati_worker_continue(worker); row++) {
         float *weights = document->attention + row * n;
         ati_attention_weights(head, row, weights);
         memset(weights + row + 1, 0, (n - row - 1) * sizeof(*weights));
@@ -57,7 +58,7 @@ void ati_look(const ati_part *part, size_t layer) {
                     count_copies(&input, document, part->tiles->row);
             }
             if (wants_attention && document->head == head) {
-                write_attention(&input, document);
+                write_attention(&input, document, part->worker);
             }
         }
     }

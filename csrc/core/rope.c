@@ -20,10 +20,6 @@ const char *ati_rope_name(ati_rope_type type) {
     return "unknown";
 }
 
-bool ati_rope_depends_on_length(const ati_rope *rope) {
-    return rope->type == ATI_ROPE_DYNAMIC;
-}
-
 /* base^exponent, rounded to float32 once: computed in double, so that it is the
  * same number whatever the C library's powf. */
 static float power(float base, double exponent) {

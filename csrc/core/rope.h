@@ -31,9 +31,6 @@ typedef struct {
 /* "default", "linear", "dynamic", "llama3", "yarn"; static. */
 const char *ati_rope_name(ati_rope_type type);
 
-/* Whether two documents of different length may have different tables. */
-bool ati_rope_depends_on_length(const ati_rope *rope);
-
 /* inv_freq [dim / 2], for a document of n_tokens. */
 void ati_rope_frequencies(const ati_rope *rope, size_t n_tokens, float *inv_freq);
 

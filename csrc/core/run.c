@@ -188,6 +188,9 @@ static ati_status run_threads(ati_job *job, ati_error *error) {
 
 ati_status ati_run(const ati_model *model, ati_workspace *workspace, const ati_batch *batch,
                    ati_error *error) {
+    if (workspace->model != model) {
+        return ati_fail(error, ATI_ARG, "the workspace was made for another model");
+    }
     ati_status status = ati_batch_check(&model->config, batch, error);
     if (status != ATI_OK || batch->n_documents == 0) {
         return status;

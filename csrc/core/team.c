@@ -53,7 +53,8 @@ static bool is_before(struct timespec a, struct timespec b) {
 static void poll_when_due(ati_worker *worker) {
     ati_team *team = worker->team;
     struct timespec now;
-    if (!worker->polls || team->poll == NULL || clock_gettime(CLOCK_MONOTONIC, &now) != 0 ||
+    if (!worker->polls || team->poll == NULL || atomic_load(&team->cancelled) ||
+        clock_gettime(CLOCK_MONOTONIC, &now) != 0 ||
         is_before(now, later(worker->polled, POLL_NANOSECONDS))) {
         return;
     }

@@ -8,9 +8,10 @@ void ati_id_batch_clear(id_batch *batch) {
     batch->documents = NULL;
 }
 
-/* Keeps item number `index` as an int32 array; returns 0, or -1 with an exception. */
+/* Keeps a copy of item number `index` as an int32 array, since its owner may write
+ * to it once the GIL is given up; returns 0, or -1 with an exception. */
 static int take_document(id_batch *batch, PyObject *item, Py_ssize_t index) {
-    PyObject *array = PyArray_FROM_OTF(item, NPY_INT32, NPY_ARRAY_IN_ARRAY);
+    PyObject *array = PyArray_FROM_OTF(item, NPY_INT32, NPY_ARRAY_IN_ARRAY | NPY_ARRAY_ENSURECOPY);
     if (array == NULL) {
         return -1;
     }
@@ -87,7 +88,7 @@ int ati_take_variants(PyObject *object, const char *mask_name, const ati_model *
     if (object == Py_None) {
         return 0;
     }
-    set->array = PyArray_FROM_OTF(object, NPY_BOOL, NPY_ARRAY_IN_ARRAY);
+    set->array = PyArray_FROM_OTF(object, NPY_BOOL, NPY_ARRAY_IN_ARRAY | NPY_ARRAY_ENSURECOPY);
     if (set->array == NULL) {
         return -1;
     }

@@ -86,7 +86,7 @@ static void check_refusals(const char *folder) {
     uint8_t masked[HEADS] = {1};
     ati_error error;
     ati_status status = run(folder, 0, false, masked, NULL, &error);
-    CHECK_REFUSED(status, ATI_ARG, &error, "at least 1 thread");
+    CHECK_REFUSED(status, ATI_ARG, &error, "expected 1 to 4096 threads, found 0");
     for (size_t n_threads = 1; n_threads <= 3; n_threads++) {
         status = run(folder, n_threads, false, masked, stop, &error);
         CHECK_REFUSED(status, ATI_CANCELLED, &error, "cancelled");
@@ -128,6 +128,11 @@ static void check_bad_documents(const char *folder) {
         ati_batch batch = {.documents = &cases[i].document, .n_documents = 1, .n_threads = 1};
         CHECK_REFUSED(ati_run(model, workspace, &batch, &error), ATI_ARG, &error, cases[i].text);
     }
+    ati_model *other = NULL;
+    ati_batch none = {.n_threads = 1};
+    CHECK(ati_model_open(folder, &other, &error) == ATI_OK);
+    CHECK_REFUSED(ati_run(other, workspace, &none, &error), ATI_ARG, &error, "another model");
+    ati_model_free(other);
     ati_workspace_free(workspace);
     ati_model_free(model);
 }
