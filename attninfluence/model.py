@@ -185,7 +185,8 @@ class Model:
     ) -> NDArray[np.float32]:
         """float32[T-1]: the loss in nats of each token but the first (METHOD.md section 1).
 
-        token_ids: T >= 2 ids, read as they are. masked_heads: (layer, head) pairs whose
+        token_ids: T >= 2 ids, read as they are, beyond the model's context too: there the
+        rotary angles go on, as in transformers. masked_heads: (layer, head) pairs whose
         attention is replaced by `mask` (section 3). ValueError for ids, heads or a mask
         that the model does not have.
         """

@@ -1,18 +1,20 @@
 /* Where a status becomes an exception. */
 #include "binding.h"
 
-#include <errno.h>
+#include <string.h>
 
 static PyObject *raise_io(const ati_error *error) {
     if (error->system_error == 0) {
         PyErr_SetString(PyExc_OSError, error->message);
         return NULL;
     }
-    /* OSError(errno, message, filename) picks the subclass, FileNotFoundError say. */
-    PyObject *arguments = error->path[0] == '\0'
-                              ? Py_BuildValue("(is)", error->system_error, error->message)
-                              : Py_BuildValue("(isN)", error->system_error, error->message,
-                                              PyUnicode_DecodeFSDefault(error->path));
+    /* OSError(errno, reason, filename) picks the subclass, FileNotFoundError say,
+     * and names the file itself. */
+    PyObject *arguments =
+        error->path[0] == '\0'
+            ? Py_BuildValue("(is)", error->system_error, error->message)
+            : Py_BuildValue("(isN)", error->system_error, strerror(error->system_error),
+                            PyUnicode_DecodeFSDefault(error->path));
     if (arguments != NULL) {
         PyErr_SetObject(PyExc_OSError, arguments);
         Py_DECREF(arguments);
