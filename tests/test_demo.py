@@ -18,9 +18,6 @@ from attninfluence.head_scores import HeadScores
 from attninfluence.model import Model, load
 from attninfluence.output import OutputError, open_finished
 
-BUNDLED = Path(demo.__file__).parent / "bundled"
-
-
 # ----------------------------------------------------------------------------------------- texts
 
 
@@ -197,7 +194,6 @@ def test_the_report_shows_heads_tokens_and_control(told: Told) -> None:
     assert "<script" not in page
 
 
-@pytest.mark.skipif(not (BUNDLED / "heads.json").is_file(), reason="the bundled model has no heads")
 def test_the_bundled_model_tells_the_story(tmp_path: Path) -> None:
     told = Told(tmp_path / "out", load(threads=1), documents=2, samples=4)
     assert told.summary["statuses"] == {"ok": 20}
