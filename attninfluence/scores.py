@@ -82,7 +82,7 @@ class Scores:
     control_score, control_loss: float64[n], or None when no control was asked for.
     messages: a sentence for some of the documents without a score, by index.
     spans: a list of `SpanScore` a document, with detail "line", "sentence" or own spans.
-    metadata: model fingerprint, kernel, heads and every option, for the record.
+    metadata: model fingerprint, precision, kernel, heads and every option, for the record.
     token_rows, tokenizer: what `token_losses` reads, with detail "token".
     """
 
@@ -123,8 +123,14 @@ class Scores:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Scores]) -> Scores:
-        """The rows of at least one part, one after the other; metadata of the first."""
+        """The rows of at least one part, one after the other.
+
+        ValueError, naming what differs, for parts that were not scored in the same way: by
+        another model, precision, kernel, head or option.
+        """
         first = parts[0]
+        for part in parts:
+            _check_same_way(first.metadata, part.metadata)
 
         def joined(name: str) -> Any:
             if getattr(first, name) is None:
@@ -249,6 +255,15 @@ _PER_DOCUMENT = (
     "spans",
     "token_rows",
 )
+
+
+def _check_same_way(first: dict[str, Any], other: dict[str, Any]) -> None:
+    for name in sorted(first.keys() | other.keys()):
+        if first.get(name) != other.get(name):
+            raise ValueError(
+                f"scores that were made in different ways are not joined: {name} is "
+                f"{first.get(name)!r} in one part and {other.get(name)!r} in another"
+            )
 
 
 def _item(values: NDArray[np.float64] | None, index: int) -> float | None:

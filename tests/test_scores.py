@@ -22,7 +22,7 @@ COLUMNS = ["n_tokens", "n_scored", "base_loss", "ref_loss", "score"]
 COLUMNS += ["status", "truncated", "repaired"]
 
 
-def make(control=False, spans=None, **columns):
+def make(control=False, spans=None, metadata=None, **columns):
     columns = {
         "score": np.array([0.5, math.nan, 0.0]),
         "base_loss": np.array([2.0, math.nan, 3.0]),
@@ -36,7 +36,8 @@ def make(control=False, spans=None, **columns):
     if control:
         columns["control_loss"] = np.array([2.5, math.nan, 3.0])
         columns["control_score"] = np.array([0.25, math.nan, 0.0])
-    return Scores(**columns, spans=spans, messages={1: "nothing there"}, metadata={"mask": "zero"})
+    metadata = {"mask": "zero"} if metadata is None else metadata
+    return Scores(**columns, spans=spans, messages={1: "nothing there"}, metadata=metadata)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,13 @@ def test_concatenate_keeps_every_row():
         np.testing.assert_array_equal(whole.columns()[name], [*column, *column])
 
 
+@pytest.mark.parametrize("name", ["precision", "kernel", "model"])
+def test_scores_made_in_different_ways_are_not_joined(name):
+    first, second = make(metadata={"mask": "zero", name: "a"}), make(metadata={"mask": "zero"})
+    with pytest.raises(ValueError, match=f"{name} is 'a' in one part and None in another"):
+        Scores.concatenate([first, first, second])
+
+
 def test_arrow_has_null_where_there_is_no_number():
     converted = make().to_arrow()
     assert converted.column_names == COLUMNS
@@ -131,6 +139,13 @@ def test_parquet_holds_the_table(tmp_path, scored):
         assert stored.column_names == expected.column_names
         assert stored.to_pylist() == expected.to_pylist()
         assert stored.schema.metadata == expected.schema.metadata
+
+
+def test_the_file_says_what_made_it(tmp_path, scored, tiny_folder):
+    scored.save(tmp_path / "scores.parquet")
+    told = json.loads(pq.read_schema(tmp_path / "scores.parquet").metadata[b"attninfluence"])
+    model = ai.load(tiny_folder)
+    assert (told["precision"], told["kernel"]) == (model.precision, model.kernel)
 
 
 def test_jsonl_holds_the_rows(tmp_path, scored):
