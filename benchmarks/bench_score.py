@@ -1,176 +1,189 @@
-"""Speed of scoring: attninfluence against transformers, both fp32 on the CPU.
+"""Speed of scoring: attninfluence and every peer that is installed, on the same documents.
 
-    python -m benchmarks.bench_score [--quick] [--write]
+    python -m benchmarks.bench_score [--shape 1b] [--peers tuned] [--precision bf16] [--write]
+        [--peer-python zentorch,ctranslate2,llama_cpp=/path/to/python]
 
-Every peer first gives its losses, which must agree; then all are timed in turn, round after
-round, so that a slow spell of the machine meets all of them. The limit is what the processor
-could do at most: the operations that have to be done (layers below the first masked head once)
-at its peak rate.
+Each library runs in a process of its own, with the Python that has it. Every peer first gives
+its losses, which must agree; then all are timed in turn, round after round, so that a slow spell
+of the machine meets all of them. The limit is what the processor could do at most: the
+operations that have to be done (layers below the first masked head once) at its peak rate.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
-from benchmarks import workload
-from benchmarks.peers import Documents, Losses, Peer, open_peers
-from benchmarks.workload import Head
+from benchmarks import contest, limits, results, workload
+from benchmarks.children import Child, start_children
+from benchmarks.contest import Contestant
+from benchmarks.peers.peer import Documents, Entry, Job
+from benchmarks.peers.registry import LIBRARIES
+from benchmarks.peers.serve import save_arrays
 
-TOLERANCE = 1e-3  # nats a token between two fp32 implementations of a model of 30 layers
-RESULTS = Path(__file__).with_name("RESULTS.md")
-DESCRIPTION = "Compare the speed of scoring with transformers in fp32 on the CPU."
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What one peer took."""
-
-    name: str
-    seconds: list[float]
-    tokens: int
-
-    @property
-    def rate(self) -> float:
-        """Document tokens a second, base and reference reading together, in the median round."""
-        return self.tokens / median(self.seconds)
-
-
-def check_equal(peers: Sequence[Peer], documents: Documents) -> float:
-    """The largest difference of a loss to the first peer's, in nats; SystemExit if too large."""
-    expected = peers[0].losses(documents)
-    worst = 0.0
-    for peer in peers[1:]:
-        difference = _largest_difference(expected, peer.losses(documents))
-        if not difference <= TOLERANCE:
-            raise SystemExit(
-                f"{peer.name} and {peers[0].name} differ by {difference:.3g} nat a token; "
-                f"at most {TOLERANCE:g} was expected, so their speeds cannot be compared."
-            )
-        worst = max(worst, difference)
-    return worst
-
-
-def _largest_difference(a: Sequence[Losses], b: Sequence[Losses]) -> float:
-    pairs = [
-        (x, y) for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True)
-    ]
-    return float(max(np.abs(x - y).max() for x, y in pairs))
-
-
-def time_peers(peers: Sequence[Peer], documents: Documents, rounds: int) -> list[Timing]:
-    """Times each peer once a round, starting with another one each round."""
-    seconds: dict[str, list[float]] = {peer.name: [] for peer in peers}
-    for number in range(rounds):
-        start = number % len(peers)
-        for peer in [*peers[start:], *peers[:start]]:
-            begin = time.perf_counter()
-            peer.losses(documents)
-            seconds[peer.name].append(time.perf_counter() - begin)
-    tokens = sum(len(document) for document in documents)
-    return [Timing(name, taken, tokens) for name, taken in seconds.items()]
-
-
-def table(timings: Sequence[Timing], limit: float) -> str:
-    """A Markdown table; `limit` in document tokens a second."""
-    ours = timings[0].rate
-    lines = [
-        "| who | tokens/s, median | fastest to slowest round | ours is faster by | of the limit |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for timing in timings:
-        fast, slow = (timing.tokens / pick(timing.seconds) for pick in (min, max))
-        lines.append(
-            f"| {timing.name} | {timing.rate:.0f} | {fast:.0f} to {slow:.0f} "
-            f"| {ours / timing.rate:.2f}x | {100 * timing.rate / limit:.0f} % |"
-        )
-    return "\n".join(lines)
-
-
-def describe(
-    shape: workload.Shape, documents: Documents, heads: Sequence[Head], options: argparse.Namespace
-) -> str:
-    """What was measured, in sentences."""
-    lengths = [len(document) for document in documents]
-    return (
-        f"{shape.name} shape, random weights, fp32; {len(lengths)} documents of {min(lengths)} to "
-        f"{max(lengths)} tokens (mean {np.mean(lengths):.0f}); base and reference reading with "
-        f"{len(heads)} heads masked, the first in layer {heads[0][0]}; {options.threads} threads; "
-        f"{options.rounds} rounds. Tokens are document tokens, counted once for both readings. "
-        f"The limit assumes {options.peak_gflops:g} GFLOP/s a core. "
-        f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}, "
-        f"{_versions()}."
-    )
-
-
-def _versions() -> str:
-    import torch
-    import transformers
-
-    import attninfluence
-
-    modules = (attninfluence, torch, transformers)
-    return ", ".join(f"{module.__name__} {module.__version__}" for module in modules)
+DESCRIPTION = "Compare the speed of scoring with that of other libraries on the CPU."
+CHECKED = 4  # documents whose losses are compared before anything is timed
+DEFAULTS = {"135m": (16, "fp32,bf16,int8"), "1b": (4, "bf16"), "tiny": (3, "fp32,bf16,int8")}
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The options; --quick only changes how much is measured."""
+    """The options, with what the shape decides filled in."""
     parser = argparse.ArgumentParser(prog="bench_score", description=DESCRIPTION)
-    parser.add_argument("--quick", action="store_true", help="3 documents, one round")
-    parser.add_argument("--tiny", action="store_true", help="a tiny model: tests that it runs")
-    parser.add_argument("--write", action="store_true", help=f"also write {RESULTS.name}")
-    parser.add_argument("--documents", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shape", choices=("135m", "1b"), default="135m")
+    parser.add_argument("--precision", help="only these, by comma (1b: bf16 unless given)")
+    parser.add_argument("--peers", help="only those with one of these in their name, by comma")
+    parser.add_argument("--documents", type=int, help="how many (135m: 16, 1b: 4)")
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
-        "--peak-gflops",
-        type=float,
-        default=115.0,
-        help="fp32 peak of one core for the limit (default: 115, Zen 4 at 3.6 GHz)",
+        "--peer-python",
+        action="append",
+        default=[],
+        metavar="LIBRARY[,...]=PYTHON",
+        help=f"the Python that has a library: {', '.join(LIBRARIES)}",
     )
+    parser.add_argument("--quick", action="store_true", help="3 documents, one round")
+    parser.add_argument("--tiny", action="store_true", help="a tiny model: tests that it runs")
+    parser.add_argument("--write", action="store_true", help=f"also in {results.RESULTS.name}")
     options = parser.parse_args(argv)
-    if options.quick or options.tiny:
-        options.documents, options.rounds = 3, 1
+    if options.tiny:
+        options.shape = "tiny"
+    documents, precisions = DEFAULTS[options.shape]
+    few = options.quick or options.tiny
+    options.documents = options.documents or (3 if few else documents)
+    options.rounds = options.rounds or (1 if few else 3)
+    options.precision = options.precision or precisions
+    options.peer_python = _pythons(parser, options.peer_python)
     return options
 
 
+def _pythons(parser: argparse.ArgumentParser, given: Sequence[str]) -> dict[str, str]:
+    pythons: dict[str, str] = {}
+    for text in given:
+        names, _, python = text.rpartition("=")
+        for name in names.split(","):
+            if name not in LIBRARIES:
+                parser.error(f"--peer-python: {name!r} is none of {', '.join(LIBRARIES)}")
+            pythons[name] = python
+    return pythons
+
+
+def choose(precisions: str, names: str | None) -> list[Entry]:
+    """The peers of these precisions with one of these words in their names; ours always."""
+    wanted = [word.lower() for word in (names or "").split(",")]
+    return [
+        entry
+        for library, entries in LIBRARIES.items()
+        for entry in entries
+        if entry.precision in precisions.split(",")
+        and (library == "ours" or any(word in entry.name.lower() for word in wanted))
+    ]
+
+
+def make_documents(shape: workload.Shape, count: int) -> Documents:
+    """The documents of a run: 64 to 1,024 tokens, of a tiny model 16 to 96."""
+    low, high = (16, 96) if shape is workload.TINY else (64, 1024)
+    return workload.make_documents(shape, count, low, high)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures, prints and, when asked, writes the table."""
+    """Measures, prints and, when asked, writes the table; 1 when a peer's losses were wrong."""
     options = parse(argv)
-    shape = workload.TINY if options.tiny else workload.SMOLLM2_135M
-    documents = workload.make_documents(
-        shape, options.documents, 16 if options.tiny else 64, 96 if options.tiny else 1024
+    shape = workload.SHAPES[options.shape]
+    documents = make_documents(shape, options.documents)
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        folder = workload.write_model(scratch / "model", shape)
+        job = Job(folder, scratch, shape, workload.choose_heads(shape), options.threads)
+        job_file, documents_file = scratch / "job.json", scratch / "documents.npz"
+        job_file.write_text(job.dump(), encoding="utf-8")
+        save_arrays(documents_file, documents)
+        entries = choose(options.precision, options.peers)
+        children, refusals = start_children(entries, options.peer_python, job_file, documents_file)
+        missing = [f"{name}: {reason}" for name, reason in refusals.items()]
+        try:
+            text, status = measure(children, missing, entries, job, documents, options)
+        finally:
+            for child in children:
+                child.close()
+    command = f"make bench BENCH_FLAGS='{_flags(options)}'"
+    results.publish(f"Speed of scoring, {shape.name}", text, command, write=options.write)
+    return status
+
+
+def measure(
+    children: Sequence[Child],
+    missing: Sequence[str],
+    entries: Sequence[Entry],
+    job: Job,
+    documents: Documents,
+    options: argparse.Namespace,
+) -> tuple[str, int]:
+    """The section's text, and 1 when somebody's losses were wrong."""
+    contestants = [
+        Contestant(entry, child)
+        for child in children
+        for entry in entries
+        if entry in LIBRARIES[child.library] and entry.name not in child.refusals
+    ]
+    kept, wrong = contest.check(contestants, min(CHECKED, len(documents)))
+    failed = contest.time_rounds(kept, len(documents), options.rounds)
+    lengths = [len(document) for document in documents]
+    operations = limits.count_operations(job.shape, lengths, job.heads[0][0])
+    bounds = {
+        precision: limits.limit(operations, sum(lengths), job.threads, precision)
+        for precision in limits.PEAKS
+    }
+    parts = [
+        describe(job, lengths, options),
+        contest.table(kept, sum(lengths), bounds),
+        describe_limits(bounds),
+        _list(f"Losses of {min(CHECKED, len(documents))} documents, compared before:", kept),
+        _bullets("Not run:", [*missing, *wrong, *failed]),
+        "; ".join([results.machine(), *[child.software for child in children if child.software]])
+        + ".",
+    ]
+    return "\n\n".join(part for part in parts if part), 1 if wrong else 0
+
+
+def describe(job: Job, lengths: Sequence[int], options: argparse.Namespace) -> str:
+    """What was measured, in sentences."""
+    return (
+        f"{job.shape.name} shape, random weights; {len(lengths)} documents of {min(lengths)} to "
+        f"{max(lengths)} tokens (mean {np.mean(lengths):.0f}); base and reference reading with "
+        f"{len(job.heads)} heads masked, the first in layer {job.heads[0][0]}; {job.threads} "
+        f"threads; {options.rounds} rounds. Tokens are document tokens, counted once for both "
+        "readings. zentorch, CTranslate2 and llama.cpp read twice without masking; llama.cpp "
+        "computes logits and no losses."
     )
-    heads = workload.choose_heads(shape)
-    with tempfile.TemporaryDirectory() as folder:
-        peers = open_peers(workload.write_model(Path(folder), shape), heads, options.threads)
-        worst = check_equal(peers, documents)
-        timings = time_peers(peers, documents, options.rounds)
-    operations = workload.flops(shape, [len(document) for document in documents], heads[0][0])
-    limit = timings[0].tokens * options.threads * options.peak_gflops * 1e9 / operations
-    text = "\n\n".join(
-        [
-            describe(shape, documents, heads, options),
-            table(timings, limit),
-            f"The limit is {limit:.0f} tokens/s. All losses agree within {worst:.1g} nat a token.",
-        ]
+
+
+def describe_limits(bounds: dict[str, float]) -> str:
+    """The limits and the rates that they assume, in a sentence."""
+    limit = ", ".join(f"{precision} {bound:.0f}" for precision, bound in bounds.items())
+    peak = ", ".join(f"{precision} {rate:g}" for precision, rate in limits.PEAKS.items())
+    return (
+        f"Limits in tokens/s: {limit}; at {peak} thousand million operations a second and core "
+        "(int8: attention at the rate of bf16)."
     )
-    print(text)
-    if options.write:
-        RESULTS.write_text(
-            f"# Speed of scoring\n\nWritten by `make bench BENCH_FLAGS=--write`.\n\n{text}\n"
-        )
-    return 0
+
+
+def _list(title: str, contestants: Sequence[Contestant]) -> str:
+    return _bullets(title, [f"{one.entry.name}: {one.agreement}" for one in contestants])
+
+
+def _bullets(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([title, "", *[f"- {line}" for line in lines]]) if lines else ""
+
+
+def _flags(options: argparse.Namespace) -> str:
+    shape = f"--shape {options.shape}"
+    return f"{shape} --documents {options.documents} --rounds {options.rounds}"
 
 
 if __name__ == "__main__":

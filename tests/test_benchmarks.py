@@ -1,69 +1,273 @@
-"""The benchmark runs, compares equal things and counts operations rightly."""
+"""The benchmarks run, compare equal things and count operations rightly."""
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import bench_score, workload
-from benchmarks.peers import Documents, Losses, PaddedTransformers, Transformers
+from benchmarks import (
+    bench_precision,
+    bench_scaling,
+    bench_score,
+    children,
+    contest,
+    limits,
+    results,
+    workload,
+)
+from benchmarks.children import PeerError
+from benchmarks.contest import Contestant
+from benchmarks.peers import llama_cpp
+from benchmarks.peers.peer import Entry, Job, Losses
+from benchmarks.peers.registry import DISTRIBUTIONS, LIBRARIES
+from benchmarks.peers.transformers import Padded, Tuned
 
 
 def test_operations_of_a_document_of_1024_tokens() -> None:
     """609 million for each token of SmolLM2-135M, both readings, worked out by hand."""
-    per_token = workload.flops(workload.SMOLLM2_135M, [1024]) / 1024
+    per_token = limits.count_operations(workload.SMOLLM2_135M, [1024]).total / 1024
     assert per_token == pytest.approx(609e6, rel=1e-3)
 
 
 def test_shared_layers_are_counted_once() -> None:
     shape = workload.TINY
-    whole = workload.flops(shape, [40, 7])
-    assert workload.flops(shape, [40, 7], first_masked_layer=shape.layers) < whole
-    without_head = workload.Shape("", 48, 3, 4, 2, 12, 96, vocab=0)
-    assert workload.flops(without_head, [40, 7], first_masked_layer=3) == pytest.approx(
-        workload.flops(without_head, [40, 7]) / 2
+    whole = limits.count_operations(shape, [40, 7])
+    assert limits.count_operations(shape, [40, 7], first_masked_layer=2).total < whole.total
+    alone = limits.count_operations(shape, [40, 7], readings=1)
+    assert alone.total == pytest.approx(whole.total / 2)
+    without_head = workload.Shape("", 64, 3, 4, 2, 16, 96, vocab=0)
+    assert limits.count_operations(without_head, [40, 7], 3) == pytest.approx(
+        limits.count_operations(without_head, [40, 7], readings=1)
     )
 
 
-def test_lengths_are_as_said() -> None:
-    lengths = [len(d) for d in workload.make_documents(workload.SMOLLM2_135M, 2000, 64, 1024)]
-    assert min(lengths) >= 64 and max(lengths) == 1024
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", 189), ("bf16", 378), ("int8", 677)])
+def test_limits_of_one_core(precision: str, expected: float) -> None:
+    """The table of documents of 1,024 tokens, worked out by hand."""
+    operations = limits.count_operations(workload.SMOLLM2_135M, [1024])
+    assert limits.limit(operations, 1024, 1, precision) == pytest.approx(expected, rel=5e-3)
+    assert limits.limit(operations, 1024, 2, precision) == pytest.approx(2 * expected, rel=5e-3)
+
+
+@pytest.mark.parametrize("count", [8, 16, 40, 2000])
+def test_lengths_are_as_said(count: int) -> None:
+    documents = workload.make_documents(workload.SMOLLM2_135M, count, 64, 1024)
+    lengths = [len(document) for document in documents]
+    assert len(lengths) == count and min(lengths) >= 64 and max(lengths) == 1024
     assert 500 < np.mean(lengths) < 600
+    assert lengths != sorted(lengths)
+
+
+def test_the_model_written_is_the_one_read(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    folder = workload.write_model(tmp_path, workload.TINY)
+    expected = load_file(folder / "model.safetensors")
+    found = dict(workload.read_tensors(folder))
+    assert found.keys() == expected.keys()
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, expected[name].float().numpy())
+    embeddings = found["model.embed_tokens.weight"]
+    assert embeddings.std() == pytest.approx(1 / 8, rel=0.02)
+    assert abs(embeddings.mean()) < 0.005
+
+
+def job_of(folder: Path) -> Job:
+    shape = workload.TINY
+    model = workload.write_model(folder / "model", shape)
+    return Job(model, folder, shape, workload.choose_heads(shape), threads=1)
+
+
+def test_a_job_survives_its_file(tmp_path: Path) -> None:
+    job = job_of(tmp_path)
+    assert Job.parse(job.dump()) == job
 
 
 def test_padding_does_not_change_the_peer(tmp_path: Path) -> None:
-    shape = workload.TINY
-    folder, heads = workload.write_model(tmp_path, shape), workload.choose_heads(shape)
-    documents = workload.make_documents(shape, 5, 16, 96)
-    alone = Transformers(folder, heads, threads=1).losses(documents)
-    padded = PaddedTransformers(folder, heads, threads=1).losses(documents)
-    for one, other in zip(alone, padded, strict=True):
+    job = job_of(tmp_path)
+    documents = workload.make_documents(job.shape, 5, 16, 96)
+    alone = Tuned(job, "fp32").losses(documents)
+    padded = Padded(job, "fp32").losses(documents)
+    for one, other, document in zip(alone, padded, documents, strict=True):
+        assert one.shape == (2, len(document) - 1)
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert max(np.abs(base - reference).max() for base, reference in alone) > 1e-3
 
 
+def test_names_of_tensors_in_gguf(tmp_path: Path) -> None:
+    names = {llama_cpp._name(name) for name, _ in workload.read_tensors(job_of(tmp_path).folder)}
+    assert {"token_embd.weight", "output_norm.weight", "blk.2.attn_output.weight"} <= names
+    assert len(names) == 2 + 9 * workload.TINY.layers
+
+
+def test_queries_are_laid_out_in_rotary_pairs(tmp_path: Path) -> None:
+    rows = np.arange(32, dtype=np.float32)[:, None]  # two heads of 16
+    arranged = llama_cpp._arrange("self_attn.q_proj.weight", rows, job_of(tmp_path))[:, 0]
+    assert arranged[:4].tolist() == [0, 8, 1, 9] and arranged[16:18].tolist() == [16, 24]
+
+
 class _Constant:
-    def __init__(self, name: str, loss: float) -> None:
-        self.name, self.loss = name, loss
+    """A reader whose every loss is the same, or that fails."""
 
-    def losses(self, documents: Documents) -> list[Losses]:
-        losses = [np.full(len(d) - 1, self.loss, np.float32) for d in documents]
-        return [(row, row) for row in losses]
+    def __init__(self, base: float, reference: float) -> None:
+        self.base, self.reference = base, reference
+
+    def losses(self, name: str, documents: int) -> list[Losses]:
+        rows = np.array([[self.base], [self.reference]], dtype=np.float32)
+        return [np.repeat(rows, 9, axis=1)] * documents
+
+    def work(self, name: str, documents: int) -> float:
+        if self.base < 0:
+            raise PeerError("broke down")
+        return 2.0
 
 
-def test_peers_that_disagree_are_not_timed() -> None:
-    documents = workload.make_documents(workload.TINY, 2, 16, 96)
-    assert bench_score.check_equal([_Constant("a", 1.0), _Constant("b", 1.0)], documents) == 0.0
-    for wrong in (1.01, float("nan")):
-        with pytest.raises(SystemExit, match="b and a differ"):
-            bench_score.check_equal([_Constant("a", 1.0), _Constant("b", wrong)], documents)
+def contestant(name: str, base: float, reference: float, **fields: object) -> Contestant:
+    values = {"precision": "fp32", "masks": True, "open": None} | fields
+    return Contestant(Entry(name, **values), _Constant(base, reference))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("other", "agrees"),
+    [
+        (contestant("b", 1.0, 2.0), True),
+        (contestant("b", 1.01, 2.0), False),
+        (contestant("b", 1.0, 2.01), False),
+        (contestant("b", float("nan"), 2.0), False),
+        (contestant("b", 1.01, 2.01, precision="bf16"), True),
+        (contestant("b", 1.0, 2.2, precision="bf16"), False),
+        (contestant("b", 1.0, 1.0, masks=False), True),
+        (contestant("b", 1.01, 1.01, masks=False), False),
+        (contestant("b", 1.2, 1.2, masks=False, precision="int8"), False),
+    ],
+)
+def test_peers_that_disagree_are_not_timed(other: Contestant, agrees: bool) -> None:
+    first = contestant("a", 1.0, 2.0)
+    kept, wrong = contest.check([first, other], 2)
+    assert kept == ([first, other] if agrees else [first])
+    assert bool(wrong) != agrees
+    if wrong:
+        assert "differ from a's by" in wrong[0]
+
+
+def test_fp32_is_what_others_are_compared_with() -> None:
+    narrow, wide = contestant("n", 1.1, 2.0, precision="bf16"), contestant("w", 1.0, 2.0)
+    kept, wrong = contest.check([narrow, wide], 1)
+    assert kept == [wide] and wrong[0].startswith("n: its losses differ from w's")
+
+
+def test_a_peer_that_breaks_down_ends_alone() -> None:
+    sound, broken = contestant("attninfluence", 1.0, 1.0), contestant("b", -1.0, 1.0)
+    assert contest.time_rounds([sound, broken], 1, 3) == ["b: broke down"]
+    assert sound.seconds == [2.0, 2.0, 2.0] and broken.seconds == []
+    lines = contest.table([sound, broken], 100, {"fp32": 200.0}).splitlines()
+    assert lines[2:] == ["| attninfluence | 50 | 50 to 50 | 1.00x | 25 % |"]
+
+
+def test_a_python_that_cannot_be_started_is_reported(tmp_path: Path) -> None:
+    job_file = tmp_path / "job.json"
+    job_file.write_text(job_of(tmp_path).dump())
+    entry = LIBRARIES["ours"][0]
+    for python, reason in ((tmp_path / "none", "No such file"), ("false", "ended with 1")):
+        started, refusals = children.start_children(
+            [entry], {"ours": str(python)}, job_file, tmp_path
+        )
+        assert started == [] and reason in refusals[entry.name]
+
+
+def test_every_library_says_its_versions() -> None:
+    assert LIBRARIES.keys() == DISTRIBUTIONS.keys()
+    names = [entry.name for entries in LIBRARIES.values() for entry in entries]
+    assert len(set(names)) == len(names)
+
+
+def test_choice_of_peers() -> None:
+    names = [entry.name for entry in bench_score.choose("bf16", "tuned")]
+    assert names == ["attninfluence bf16", "transformers bf16, tuned"]
+    everybody = sum(len(entries) for entries in LIBRARIES.values())
+    assert len(bench_score.choose("fp32,bf16,int8", None)) == everybody
+
+
+def test_python_of_a_library() -> None:
+    options = bench_score.parse(["--peer-python", "zentorch,llama_cpp=bin/python"])
+    assert options.peer_python == {"zentorch": "bin/python", "llama_cpp": "bin/python"}
+    with pytest.raises(SystemExit):
+        bench_score.parse(["--peer-python", "nobody=bin/python"])
+
+
+def test_a_section_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
+    path = tmp_path / "RESULTS.md"
+    for heading in ("One", "One more", "Two"):
+        results.write_section(heading, f"text of {heading}\n\n### Part\n\n1", path)
+    results.write_section("One", "new", path)
+    results.write_section("Two", "last", path)
+    assert path.read_text() == (
+        "# Results\n\n## One\n\nnew\n\n"
+        "## One more\n\ntext of One more\n\n### Part\n\n1\n\n## Two\n\nlast\n"
+    )
 
 
 def test_whole_benchmark_on_a_tiny_model(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_score.main(["--tiny", "--threads", "1"]) == 0
+    assert bench_score.main(["--tiny", "--threads", "1", "--peers", "transformers,llama"]) == 0
     printed = capsys.readouterr().out
-    assert "attninfluence (" in printed
-    assert "| transformers, one document at a time |" in printed
-    assert "| transformers, padded batches of 8 |" in printed
+    for precision in ("fp32", "bf16"):
+        assert f"| transformers {precision}, tuned |" in printed
+        assert f"| transformers {precision}, padded batches of 8 |" in printed
+    assert "| attninfluence fp32 |" in printed
+    # Everybody is either timed or said not to be.
+    for entry in bench_score.choose("fp32,bf16,int8", "transformers,llama"):
+        assert f"| {entry.name} |" in printed or f"- {entry.name}: " in printed
+
+
+def test_scaling_on_a_tiny_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench_scaling.main(["--tiny", "--precision", "fp32"]) == 0
+    printed = capsys.readouterr().out
+    for title, _ in bench_scaling.PARTS.values():
+        assert f"## {title}, tiny fp32" in printed
+    assert "| 0 of 3 |" in printed and "| 2.000 |" in printed
+
+
+def test_masked_heads_begin_in_the_layer_asked_for() -> None:
+    class Bench:
+        shape = workload.SMOLLM2_135M
+        heads = workload.choose_heads(workload.SMOLLM2_135M)
+
+    for layer in (0, 8, 22, 29):
+        heads = bench_scaling._heads_from(Bench(), layer)  # type: ignore[arg-type]
+        assert heads[0][0] == layer and heads[-1][0] < 30
+
+
+def test_ranks_and_overlap() -> None:
+    a = np.array([3.0, 1.0, 2.0, 2.0, 9.0])
+    assert bench_precision.spearman(a, 10 * a) == pytest.approx(1.0)
+    assert bench_precision.spearman(a, -np.arange(5.0)) == pytest.approx(
+        np.corrcoef([3, 0, 1, 2, 4], [4, 3, 2, 1, 0])[0, 1]
+    )
+    assert bench_precision.selected(a) == {4}
+    assert bench_precision.selected(np.array([1.0, 1.0, 0.0, 0.0, 0.0, 1.0])) == {0, 1}
+
+
+@pytest.mark.parametrize("other", ["bf16", "int8"])
+def test_precision_on_a_few_texts(
+    other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [f"The number {n} is followed by {n + 1} and then by {n * n}." for n in range(24)]
+    for domain, rows in (("odd", texts[1::2]), ("even", texts[::2])):
+        with gzip.open(tmp_path / f"{domain}.jsonl.gz", "wt", encoding="utf-8") as file:
+            for at, text in enumerate(rows):
+                file.write(json.dumps({"id": at, "domain": domain, "text": text}) + "\n")
+    arguments = ["--corpus", str(tmp_path), "--documents", "20", "--precision", other]
+    assert bench_precision.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert f"## Accuracy of {other}, bundled model" in printed
+    if "Not run" not in printed:
+        assert "| even | 10 |" in printed and "| all | 20 |" in printed
+
+
+def test_a_corpus_without_documents_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="holds no"):
+        bench_precision.choose_texts(tmp_path, 5)

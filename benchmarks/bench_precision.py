@@ -1,0 +1,251 @@
+"""How far bf16 and int8 are from fp32, in losses, logits and rankings, on real text.
+
+    python -m benchmarks.bench_precision --corpus FOLDER [--documents 1200] [--write]
+
+FOLDER holds .jsonl or .jsonl.gz files of {"id", "domain", "text"}. Each precision reads the same
+documents with the same heads masked; fp32 is what it is compared with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import results
+
+if TYPE_CHECKING:
+    from attninfluence import Model
+
+Floats = NDArray[np.float64]
+
+DOCUMENTS = 1200
+LOGIT_TOKENS = 20_000
+TOP = 0.20  # the share that selection takes within each domain (METHOD.md section 5)
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Text:
+    """One document, cut to the model's context."""
+
+    domain: str
+    ids: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one precision made of all documents."""
+
+    tokens: Floats  # losses of base and reference readings, all documents end to end
+    documents: Floats  # [n, 2] mean losses, base and reference
+
+    @property
+    def scores(self) -> Floats:
+        """(reference - base) / base."""
+        base, reference = self.documents.T
+        scores: Floats = (reference - base) / base
+        return scores
+
+
+def read_corpus(folder: Path) -> Iterator[tuple[str, str]]:
+    """(domain, text) of every row of every file, in order."""
+    for path in sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")]):
+        with (
+            gzip.open(path, "rt", encoding="utf-8")
+            if path.suffix == ".gz"
+            else path.open(encoding="utf-8") as file
+        ):
+            for line in file:
+                row = json.loads(line)
+                yield row["domain"], row["text"]
+
+
+def choose_texts(folder: Path, count: int) -> list[tuple[str, str]]:
+    """The first rows of each domain, as many of each, `count` in all or a few more."""
+    by_domain: dict[str, list[str]] = {}
+    for domain, text in read_corpus(folder):
+        by_domain.setdefault(domain, []).append(text)
+    if not by_domain:
+        raise SystemExit(f"{folder} holds no .jsonl or .jsonl.gz file with a document")
+    quota = math.ceil(count / len(by_domain))
+    return [(domain, text) for domain, texts in by_domain.items() for text in texts[:quota]]
+
+
+def tokenize(model: Model, rows: Sequence[tuple[str, str]]) -> list[Text]:
+    """Documents of two tokens or more."""
+    encodings = model.tokenizer.encode([text for _, text in rows], offsets=False)
+    cut = [encoding.ids[: model.context] for encoding in encodings]
+    return [Text(domain, ids) for (domain, _), ids in zip(rows, cut, strict=True) if len(ids) > 1]
+
+
+def read_all(model: Model, texts: Sequence[Text], variant: NDArray[np.bool_]) -> Reading:
+    """Losses of all documents, both readings."""
+    losses: list[NDArray[np.float32]] = []
+    for start in range(0, len(texts), CHUNK):
+        ids = [text.ids for text in texts[start : start + CHUNK]]
+        losses += model.core.run(ids, variants=variant, n_threads=model.threads)
+    return Reading(
+        tokens=np.concatenate([rows.astype(np.float64).ravel() for rows in losses]),
+        documents=np.stack([rows.mean(axis=1, dtype=np.float64) for rows in losses]),
+    )
+
+
+def compare_logits(exact: Model, model: Model, texts: Sequence[Text]) -> tuple[Floats, float]:
+    """KL(exact || model) of each token, and the share of tokens with the same most likely one."""
+    divergences: list[Floats] = []
+    same = tokens = 0
+    for text in texts:
+        if tokens >= LOGIT_TOKENS:
+            break
+        wanted, found = _log_softmax(exact.logits(text.ids)), _log_softmax(model.logits(text.ids))
+        divergences.append((np.exp(wanted) * (wanted - found)).sum(axis=1))
+        same += int((wanted.argmax(axis=1) == found.argmax(axis=1)).sum())
+        tokens += len(wanted)
+    return np.concatenate(divergences), same / tokens
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> Floats:
+    values = logits.astype(np.float64)
+    values -= values.max(axis=1, keepdims=True)
+    values -= np.log(np.exp(values).sum(axis=1, keepdims=True))
+    return values
+
+
+def spearman(a: Floats, b: Floats) -> float:
+    """Spearman's rank correlation, ties by order."""
+    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
+
+
+def _ranks(values: Floats) -> Floats:
+    ranks = np.empty(len(values))
+    ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return ranks
+
+
+def selected(scores: Floats) -> set[int]:
+    """The positions of the top ceil(TOP * n) scores, ties by order."""
+    order = np.argsort(-scores, kind="stable")
+    return set(order[: math.ceil(TOP * len(scores))].tolist())
+
+
+def spread(texts: Sequence[Text], logit_tokens: int = LOGIT_TOKENS) -> list[Text]:
+    """Every n-th document, enough of them for `logit_tokens` from all domains."""
+    total = sum(len(text.ids) for text in texts)
+    return list(texts[:: max(1, total // logit_tokens)])
+
+
+def difference_rows(exact: Reading, found: Reading, kl: Floats, same: float) -> list[list[str]]:
+    """Rows of the first table: what, mean, 99.9 %, largest."""
+    tokens = np.abs(found.tokens - exact.tokens)
+    documents = np.abs(found.documents - exact.documents).ravel()
+    rows = [
+        ["nats a token", *_summary(tokens)],
+        ["nats a document", *_summary(documents)],
+        ["KL divergence, nats a token", *_summary(kl)],
+        ["same most likely token", f"{100 * same:.2f} %", "", ""],
+    ]
+    return rows
+
+
+def _summary(values: Floats) -> list[str]:
+    return [f"{value:.2g}" for value in (values.mean(), np.quantile(values, 0.999), values.max())]
+
+
+def ranking_rows(texts: Sequence[Text], exact: Reading, found: Reading) -> list[list[str]]:
+    """Rows of the second table: domain, documents, Spearman, overlap of the top."""
+    domains = np.array([text.domain for text in texts])
+    rows: list[list[str]] = []
+    kept = wanted = 0
+    for domain in dict.fromkeys(domains.tolist()):
+        a, b = exact.scores[domains == domain], found.scores[domains == domain]
+        top, other = selected(a), selected(b)
+        kept, wanted = kept + len(top & other), wanted + len(top)
+        share = len(top & other) / len(top)
+        rows.append([domain, str(len(a)), f"{spearman(a, b):.5f}", f"{share:.3f}"])
+    overall = spearman(exact.scores, found.scores)
+    rows.append(["all", str(len(texts)), f"{overall:.5f}", f"{kept / wanted:.3f}"])
+    return rows
+
+
+def report(
+    precision: str, exact: Model, options: argparse.Namespace, texts: list[Text], reading: Reading
+) -> str:
+    """The section of one precision."""
+    import attninfluence
+
+    try:
+        model = attninfluence.load(options.model, precision=precision, threads=options.threads)
+    except ValueError as error:
+        return f"Not run: {error}."
+    found = read_all(model, texts, _variant(model))
+    kl, same = compare_logits(exact, model, spread(texts))
+    about = (
+        f"{model.kernel} against {exact.kernel}; {len(texts)} documents, {len(reading.tokens)} "
+        f"losses of both readings; logits of {len(kl)} tokens. {results.machine()}."
+    )
+    differences = difference_rows(reading, found, kl, same)
+    ranking = ranking_rows(texts, reading, found)
+    top = f"overlap of the top {100 * TOP:.0f} %"
+    return "\n\n".join(
+        [
+            about,
+            _table(["difference to fp32", "mean", "99.9 %", "largest"], differences),
+            _table(["domain", "documents", "Spearman of the score", top], ranking),
+            "The overlap of all is that of the documents selected within each domain.",
+        ]
+    )
+
+
+def _variant(model: Model) -> NDArray[np.bool_]:
+    heads = model.heads
+    if heads is None:
+        raise SystemExit(f"{model.path} has no heads.json: find its heads first")
+    return model.mask_matrix(heads)[np.newaxis]
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(prog="bench_precision", description="Accuracy of precisions.")
+    parser.add_argument("--corpus", type=Path, required=True, help="a folder of JSONL files")
+    parser.add_argument("--model", help="a folder with heads.json (default: the bundled model)")
+    parser.add_argument("--precision", default="bf16,int8", help="by comma")
+    parser.add_argument("--documents", type=int, default=DOCUMENTS)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help=f"also in {results.RESULTS.name}")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Reads the corpus in fp32, then compares each precision with it."""
+    import attninfluence
+
+    options = parse(argv)
+    exact = attninfluence.load(options.model, precision="fp32", threads=options.threads)
+    texts = tokenize(exact, choose_texts(options.corpus, options.documents))
+    reading = read_all(exact, texts, _variant(exact))
+    name = Path(options.model).name if options.model else "bundled model"
+    for precision in options.precision.split(","):
+        text = report(precision, exact, options, texts, reading)
+        flags = f"--corpus CORPUS --precision {precision} --documents {options.documents}"
+        command = f"python -m benchmarks.bench_precision {flags}"
+        results.publish(f"Accuracy of {precision}, {name}", text, command, write=options.write)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Peers compared: first their losses, which must agree, then their times, round after round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.children import PeerError
+from benchmarks.peers.peer import Entry, Losses
+
+FP32_TOLERANCE = 1e-3  # nats, the largest difference of a token between two fp32 implementations
+COARSE_TOLERANCE = 0.05  # nats, the mean difference of a token where one of two is narrower
+
+
+class Reader(Protocol):
+    """What runs a peer by its name; `children.Child` is one."""
+
+    def losses(self, name: str, documents: int) -> list[Losses]: ...
+
+    def work(self, name: str, documents: int) -> float: ...
+
+
+@dataclass
+class Contestant:
+    """One peer that could be opened, and what it took in each round."""
+
+    entry: Entry
+    reader: Reader
+    seconds: list[float] = field(default_factory=list)
+    agreement: str = ""
+
+    def rates(self, tokens: int) -> tuple[float, float, float]:
+        """Document tokens a second: median round, fastest, slowest."""
+        taken = self.seconds
+        return tokens / median(taken), tokens / min(taken), tokens / max(taken)
+
+
+def check(contestants: Sequence[Contestant], documents: int) -> tuple[list[Contestant], list[str]]:
+    """Who gives the losses of the first fp32 peer (else of the first), and why others do not.
+
+    A peer that cannot mask heads is compared by its base losses alone.
+    """
+    kept: list[Contestant] = []
+    refused: list[str] = []
+    expected: list[Losses] | None = None
+    for one in sorted(contestants, key=lambda one: one.entry.precision != "fp32"):
+        try:
+            found = one.reader.losses(one.entry.name, documents)
+            if expected is None:
+                expected, reference = found, one.entry
+                one.agreement = "the others are compared with it"
+            else:
+                one.agreement = compare(reference, expected, one.entry, found)
+            kept.append(one)
+        except PeerError as error:
+            refused.append(f"{one.entry.name}: {error}")
+    return [one for one in contestants if one in kept], refused
+
+
+def compare(
+    reference: Entry, expected: Sequence[Losses], entry: Entry, found: Sequence[Losses]
+) -> str:
+    """How far apart two peers' losses are, in words; PeerError when too far."""
+    readings = 2 if entry.masks and reference.masks else 1
+    differences = _differences(expected, found, readings)
+    largest, mean = float(differences.max()), float(differences.mean())
+    exact = entry.precision == reference.precision == "fp32"
+    which = "both readings" if readings == 2 else "base reading"
+    said = f"at most {largest:.1g}, mean {mean:.1g} nat a token, {which}"
+    if exact and not largest <= FP32_TOLERANCE:
+        raise PeerError(
+            f"its losses differ from {reference.name}'s by {said}; at most {FP32_TOLERANCE:g} was "
+            "expected, so their speeds cannot be compared"
+        )
+    if not mean <= COARSE_TOLERANCE:
+        raise PeerError(
+            f"its losses differ from {reference.name}'s by {said}; a mean of at most "
+            f"{COARSE_TOLERANCE:g} was expected, so their speeds cannot be compared"
+        )
+    return said
+
+
+def _differences(a: Sequence[Losses], b: Sequence[Losses], readings: int) -> NDArray[np.float32]:
+    pairs = zip(a, b, strict=True)
+    return np.concatenate([np.abs(x[:readings] - y[:readings]).ravel() for x, y in pairs])
+
+
+def time_rounds(contestants: Sequence[Contestant], documents: int, rounds: int) -> list[str]:
+    """Times each once a round, another first each time; names those who failed, and why."""
+    running = list(contestants)
+    failed: list[str] = []
+    for number in range(rounds):
+        start = number % max(1, len(contestants))
+        for one in [*contestants[start:], *contestants[:start]]:
+            if one not in running:
+                continue
+            try:
+                one.seconds.append(one.reader.work(one.entry.name, documents))
+            except PeerError as error:
+                running.remove(one)
+                failed.append(f"{one.entry.name}: {error}")
+    return failed
+
+
+def table(contestants: Sequence[Contestant], tokens: int, limits: dict[str, float]) -> str:
+    """A Markdown table; `limits` in document tokens a second by precision."""
+    timed = [one for one in contestants if one.seconds]
+    ours = [one for one in timed if one.entry.name.startswith("attninfluence")]
+    heads = [f"{one.entry.name.replace('attninfluence', 'ours')} is" for one in ours]
+    titles = ["who", "tokens/s, median", "fastest to slowest round", *heads, "of its limit"]
+    lines = [_row(titles), _row(["---", *["---:"] * (len(titles) - 1)])]
+    for one in timed:
+        rate, fast, slow = one.rates(tokens)
+        ratios = [f"{mine.rates(tokens)[0] / rate:.2f}x" for mine in ours]
+        share = f"{100 * rate / limits[one.entry.precision]:.0f} %"
+        lines.append(
+            _row([one.entry.name, f"{rate:.0f}", f"{fast:.0f} to {slow:.0f}", *ratios, share])
+        )
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
