@@ -12,14 +12,26 @@ from numpy.typing import ArrayLike, NDArray
 class ModelError(ValueError):
     """A model folder is not what it should be, or holds a model that is not supported."""
 
+def kernels(precision: str) -> tuple[str, ...]:
+    """Names of the kernels of "fp32", "bf16" or "int8" on this CPU, the fastest first.
+
+    A name is that of the instructions of products with weights and, after a "+", of
+    attention where they differ. "portable" is plain C, "openblas" the library.
+    """
+
 class Model:
     """An opened model: immutable, shared by any number of threads.
 
+    precision is "auto" ("bf16" where the CPU has instructions for it, else "fp32"), "fp32",
+    "bf16" or "int8"; kernel is one of `kernels(precision)`, or what a model's `kernel` says
+    of OpenBLAS, None for the fastest.
+
     Raises OSError when a file cannot be read, ModelError when one is not what its
-    format demands or the model is not supported, MemoryError when there is no room.
+    format demands or the model is not supported, MemoryError when there is no room,
+    ValueError for a precision or kernel that cannot be.
     """
 
-    def __new__(cls, folder: str) -> Model: ...
+    def __new__(cls, folder: str, precision: str = "auto", kernel: str | None = None) -> Model: ...
     @property
     def n_layers(self) -> int: ...
     @property
@@ -45,8 +57,12 @@ class Model:
     @property
     def tied(self) -> bool: ...
     @property
+    def precision(self) -> str:
+        """``fp32``, ``bf16`` or ``int8``."""
+
+    @property
     def kernel(self) -> str:
-        """The matrix kernel, for example ``openblas-0.3.34.481.3-SkylakeX``."""
+        """The kernel as `kernels` names it, OpenBLAS as ``openblas-0.3.34.481.3-SkylakeX``."""
 
     def run(
         self,

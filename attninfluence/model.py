@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
 
 MASKS = ("uniform", "zero")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
 # Files whose content decides a loss. heads.json is a result, not part of the model.
 _DIGESTED = (
@@ -50,44 +51,60 @@ def load(
     token: str | bool | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
+    *,
+    kernel: str | None = None,
 ) -> Model:
     """Open a model: the bundled one, a local folder, or a Hugging Face hub id.
 
     revision, token, cache_dir and local_files_only are those of huggingface_hub and
-    apply to hub ids. precision: "auto" or "fp32". threads: None takes the CPUs this
-    process may use (`attninfluence.threads.default_threads`).
+    apply to hub ids. threads: None takes the CPUs this process may use
+    (`attninfluence.threads.default_threads`).
+
+    precision: the arithmetic of the matrix products. "auto" is "bf16" where the CPU has
+    instructions for it, else "fp32"; "int8" is the fastest and only taken when named.
+    kernel: the code that multiplies matrices; None is the fastest that this CPU has in
+    that precision. Losses are the same bits on machines of different instruction sets
+    only in one precision and with one kernel: name both, for example "bf16" and "avx2",
+    or "portable", which every CPU has and which is slow.
 
     OSError when a file cannot be read; ModelError when the folder is not a model that
-    this library runs; MemoryError; ValueError for options that cannot be.
+    this library runs; MemoryError; ValueError for options that cannot be, such as a
+    kernel that this CPU does not have.
     """
     if path is None:
         path = bundled_folder()
         if not os.path.isdir(path):
             raise ModelError("this installation holds no bundled model; name a folder or a hub id")
     folder, commit = resolve_folder(path, revision, token, cache_dir, local_files_only)
-    return Model(folder, precision=precision, threads=threads, hub_id=path, commit=commit)
+    return Model(
+        folder, precision=precision, kernel=kernel, threads=threads, hub_id=path, commit=commit
+    )
 
 
-def as_model(model: Model | str | os.PathLike[str] | None) -> Model:
-    """The model itself, or the one that a path, a hub id or None (bundled) names."""
+def as_model(model: Model | str | os.PathLike[str] | None, precision: str = "auto") -> Model:
+    """The model itself, or the one that a path, a hub id or None (bundled) names.
+
+    precision: of a model that is opened here.
+    """
     if model is not None and not isinstance(model, (Model, str, os.PathLike)):
         raise TypeError(
             f"model must be an opened model, a path or a hub id, got {type(model).__name__}"
         )
-    return model if isinstance(model, Model) else load(model)
+    return model if isinstance(model, Model) else load(model, precision=precision)
 
 
 class Model:
     """An opened model. Immutable; any number of threads may share it.
 
     Made by `load`. Pickles as path, options and fingerprint: the weights are opened
-    again where it is unpickled, and a folder that holds other weights by then is
-    refused.
+    again where it is unpickled, in the same precision and with the same kernel. A
+    folder that holds other weights by then is refused, and so is a machine that does
+    not have the kernel.
 
     path: the folder. commit: the hub commit, or None. config: config.json.
     n_layers, n_heads: query heads a layer. context: tokens it can read at once.
-    threads: threads a call uses. precision: "fp32". kernel: the matrix kernel.
-    core: the `_core.Model`.
+    threads: threads a call uses. precision: "fp32", "bf16" or "int8". kernel: the
+    matrix kernel. core: the `_core.Model`.
     """
 
     def __init__(
@@ -95,18 +112,19 @@ class Model:
         folder: str | os.PathLike[str],
         *,
         precision: str = "auto",
+        kernel: str | None = None,
         threads: int | None = None,
         hub_id: str | os.PathLike[str] | None = None,
         commit: str | None = None,
     ) -> None:
-        self.precision = _check_precision(precision)
+        _check_precision(precision)
         self.path = os.path.abspath(folder)
         self.commit = commit
         self._hub_id = None if commit is None or hub_id is None else os.fspath(hub_id)
         self._threads_asked = threads
         self.threads = default_threads(threads)
         self._stamps = _stamps(self.path)
-        self.core = _core.Model(self.path)
+        self.core = _core.Model(self.path, precision=precision, kernel=kernel)
         self.config: dict[str, Any] = _read_config(self.path)
         self._tokenizer: Tokenizer | None = None
         self._fingerprint: str | None = None
@@ -114,12 +132,13 @@ class Model:
     def __repr__(self) -> str:
         return (
             f"Model({self.path!r}, {self.core.model_type}, {self.n_layers} layers x "
-            f"{self.n_heads} heads, context {self.context}, {self.precision})"
+            f"{self.n_heads} heads, context {self.context}, {self.precision}, {self.kernel})"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         where = (self.path, self._hub_id, self.commit)
-        return _reopen, (*where, self.precision, self._threads_asked, self.fingerprint)
+        how = (self.precision, self.kernel, self._threads_asked)
+        return _reopen, (*where, *how, self.fingerprint)
 
     @property
     def n_layers(self) -> int:
@@ -136,6 +155,10 @@ class Model:
     @property
     def context(self) -> int:
         return int(self.core.max_position_embeddings)
+
+    @property
+    def precision(self) -> str:
+        return str(self.core.precision)
 
     @property
     def kernel(self) -> str:
@@ -176,6 +199,24 @@ class Model:
                 raise ModelError(f"{self.path!r} has changed since the model was opened")
             self._fingerprint = digest
         return self._fingerprint
+
+    def in_fp32(self) -> Model:
+        """This model in fp32: itself, or the same folder opened anew beside it.
+
+        ModelError when the folder's files have changed since the model was opened.
+        """
+        if self.precision == "fp32":
+            return self
+        model = Model(
+            self.path,
+            precision="fp32",
+            threads=self.threads,
+            hub_id=self._hub_id,
+            commit=self.commit,
+        )
+        if model._stamps != self._stamps:
+            raise ModelError(f"{self.path!r} has changed since the model was opened")
+        return model
 
     def losses(
         self,
@@ -276,16 +317,27 @@ def _reopen(
     hub_id: str | None,
     commit: str | None,
     precision: str,
+    kernel: str,
     threads: int | None,
     fingerprint: str,
 ) -> Model:
     """Open a pickled model again, once a process; from the hub where its folder is not."""
-    key = (path, precision, threads, fingerprint)
+    key = (path, precision, kernel, threads, fingerprint)
     model = _reopened.get(key)
     if model is None:
         if hub_id is not None and not os.path.isdir(path):
             path = resolve_folder(hub_id, commit)[0]
-        model = Model(path, precision=precision, threads=threads, hub_id=hub_id, commit=commit)
+        options: dict[str, Any] = {"precision": precision, "kernel": kernel, "threads": threads}
+        try:
+            model = Model(path, hub_id=hub_id, commit=commit, **options)
+        except ValueError as error:
+            if isinstance(error, ModelError) or kernel not in str(error):
+                raise
+            raise ModelError(
+                f"the pickled model computes in {precision} with the kernel {kernel!r}, and "
+                f"another one gives other bits: {error}; open the model with a kernel that every "
+                "machine has before it is pickled"
+            ) from error
         if model.fingerprint != fingerprint:
             raise ModelError(
                 f"{path!r} holds another model than the one pickled: fingerprint "
@@ -295,12 +347,9 @@ def _reopen(
     return model
 
 
-def _check_precision(precision: str) -> str:
-    if precision in ("bf16", "int8"):
-        raise ValueError(f"precision {precision!r} is not available: use 'fp32' or 'auto'")
-    if precision not in ("auto", "fp32"):
-        raise ValueError(f"precision must be 'auto' or 'fp32', got {precision!r}")
-    return "fp32"
+def _check_precision(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
 
 
 def _read_config(folder: str) -> dict[str, Any]:

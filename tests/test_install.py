@@ -66,7 +66,7 @@ def test_contents_of_the_wheel(tree: Path, tmp_path: Path) -> None:
 
 LOSSES = """
 import sys, numpy, attninfluence
-model = attninfluence.load(threads=1)
+model = attninfluence.load(precision="fp32", threads=1)
 numpy.save(sys.argv[1], model.losses(numpy.arange(300) % model.vocab_size))
 print(model.kernel)
 """
@@ -91,6 +91,6 @@ def test_build_with_the_systems_blas(tree: Path, tmp_path: Path) -> None:
 
     import attninfluence
 
-    model = attninfluence.load(threads=1)
+    model = attninfluence.load(precision="fp32", threads=1)
     expected = model.losses(np.arange(300) % model.vocab_size)
     np.testing.assert_allclose(np.load(tmp_path / "losses.npy"), expected, atol=1e-4)

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 import attninfluence as ai
+from attninfluence import _core
 from tests.child import IS_SANITIZED
 from tests.tiny_models import make_llama_folder, random_ids
 
 
 @pytest.fixture(scope="module")
 def model(tiny_folder):
-    return ai.load(tiny_folder, threads=1)
+    return ai.load(tiny_folder, precision="fp32", threads=1)
 
 
 IDS = random_ids(1, 20, 320)
@@ -31,7 +32,7 @@ def test_what_a_model_says_of_itself(model, tiny_folder):
     assert (model.precision, model.threads, model.commit) == ("fp32", 1, None)
     assert model.config["model_type"] == "llama"
     assert model.has_tokenizer
-    assert "3 layers x 4 heads" in repr(model)
+    assert f"3 layers x 4 heads, context 2048, fp32, {model.kernel})" in repr(model)
 
 
 def test_shapes_and_types(model):
@@ -99,11 +100,10 @@ def test_a_head_of_a_fraction_is_refused(model):
 def test_options_that_cannot_be(model, tiny_folder):
     with pytest.raises(ValueError, match="mask must be one of uniform, zero, got 'none'"):
         model.losses(IDS, [(0, 0)], mask="none")
-    for precision in ("bf16", "int8"):
-        with pytest.raises(ValueError, match=f"precision '{precision}' is not available"):
-            ai.load(tiny_folder, precision=precision)
-    with pytest.raises(ValueError, match="precision must be 'auto' or 'fp32', got 'fp64'"):
+    with pytest.raises(ValueError, match="one of auto, fp32, bf16, int8, got 'fp64'"):
         ai.load(tiny_folder, precision="fp64")
+    with pytest.raises(ValueError, match=f"abacus.*{_core.kernels('bf16')[0]}"):
+        ai.load(tiny_folder, precision="bf16", kernel="abacus")
     with pytest.raises(ValueError, match="threads must be a positive integer"):
         ai.load(tiny_folder, threads=0)
 
@@ -148,6 +148,66 @@ def test_pickles_small_and_opens_again(model):
     assert np.array_equal(again.losses(IDS), model.losses(IDS))
     assert pickle.loads(pickled) is again
     assert pickle.dumps(again) == pickled
+
+
+def family(kernel):
+    """The name by which `_core.kernels` lists it: openblas for openblas-<version>-<core>."""
+    return kernel.partition("-")[0]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_every_precision_and_kernel_by_name(tiny_folder, precision):
+    for kernel in _core.kernels(precision):
+        model = ai.load(tiny_folder, precision=precision, kernel=kernel, threads=1)
+        assert (model.precision, family(model.kernel)) == (precision, kernel)
+        assert model.losses(IDS).shape == (19,)
+    best = ai.load(tiny_folder, precision=precision)
+    assert family(best.kernel) == _core.kernels(precision)[0]
+
+
+def test_auto_is_bf16_or_fp32(tiny_folder):
+    model = ai.load(tiny_folder)
+    assert model.precision in ("bf16", "fp32")
+    assert family(model.kernel) == _core.kernels(model.precision)[0]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_in_fp32(tiny_folder, model, precision):
+    other = ai.load(tiny_folder, precision=precision, threads=3)
+    twin = other.in_fp32()
+    assert (twin.precision, twin.kernel, twin.threads) == ("fp32", model.kernel, 3)
+    assert np.array_equal(twin.losses(IDS), model.losses(IDS))
+    assert other.precision == precision
+    assert twin.in_fp32() is twin
+
+
+def test_in_fp32_of_changed_weights_is_refused(tmp_path):
+    opened = ai.load(make_llama_folder(tmp_path), precision="bf16")
+    make_llama_folder(tmp_path, n_layers=2)
+    with pytest.raises(ai.ModelError, match="has changed since the model was opened"):
+        opened.in_fp32()
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32", "bf16", "int8"])
+def test_a_pickle_opens_with_the_same_arithmetic(tiny_folder, precision):
+    best = ai.load(tiny_folder, precision=precision, threads=1)
+    kernels = [None, *_core.kernels(best.precision)]
+    models = [
+        ai.load(tiny_folder, precision=precision, kernel=kernel, threads=1) for kernel in kernels
+    ]
+    again = [pickle.loads(pickle.dumps(model)) for model in models]
+    for model, other in zip(models, again, strict=True):
+        assert (other.precision, other.kernel) == (model.precision, model.kernel)
+        assert np.array_equal(other.losses(IDS), model.losses(IDS))
+
+
+@pytest.mark.parametrize("kernel", ["sve", "openblas-0.0.0-KATMAI"])
+def test_a_pickle_is_refused_where_its_kernel_is_not(tiny_folder, kernel):
+    model = ai.load(tiny_folder, precision="fp32", kernel="portable", threads=2)
+    reopen, arguments = model.__reduce__()
+    elsewhere = [kernel if argument == "portable" else argument for argument in arguments]
+    with pytest.raises(ai.ModelError, match=f"in fp32 with the kernel '{kernel}'.*portable"):
+        reopen(*elsewhere)
 
 
 def test_other_weights_at_a_pickled_path_are_refused(tmp_path):

@@ -368,7 +368,7 @@ def test_the_metadata_says_what_the_numbers_depend_on(model):
     metadata = score(["the"], model, long="stride", max_length=64).metadata
     assert metadata["model"] == model.fingerprint
     assert (metadata["max_length"], metadata["stride"], metadata["long"]) == (64, 32, "stride")
-    assert metadata["kernel"] == model.kernel and metadata["precision"] == "fp32"
+    assert (metadata["precision"], metadata["kernel"]) == (model.precision, model.kernel)
     for name in ("mask", "bos", "special", "encoding_errors", "detail", "version"):
         assert name in metadata
 
