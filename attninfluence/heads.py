@@ -74,6 +74,9 @@ def find_retrieval_heads(
 ) -> HeadScores:
     """Scores every head on the probe task and selects the best (METHOD.md section 2).
 
+    The samples are always read in fp32, so that the result does not depend on the machine: for a
+    model opened in another precision, its folder is opened a second time in fp32 meanwhile.
+
     Args:
         model: an opened model, a path or hub id, or None for the bundled model.
         samples, max_length, shots, corpus, seed: as in `probe.make_samples`, whose samples these
@@ -101,11 +104,12 @@ def find_retrieval_heads(
         raise ValueError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}")
     by_default = fraction == DEFAULT_FRACTION and (count is not None or threshold is not None)
     selection = Selection.of(None if by_default else fraction, count, threshold)
-    model = as_model(model)
+    model = as_model(model, precision="fp32")
     selection.number_of_heads(np.zeros((model.n_layers, model.n_heads)))
     max_length = min(max_length, model.context)
     probe = iter_samples(model.tokenizer, samples, max_length, shots, corpus, seed)
-    readings = _read_all(model, probe, samples, max_length, decoding, require_success, progress)
+    reader = model.in_fp32()
+    readings = _read_all(reader, probe, samples, max_length, decoding, require_success, progress)
     options = {
         "samples": samples,
         "max_length": max_length,

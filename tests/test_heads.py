@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import attninfluence.heads as heads_module
-from attninfluence import ModelError, load
+from attninfluence import ModelError, _core, load
 from attninfluence.heads import (
     HeadScores,
     RetrievalError,
@@ -40,7 +41,7 @@ class Subject:
 def open_subject(folder: Path) -> Subject:
     from tests.transformers_reference import Reference
 
-    return Subject(load(folder, threads=2), Reference(folder))
+    return Subject(load(folder, precision="fp32", threads=2), Reference(folder))
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +222,7 @@ class ScriptedCore:
 
 def scripted(tiny: Model, write: Callable[[NDArray[np.int32]], NDArray[np.int32]]) -> Model:
     """A model of the same folder whose answers are scripted."""
-    model = load(tiny.path, threads=2)
+    model = load(tiny.path, precision="fp32", threads=2)
     model.core = ScriptedCore(model.core, write)  # type: ignore[assignment]
     return model
 
@@ -298,7 +299,7 @@ def test_batches_and_threads_change_nothing(tiny: Model, monkeypatch: pytest.Mon
     base = search(tiny, samples=9, require_success=False)
     monkeypatch.setattr(heads_module, "TOKENS_A_THREAD", 1)
     for threads in (1, 2):
-        model = load(tiny.path, threads=threads)
+        model = load(tiny.path, precision="fp32", threads=threads)
         other = search(model, samples=9, require_success=False)
         assert np.array_equal(other.scores, base.scores)
         assert np.array_equal(other.standard_error, base.standard_error)
@@ -314,9 +315,46 @@ def test_batches_are_bounded(tiny: Model) -> None:
 
 
 def test_a_length_beyond_the_context_is_cut_to_it(llama_folder: Callable[..., Path]) -> None:
-    model = load(llama_folder(max_position_embeddings=720), threads=2)
+    model = load(llama_folder(max_position_embeddings=720), precision="fp32", threads=2)
     found = search(model, samples=1, max_length=4096, require_success=False)
     assert found.options["max_length"] == 720
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_every_precision_finds_the_heads_of_fp32(
+    tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    """The folder is opened once in fp32 for it, with as many threads, and let go again."""
+    made: list[weakref.ref[Model]] = []
+    in_fp32 = Model.in_fp32
+
+    def watched(model: Model) -> Model:
+        opened = in_fp32(model)
+        assert (opened.precision, opened.threads) == ("fp32", 2)
+        made.append(weakref.ref(opened))
+        return opened
+
+    options = {"samples": 12, "seed": 4, "require_success": False}
+    search(load(tiny.path, precision="fp32"), **options).save(tmp_path / "fp32.json")
+    monkeypatch.setattr(Model, "in_fp32", watched)
+    model = load(tiny.path, precision=precision, threads=2)
+    search(model, **options).save(tmp_path / "other.json")
+    assert model.precision == precision
+    assert [one() for one in made] == [None]
+    assert (tmp_path / "other.json").read_bytes() == (tmp_path / "fp32.json").read_bytes()
+
+
+def test_a_path_is_opened_in_fp32_alone(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    real = _core.Model
+
+    def watched(folder: str, precision: str, kernel: str | None) -> Any:
+        opened.append(precision)
+        return real(folder, precision, kernel)
+
+    monkeypatch.setattr(_core, "Model", watched)
+    search(tiny.path, samples=1, require_success=False)  # type: ignore[arg-type]
+    assert opened == ["fp32"]
 
 
 def test_options_are_kept(tiny: Model) -> None:
