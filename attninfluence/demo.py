@@ -91,6 +91,8 @@ def run_demo(
         "documents": totals["rows"],
         "tokens": totals["tokens"],
         "statuses": totals["statuses"],
+        "precision": opened.precision,
+        "kernel": opened.kernel,
         "heads": [list(pair) for pair in heads.selected],
         "selected": chosen["all"]["selected"],
         "seconds": story.seconds,
@@ -225,7 +227,7 @@ def _describe_texts(texts: Sequence[Text]) -> str:
 def _describe_model(model: Model) -> str:
     return (
         f"{Path(model.path).name}: {model.n_layers} layers of {model.n_heads} heads, a context of "
-        f"{model.context:,} tokens, {model.precision} on {model.threads} threads."
+        f"{model.context:,} tokens, {model.precision} ({model.kernel}) on {model.threads} threads."
     )
 
 

@@ -28,7 +28,7 @@ from attninfluence.select import (
     read_documents,
     summarise,
 )
-from attninfluence.token_view import TokenView, text_pieces
+from attninfluence.token_view import TokenView, check_is_the_runs, text_pieces
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
@@ -96,8 +96,8 @@ def write_report(
     fraction: what is selected within each domain. examples: best and worst documents a domain.
     note: a sentence to show with the heads.
 
-    OutputError when the folder holds no finished score run; ModelError when `model` or `heads`
-    is not the run's; ValueError for a fraction outside (0, 1].
+    OutputError when the folder holds no finished score run; ModelError when `model` (weights,
+    precision) or `heads` is not the run's; ValueError for a fraction outside (0, 1].
     """
     run = open_finished(out_folder, "scores")
     report = _collect(run, Rule(fraction=as_fraction(fraction)), examples)
@@ -528,16 +528,9 @@ def _tokens_section(views: Sequence[TokenView]) -> dict[str, Any] | None:
 
 def _token_views(report: _Report, model: Model) -> list[TokenView]:
     """The best document of each of the largest domains, read again token by token."""
-    from attninfluence._core import ModelError
-
     if "text" not in report.run.schema().names:
         return []
-    wanted = report.run.run["model"]["fingerprint"]
-    if model.fingerprint != wanted:
-        raise ModelError(
-            f"{report.run.path} was scored with another model: fingerprint {wanted[:12]}, "
-            f"{model.path} has {model.fingerprint[:12]}"
-        )
+    check_is_the_runs(model, report.run)
     domains = _largest(report.documents, MAX_TOKEN_DOCUMENTS)
     best = [extremes(report.documents, domain, 1)[0][0] for domain in domains]
     rows = read_rows(report.run, best)
@@ -555,10 +548,12 @@ def _token_view(row: dict[str, Any], report: _Report, model: Model) -> TokenView
     pieces, base, ref = text_pieces(row["text"], losses.offsets, losses.base, losses.ref)
     domain = NO_DOMAIN if row["domain"] is None else row["domain"]
     cut_short = ", the rest of it beyond the window" if row["truncated"] else ""
+    same = model.kernel == report.scoring["kernel"]
+    again = "" if same else f" Read again with the kernel {model.kernel}."
     sentence = (
         f"The highest score of {domain}: {html.number(row['score'])}, "
         f"loss {html.number(row['base_loss'])} → {html.number(row['ref_loss'])} nats over "
-        f"{_plural(row['n_scored'], 'token')}{cut_short}."
+        f"{_plural(row['n_scored'], 'token')}{cut_short}.{again}"
     )
     return TokenView(_row_name(row), sentence, pieces, base, ref)
 

@@ -1,12 +1,18 @@
-"""A text cut at its tokens, for showing the loss of each piece in its place."""
+"""A document read again for its tokens: by the model of its run, its text cut at the tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from attninfluence._core import ModelError
+
+if TYPE_CHECKING:
+    from attninfluence.model import Model
+    from attninfluence.output import FinishedRun
 
 
 class TokenView(NamedTuple):
@@ -20,6 +26,22 @@ class TokenView(NamedTuple):
     pieces: Sequence[str]
     base: ArrayLike
     ref: ArrayLike
+
+
+def check_is_the_runs(model: Model, run: FinishedRun) -> None:
+    """ModelError unless `model` has the weights and the precision of a finished score run."""
+    wanted = run.run["model"]["fingerprint"]
+    if model.fingerprint != wanted:
+        raise ModelError(
+            f"{run.path} was scored with another model: fingerprint {wanted[:12]}, "
+            f"{model.path} has {model.fingerprint[:12]}"
+        )
+    precision = run.run["scoring"]["precision"]
+    if model.precision != precision:
+        raise ModelError(
+            f"{run.path} was scored in {precision}, and the model computes in {model.precision}: "
+            f"open it with precision={precision!r}"
+        )
 
 
 def text_pieces(

@@ -153,7 +153,8 @@ def test_the_demo_writes_what_the_commands_write(told: Told) -> None:
     assert selected.totals["rows"] == told.summary["selected"] == 10
     heads = HeadScores.load(told.folder / "heads.json")
     assert [list(pair) for pair in heads.selected] == told.summary["heads"]
-    assert scores.run["scoring"]["heads"] == told.summary["heads"]
+    for name in ("heads", "precision", "kernel"):
+        assert scores.run["scoring"][name] == told.summary[name]
     texts = (told.folder / "texts.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["id"] for line in texts] == [
         text.id for text in demo_texts.collect_texts(4)

@@ -442,3 +442,32 @@ def test_another_model_than_the_runs_is_refused(
     other = load(llama_folder(seed=99), threads=1)
     with pytest.raises(ModelError, match="was scored with another model"):
         report.write_report(scored[0], tmp_path / "r.html", model=other)
+
+
+def test_another_precision_than_the_runs_is_refused(
+    scored: tuple[Path, Any], tmp_path: Path
+) -> None:
+    """Losses of tokens would not add up to those of the table."""
+    from attninfluence.model import load
+
+    out, model = scored
+    other = load(model.path, precision="int8", threads=1)
+    sentence = f"was scored in {model.precision}, and the model computes in int8: open it with prec"
+    with pytest.raises(ModelError, match=sentence):
+        report.write_report(out, tmp_path / "r.html", model=other)
+
+
+def test_another_kernel_than_the_runs_is_told(scored: tuple[Path, Any], tmp_path: Path) -> None:
+    from attninfluence.model import load
+
+    out, model = scored
+    slow = "portable"
+    assert slow != model.kernel
+    sentence = f"Read again with the kernel {slow}."
+    other = load(model.path, precision=model.precision, kernel=slow, threads=1)
+    page = report.write_report(out, tmp_path / "r.html", model=other).read_text("utf-8")
+    assert page.count(sentence) == page.count('class="tokens"') > 0
+    page = report.write_report(out, tmp_path / "r.html", model=model).read_text("utf-8")
+    assert "Read again" not in page
+    facts = section(page, "run")
+    assert model.precision in facts and model.kernel in facts
