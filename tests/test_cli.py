@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attninfluence import _options, cli, documents, model, scoring, tokenizer, windows
+from attninfluence import _core, _options, cli, documents, model, scoring, tokenizer, windows
 from attninfluence.cli import console, numbers, options
 from attninfluence.head_scores import HeadScores
 from attninfluence.output import open_finished
@@ -89,6 +89,9 @@ def test_the_whole_way(capsys, corpus, tiny_folder, heads_file):
     scores = open_finished("scores", "scores")
     assert scores.schema().names[-2:] == ["control_loss", "control_score"]
     assert scores.run["scoring"]["heads"] == [[1, 2]]
+    opened = model.load(tiny_folder)
+    assert scores.run["scoring"]["precision"] == opened.precision
+    assert scores.run["scoring"]["kernel"] == opened.kernel
 
     status, summary, told = run(
         capsys, "select", "scores", "-o", "selected/", "--fraction", "0.2", "--random-control", "7"
@@ -111,6 +114,43 @@ def test_the_whole_way(capsys, corpus, tiny_folder, heads_file):
     status, _, _ = run(capsys, "report", "scores", "-o", "report.html", "--heads", str(heads_file))
     assert status == 0
     assert Path("report.html").read_text().lstrip().startswith("<!")
+
+
+def test_heads_are_those_of_fp32(capsys, tmp_path, tiny_folder):
+    from attninfluence.heads import find_retrieval_heads
+
+    path = tmp_path / "heads.json"
+    arguments = ["--samples", "2", "--max-length", "700", "--no-require-success"]
+    status, summary, _ = run(capsys, "heads", str(tiny_folder), "-o", str(path), *arguments)
+    assert status == 0
+    opened = model.load(tiny_folder, precision="fp32")
+    assert (summary["precision"], summary["kernel"]) == ("fp32", opened.kernel)
+    found = find_retrieval_heads(
+        model.load(tiny_folder, precision="bf16"),
+        samples=2,
+        max_length=700,
+        require_success=False,
+        progress=False,
+    )
+    found.save(tmp_path / "same.json")
+    assert path.read_bytes() == (tmp_path / "same.json").read_bytes()
+
+
+@pytest.mark.parametrize("has_kernel", [True, False])
+def test_a_report_reads_as_the_run_did(capsys, corpus, tiny_folder, heads_file, has_kernel):
+    """In the run's precision, and with its kernel where there is one."""
+    arguments = ["--model", str(tiny_folder), "--keep-text", "--heads", str(heads_file)]
+    arguments += ["--precision", "int8", "--kernel", _core.kernels("int8")[-1]]
+    assert run(capsys, "score", "corpus", "-o", "scores", *arguments)[0] == 0
+    if not has_kernel:
+        described = json.loads(Path("scores/run.json").read_text())
+        described["scoring"]["kernel"] = "abacus"
+        Path("scores/run.json").write_text(json.dumps(described))
+    arguments = ["-o", "r.html", "--model", str(tiny_folder)]
+    assert run(capsys, "report", "scores", *arguments)[0] == 0
+    page = Path("r.html").read_text()
+    assert 'class="tokens"' in page
+    assert ("Read again with the kernel" in page) is not has_kernel
 
 
 def test_one_output_row_for_each_input_row(capsys, tmp_path, tiny_folder, heads_file):
@@ -183,7 +223,7 @@ def test_bad_shard(capsys, corpus, tiny_folder, heads_file):
             "corpus/a.jsonl.zst: no column 'body'; the file has 'id', 'domain', 'text'",
         ),
         (["score", "corpus", "-o", "o", "--max-length", "9999"], "exceeds the model's context"),
-        (["score", "corpus", "-o", "o", "--precision", "bf16"], "precision 'bf16' is not avail"),
+        (["score", "corpus", "-o", "o", "--kernel", "abacus"], "kernel 'abacus'"),
         (["score", "corpus", "-o", "o", "--heads", "no.json"], "no.json: No such file"),
         (["select", "corpus", "-o", "o"], "no run.json; expected a folder that `attninfluence sco"),
         (["mix", "scores", "-o", "o"], "expected a folder that `attninfluence select` wrote"),
@@ -313,8 +353,15 @@ def test_options_of_heads_and_loading_are_those_of_the_library():
         assert actions[name].default == parameters[name].default or name == "fraction", name
     assert float(actions["fraction"].default) == parameters["fraction"].default
     loading = inspect.signature(model.load).parameters
+    actions = {action.dest: action for action in command_actions("score")}
     for name in set(loading) - {"path", "token"}:
         assert actions[name].default == (loading[name].default or actions[name].default), name
+    assert tuple(actions["precision"].choices) == model.PRECISIONS
+
+
+@pytest.mark.parametrize("name", ["heads", "report"])
+def test_commands_whose_precision_is_settled_have_no_option_for_it(name):
+    assert not {"precision", "kernel"} & {action.dest for action in command_actions(name)}
 
 
 def test_command_line_starts_quickly_and_loads_no_model_code():
@@ -350,7 +397,7 @@ def test_reader_of_stdout_may_leave(corpus, tiny_folder):
 
 
 def test_inspect_shows_the_model(capsys, tiny_folder):
-    status, described, told = run(capsys, "inspect", str(tiny_folder))
+    status, described, told = run(capsys, "inspect", str(tiny_folder), "--precision", "fp32")
     assert status == 0
     config = json.loads((tiny_folder / "config.json").read_text())
     assert described["family"] == "llama"
@@ -361,7 +408,9 @@ def test_inspect_shows_the_model(capsys, tiny_folder):
     assert described["context"] == config["max_position_embeddings"]
     assert described["retrieval_heads"] is None
     assert described["bos"] == ["<s>"]
-    assert "kernel" in told
+    assert described["kernels"] == list(_core.kernels("fp32"))
+    assert described["kernel"] == model.load(tiny_folder, precision="fp32").kernel
+    assert f"kernels            {', '.join(described['kernels'])}\n" in told
 
 
 def test_inspect_without_a_tokenizer(capsys, plain_folder):

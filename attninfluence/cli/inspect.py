@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 HELP = "show what a model is"
 DESCRIPTION = """\
 Show a model's family, sizes, heads, context, rotary embedding, tokenizer, BOS,
-memory, kernel, and its retrieval heads where the folder has a heads.json.
+memory, kernels, and its retrieval heads where the folder has a heads.json.
 """
 EXAMPLE = "attninfluence inspect HuggingFaceTB/SmolLM2-135M"
 
@@ -35,14 +35,23 @@ def run(arguments: argparse.Namespace) -> int:
     described = describe(model)
     width = max(map(len, described))
     for name, value in described.items():
-        told = "-" if value is None else f"{value:,}" if type(value) is int else str(value)
-        console.say(f"{name:<{width}}  {console.printable(told)}")
+        console.say(f"{name:<{width}}  {console.printable(_told(value))}")
     console.print_json(described)
     return 0
 
 
+def _told(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ", ".join(value) or "-"
+    return f"{value:,}" if type(value) is int else str(value)
+
+
 def describe(model: Model) -> dict[str, Any]:
-    """The model in JSON values; bytes for memory."""
+    """The model in JSON values; bytes for memory; kernels: those of its precision here."""
+    from attninfluence import _core
+
     core = model.core
     described: dict[str, Any] = {
         "path": model.path,
@@ -60,6 +69,7 @@ def describe(model: Model) -> dict[str, Any]:
         "rope": core.rope_type,
         "precision": model.precision,
         "kernel": model.kernel,
+        "kernels": list(_core.kernels(model.precision)),
         "threads": model.threads,
         "weight_bytes": core.weight_bytes,
         "fingerprint": model.fingerprint,

@@ -6,12 +6,21 @@ Choices are spelled out, so that `--help` loads no model code; a test compares t
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.cli.numbers import positive
 
 if TYPE_CHECKING:
     from attninfluence.model import Model
+
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
+_PRECISION_MEANING = {
+    "auto": "auto: bf16 where the CPU has instructions for it, else fp32",
+    "int8": "int8: fastest and least exact",
+    "all": "all: each in turn",
+}
+_LOADING_OPTIONS = ("revision", "threads", "cache_dir", "local_files_only")
 
 SCORING_OPTIONS = (
     "mask",
@@ -24,16 +33,17 @@ SCORING_OPTIONS = (
 )
 
 
-def add_loading_options(parser: argparse.ArgumentParser) -> None:
-    """How the model is opened: the arguments of `attninfluence.load`."""
+def add_loading_options(
+    parser: argparse.ArgumentParser, precisions: Sequence[str] = PRECISIONS
+) -> None:
+    """How the model is opened: the arguments of `attninfluence.load`.
+
+    precisions: the choices of --precision, the first the default; none leave it and --kernel out.
+    """
     group = parser.add_argument_group("opening the model")
     group.add_argument("--revision", help="branch, tag or commit of a hub model (default: main)")
-    group.add_argument(
-        "--precision",
-        choices=("auto", "fp32", "bf16", "int8"),
-        default="auto",
-        help="arithmetic of the matrix products (default: auto)",
-    )
+    if precisions:
+        _add_arithmetic(group, precisions)
     group.add_argument(
         "--threads", type=positive, help="threads (default: the CPUs this process may use)"
     )
@@ -43,18 +53,29 @@ def add_loading_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_model(arguments: argparse.Namespace) -> Model:
-    """Open `arguments.model` with the options of `add_loading_options`."""
+def _add_arithmetic(group: argparse._ArgumentGroup, precisions: Sequence[str]) -> None:
+    meanings = [_PRECISION_MEANING[name] for name in precisions if name in _PRECISION_MEANING]
+    group.add_argument(
+        "--precision",
+        choices=precisions,
+        default=precisions[0],
+        help=f"arithmetic of the matrix products; {'; '.join(meanings)} (default: {precisions[0]})",
+    )
+    group.add_argument(
+        "--kernel",
+        metavar="NAME",
+        help="code of the matrix products, for the same bits on unlike machines, like avx2 or"
+        " portable (default: this CPU's fastest)",
+    )
+
+
+def load_model(arguments: argparse.Namespace, **fixed: Any) -> Model:
+    """Open `arguments.model` with the options of `add_loading_options`, or those given here."""
     from attninfluence.model import load
 
-    return load(
-        arguments.model,
-        revision=arguments.revision,
-        precision=arguments.precision,
-        threads=arguments.threads,
-        cache_dir=arguments.cache_dir,
-        local_files_only=arguments.local_files_only,
-    )
+    names = [*_LOADING_OPTIONS, *(("precision", "kernel") if "precision" in arguments else ())]
+    asked = {name: getattr(arguments, name) for name in names}
+    return load(arguments.model, **(asked | fixed))
 
 
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:

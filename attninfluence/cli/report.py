@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from attninfluence.cli import console, options
 from attninfluence.cli.numbers import count, fraction
+
+if TYPE_CHECKING:
+    from attninfluence.model import Model
 
 HELP = "write an HTML report of a score run"
 DESCRIPTION = """\
@@ -31,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        help="the model of the run, to show documents token by token (after `score --keep-text`)",
+        help="the model of the run, to show documents token by token, read in the precision of the"
+        " run (after `score --keep-text`)",
     )
     parser.add_argument(
         "--examples",
@@ -39,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=3,
         help="best and worst documents shown of each domain (default: 3)",
     )
-    options.add_loading_options(parser)
+    options.add_loading_options(parser, precisions=())
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,9 +55,24 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.scores,
         arguments.output,
         heads=arguments.heads,
-        model=None if arguments.model is None else options.load_model(arguments),
+        model=None if arguments.model is None else _model_of_the_run(arguments),
         fraction=str(arguments.fraction),
         examples=arguments.examples,
     )
     console.print_json({"output": arguments.output})
     return 0
+
+
+def _model_of_the_run(arguments: argparse.Namespace) -> Model:
+    """The model, opened in the run's precision, and with its kernel where this CPU has it."""
+    from attninfluence._core import ModelError
+    from attninfluence.output import open_finished
+
+    scoring = open_finished(arguments.scores, "scores").run["scoring"]
+    precision, kernel = scoring["precision"], scoring["kernel"]
+    try:
+        return options.load_model(arguments, precision=precision, kernel=kernel)
+    except ValueError as error:
+        if isinstance(error, ModelError) or kernel not in str(error):
+            raise
+        return options.load_model(arguments, precision=precision)
