@@ -23,7 +23,7 @@ from tests.score_tables import score_row, write_scores
 from tests.test_corpus import NASTY, write_rows
 
 ROOT = Path(__file__).parent.parent
-NAMES = ["demo", "heads", "score", "select", "mix", "inspect", "report"]
+NAMES = ["demo", "heads", "score", "select", "mix", "inspect", "report", "bench"]
 
 
 @pytest.fixture(scope="module")

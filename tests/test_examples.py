@@ -77,7 +77,7 @@ def test_commands_of_the_readme(
     lines = [line.split("#")[0].split() for line in text.splitlines()]
     commands = [line[1:] for line in lines if line[:1] == ["attninfluence"]]
     assert len(commands) >= 4
+    few = {"heads": ["--samples", "4"], "bench": ["--seconds", "0.1"]}
     for command in commands:
-        few = ["--samples", "4"] if command[0] == "heads" else []
         arguments = [bundled_folder() if word == "MODEL" else word for word in command]
-        assert main([*arguments, *few]) == 0, command
+        assert main([*arguments, *few.get(command[0], [])]) == 0, command

@@ -1,8 +1,9 @@
-"""Numbers as they are typed: 50B, 1.5M, 0.2, math=1B."""
+"""Numbers as they are typed: 50B, 1.5M, 0.2, 0.01,0.05, math=1B."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Iterable
 from fractions import Fraction
@@ -41,6 +42,34 @@ def fraction(text: str) -> Fraction:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no fraction above 0 and at most 1, like 0.2")
     return value
+
+
+def seconds(text: str) -> float:
+    """A number of seconds above 0."""
+    value = _number(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, like 20")
+    return value
+
+
+def price_range(text: str) -> tuple[float, float]:
+    """A lowest and a highest price, like 0.01,0.05."""
+    low, comma, high = text.partition(",")
+    prices = _number(low), _number(high)
+    if not (comma and 0 <= prices[0] <= prices[1]):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no range of prices, the lower one first, like 0.01,0.05"
+        )
+    return prices
+
+
+def _number(text: str) -> float:
+    """A finite number, or NaN for what is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
 
 
 def budgets(texts: Iterable[str]) -> int | dict[str, int]:
