@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             for child in children:
                 child.close()
-    command = f"make bench BENCH_FLAGS='{_flags(options)}'"
+    command = f'make bench BENCH_FLAGS="{_flags(options)}"'
     results.publish(f"Speed of scoring, {shape.name}", text, command, write=options.write)
     return status
 
@@ -182,8 +182,10 @@ def _bullets(title: str, lines: Sequence[str]) -> str:
 
 
 def _flags(options: argparse.Namespace) -> str:
-    shape = f"--shape {options.shape}"
-    return f"{shape} --documents {options.documents} --rounds {options.rounds}"
+    """What makes the section again, but for where the libraries are installed."""
+    flags = f"--shape {options.shape} --documents {options.documents} --rounds {options.rounds}"
+    flags += f" --threads {options.threads} --precision {options.precision}"
+    return flags + (f" --peers '{options.peers}'" if options.peers else "")
 
 
 if __name__ == "__main__":

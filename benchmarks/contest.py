@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -14,7 +15,9 @@ from benchmarks.children import PeerError
 from benchmarks.peers.peer import Entry, Losses
 
 FP32_TOLERANCE = 1e-3  # nats, the largest difference of a token between two fp32 implementations
-COARSE_TOLERANCE = 0.05  # nats, the mean difference of a token where one of two is narrower
+# Nats, the mean difference of a token where the narrower of two is of this precision. Measured on
+# SmolLM2-135M's shape: bf16 0.006 to 0.01; int8 0.03 (llama.cpp) to 0.05 (ours, CTranslate2).
+COARSE_TOLERANCES = {"bf16": 0.05, "int8": 0.2}
 
 
 class Reader(Protocol):
@@ -50,6 +53,7 @@ def check(contestants: Sequence[Contestant], documents: int) -> tuple[list[Conte
     expected: list[Losses] | None = None
     for one in sorted(contestants, key=lambda one: one.entry.precision != "fp32"):
         try:
+            say(f"comparing the losses of {one.entry.name}")
             found = one.reader.losses(one.entry.name, documents)
             if expected is None:
                 expected, reference = found, one.entry
@@ -69,18 +73,17 @@ def compare(
     readings = 2 if entry.masks and reference.masks else 1
     differences = _differences(expected, found, readings)
     largest, mean = float(differences.max()), float(differences.mean())
-    exact = entry.precision == reference.precision == "fp32"
     which = "both readings" if readings == 2 else "base reading"
     said = f"at most {largest:.1g}, mean {mean:.1g} nat a token, {which}"
-    if exact and not largest <= FP32_TOLERANCE:
+    narrow = [COARSE_TOLERANCES.get(one.precision, 0.0) for one in (entry, reference)]
+    if any(narrow):
+        agrees, wanted = mean <= max(narrow), f"a mean of at most {max(narrow):g}"
+    else:
+        agrees, wanted = largest <= FP32_TOLERANCE, f"at most {FP32_TOLERANCE:g}"
+    if not agrees:
         raise PeerError(
-            f"its losses differ from {reference.name}'s by {said}; at most {FP32_TOLERANCE:g} was "
-            "expected, so their speeds cannot be compared"
-        )
-    if not mean <= COARSE_TOLERANCE:
-        raise PeerError(
-            f"its losses differ from {reference.name}'s by {said}; a mean of at most "
-            f"{COARSE_TOLERANCE:g} was expected, so their speeds cannot be compared"
+            f"its losses differ from {reference.name}'s by {said}; {wanted} was expected, so their "
+            "speeds cannot be compared"
         )
     return said
 
@@ -101,6 +104,7 @@ def time_rounds(contestants: Sequence[Contestant], documents: int, rounds: int) 
                 continue
             try:
                 one.seconds.append(one.reader.work(one.entry.name, documents))
+                say(f"round {number + 1}: {one.entry.name} took {one.seconds[-1]:.1f} s")
             except PeerError as error:
                 running.remove(one)
                 failed.append(f"{one.entry.name}: {error}")
@@ -122,6 +126,11 @@ def table(contestants: Sequence[Contestant], tokens: int, limits: dict[str, floa
             _row([one.entry.name, f"{rate:.0f}", f"{fast:.0f} to {slow:.0f}", *ratios, share])
         )
     return "\n".join(lines)
+
+
+def say(what: str) -> None:
+    """A line on standard error: how far a long run is."""
+    print(what, file=sys.stderr, flush=True)
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -142,7 +142,8 @@ def contestant(name: str, base: float, reference: float, **fields: object) -> Co
         (contestant("b", 1.0, 2.2, precision="bf16"), False),
         (contestant("b", 1.0, 1.0, masks=False), True),
         (contestant("b", 1.01, 1.01, masks=False), False),
-        (contestant("b", 1.2, 1.2, masks=False, precision="int8"), False),
+        (contestant("b", 1.1, 1.1, masks=False, precision="int8"), True),
+        (contestant("b", 1.3, 1.3, masks=False, precision="int8"), False),
     ],
 )
 def test_peers_that_disagree_are_not_timed(other: Contestant, agrees: bool) -> None:
@@ -155,7 +156,7 @@ def test_peers_that_disagree_are_not_timed(other: Contestant, agrees: bool) -> N
 
 
 def test_fp32_is_what_others_are_compared_with() -> None:
-    narrow, wide = contestant("n", 1.1, 2.0, precision="bf16"), contestant("w", 1.0, 2.0)
+    narrow, wide = contestant("n", 1.2, 2.0, precision="bf16"), contestant("w", 1.0, 2.0)
     kept, wrong = contest.check([narrow, wide], 1)
     assert kept == [wide] and wrong[0].startswith("n: its losses differ from w's")
 
