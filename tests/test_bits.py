@@ -1,4 +1,4 @@
-"""The same document gives the same bits, whatever is around it.
+"""The same document gives the same bits, whatever is around it, with every kernel.
 
 Every comparison is of the losses' bit patterns. The inverse control shows that the
 comparison can fail: with OpenBLAS's AVX2 kernels a row's bits depend on its place in a
@@ -24,6 +24,7 @@ import attninfluence
 from attninfluence import _core
 from tests import workers
 from tests.child import ROOT
+from tests.kernels import KERNELS
 from tests.tiny_models import random_ids
 
 Documents = list[NDArray[np.int32]]
@@ -43,9 +44,15 @@ def all_same(found: Losses, expected: Losses) -> bool:
     return len(found) == len(expected) and all(map(same_bits, found, expected))
 
 
+@pytest.fixture(scope="module", params=KERNELS, ids="-".join)
+def core(plain_folder: Path, request: pytest.FixtureRequest) -> _core.Model:
+    """The model with each kernel of each precision that this CPU runs."""
+    return _core.Model(str(plain_folder), *request.param)
+
+
 @pytest.fixture(scope="module")
-def core(plain_folder: Path) -> _core.Model:
-    return _core.Model(str(plain_folder))
+def openblas(plain_folder: Path) -> _core.Model:
+    return _core.Model(str(plain_folder), "fp32", "openblas")
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +110,13 @@ def test_batches_orders_and_threads(
     assert all_same([found[i] for i in range(len(documents))], alone)
 
 
-def test_a_rotary_table_is_of_its_own_document(llama_folder: Callable[..., Path]) -> None:
+def test_a_rotary_table_is_of_its_own_document(
+    llama_folder: Callable[..., Path], core: _core.Model
+) -> None:
     """Dynamic RoPE looks at a document's length, never at that of its neighbours."""
     rope = {"rope_type": "dynamic", "factor": 2.0}
     folder = llama_folder(rope=rope, max_position_embeddings=64, tokenizer=False)
-    dynamic = _core.Model(str(folder))
+    dynamic = _core.Model(str(folder), core.precision, core.kernel)
     batch = [random_ids(n, n, dynamic.vocab_size) for n in (40, 64, 65, 100, 200)]
     expected = [dynamic.run([ids])[0] for ids in batch]
     for order in ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 4, 0, 3, 1]):
@@ -195,8 +204,9 @@ def test_start_methods(
     core.run(documents[:5], variants=variants, n_threads=2)
     context = multiprocessing.get_context(method)
     parts = [documents[:20], documents[20:40], documents[40:]]
+    model = (str(plain_folder), core.precision, core.kernel)
     with context.Pool(2) as pool:
-        work = [(str(plain_folder), part, variants, 1 + i % 2) for i, part in enumerate(parts)]
+        work = [(*model, part, variants, 1 + i % 2) for i, part in enumerate(parts)]
         found = pool.starmap_async(workers.losses, work, chunksize=1).get(timeout=90)
     assert all_same([losses for part in found for losses in part], alone)
 
@@ -219,7 +229,7 @@ def raw_sgemm(x: NDArray[np.float32], w: NDArray[np.float32]) -> NDArray[np.floa
     return y
 
 
-def test_inverse_control(core: _core.Model) -> None:
+def test_inverse_control(openblas: _core.Model) -> None:
     """Rows off the tile do change bits with AVX2 kernels, and rows on it do not."""
     random = np.random.default_rng(0)
     x = random.standard_normal((480, 96)).astype(np.float32)
@@ -227,8 +237,8 @@ def test_inverse_control(core: _core.Model) -> None:
     whole = raw_sgemm(x, w)
     aligned = range(0, 433, 48)
     assert all(same_bits(raw_sgemm(x[i : i + 48], w), whole[i : i + 48]) for i in aligned)
-    if not core.kernel.endswith(("Haswell", "Zen")):
-        pytest.skip(f"{core.kernel} gives a row the same bits at every place")
+    if not openblas.kernel.endswith(("Haswell", "Zen")):
+        pytest.skip(f"{openblas.kernel} gives a row the same bits at every place")
     unaligned = [i for i in range(1, 400) if i % 48]
     moved = [not same_bits(raw_sgemm(x[i : i + 48], w), whole[i : i + 48]) for i in unaligned]
     shorter = [not same_bits(raw_sgemm(x[:m], w), whole[:m]) for m in unaligned]
@@ -239,10 +249,10 @@ def test_inverse_control(core: _core.Model) -> None:
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="these are x86-64 kernels")
 @pytest.mark.parametrize("kernel", ["Haswell"])
 def test_all_of_it_with_another_kernel(kernel: str) -> None:
-    """This whole file once more, with the kernel on which the inverse control bites."""
+    """OpenBLAS once more, with its kernel on which the inverse control bites."""
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"]
     completed = subprocess.run(
-        [*command, str(Path(__file__)), "-k", "not another_kernel"],
+        [*command, str(Path(__file__)), "-k", "openblas or inverse"],
         cwd=ROOT,
         env={**os.environ, "OPENBLAS_CORETYPE": kernel},
         capture_output=True,
@@ -254,6 +264,7 @@ def test_all_of_it_with_another_kernel(kernel: str) -> None:
     assert "skipped" not in completed.stdout, completed.stdout
 
 
-def test_the_kernel_asked_for_is_the_kernel_used(core: _core.Model) -> None:
+def test_openblas_runs_the_kernel_asked_for(openblas: _core.Model) -> None:
     """The run above would prove nothing if OpenBLAS had ignored the variable."""
-    assert core.kernel.endswith(os.environ.get("OPENBLAS_CORETYPE", core.kernel))
+    assert openblas.kernel.startswith("openblas-")
+    assert openblas.kernel.endswith(os.environ.get("OPENBLAS_CORETYPE", openblas.kernel))

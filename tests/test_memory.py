@@ -45,7 +45,7 @@ def peak():
 
 n_tokens, n_threads = int(sys.argv[2]), int(sys.argv[3])
 started = peak()
-model = _core.Model(sys.argv[1])
+model = _core.Model(sys.argv[1], "fp32")
 loaded = peak()
 ids = np.random.default_rng(0).integers(0, model.vocab_size, n_tokens).astype(np.int32)
 masked = np.zeros((1, model.n_layers, model.n_heads), dtype=bool)

@@ -144,7 +144,7 @@ def opened(llama_folder: Callable[..., Path]) -> Callable[..., Opened]:
     def make(**options: Any) -> Opened:
         folder = llama_folder(tokenizer=False, **options)
         if str(folder) not in cache:
-            cache[str(folder)] = Opened(folder, _core.Model(str(folder)), Reference(folder))
+            cache[str(folder)] = Opened(folder, _core.Model(str(folder), "fp32"), Reference(folder))
         return cache[str(folder)]
 
     return make
@@ -218,7 +218,7 @@ def test_losses_equal_the_oracle(llama_folder: Callable[..., Path], rope: str, m
     """A toy against float64: what is left is fp32's own noise."""
     options = {"n_layers": 2, "scale": 0.5, "tokenizer": False, **ORACLE_SHAPES[rope]}
     folder = llama_folder(**options)
-    core, exact = _core.Model(str(folder)), Oracle(folder)
+    core, exact = _core.Model(str(folder), "fp32"), Oracle(folder)
     assert core.rope_type == rope
     sets = head_sets(core.n_layers, core.n_heads, core.n_heads // core.n_kv_heads)
     documents = [random_ids(n, n, core.vocab_size) for n in (2, 33, 64)]
@@ -234,7 +234,7 @@ def test_losses_equal_the_oracle(llama_folder: Callable[..., Path], rope: str, m
 
 def test_every_head_alone_equals_the_oracle(plain_folder: Path) -> None:
     """Each query head of each group, one variant each: no head is mistaken for its neighbour."""
-    core, exact = _core.Model(str(plain_folder)), Oracle(plain_folder)
+    core, exact = _core.Model(str(plain_folder), "fp32"), Oracle(plain_folder)
     n_cells = core.n_layers * core.n_heads
     alone = np.eye(n_cells, dtype=bool).reshape(n_cells, core.n_layers, core.n_heads)
     ids = random_ids(3, 70, core.vocab_size)
@@ -258,8 +258,8 @@ def test_zero_is_removing_the_block_of_the_output_projection(
     masked = np.zeros((config["num_hidden_layers"], config["num_attention_heads"]), dtype=bool)
     masked[1, 2] = True
     ids = random_ids(8, 150, config["vocab_size"])
-    intact = _core.Model(str(folder)).run([ids], variants=masked[None], mask="zero")[0]
-    removed = _core.Model(str(tmp_path)).run([ids])[0]
+    intact = _core.Model(str(folder), "fp32").run([ids], variants=masked[None], mask="zero")[0]
+    removed = _core.Model(str(tmp_path), "fp32").run([ids])[0]
     assert not np.array_equal(intact[0], intact[1])
     assert np.array_equal(intact[1], removed[0])
 
@@ -280,7 +280,7 @@ def test_logits_equal_transformers(opened: Callable[..., Opened], mask: str | No
 
 
 def test_losses_are_those_of_the_logits(plain_folder: Path) -> None:
-    core = _core.Model(str(plain_folder))
+    core = _core.Model(str(plain_folder), "fp32")
     ids = random_ids(5, 120, core.vocab_size)
     from_logits = oracle_module.token_losses(core.logits(ids).astype(np.float64), ids)
     assert difference(core.run([ids])[0][0], from_logits) <= 5e-6
@@ -303,7 +303,7 @@ def test_attention_equals_transformers(opened: Callable[..., Opened]) -> None:
 
 def test_attention_of_a_long_document_equals_the_oracle(plain_folder: Path) -> None:
     """The same matrix when it spans several blocks of keys."""
-    core = _core.Model(str(plain_folder))
+    core = _core.Model(str(plain_folder), "fp32")
     ids = random_ids(11, 700, core.vocab_size)
     exact = Oracle(plain_folder).read(ids).attention
     for layer, head in ((0, 3), (2, 1)):
@@ -369,7 +369,7 @@ def test_lengths_around_block_edges(opened: Callable[..., Opened]) -> None:
 
 
 def test_first_scored_leaves_out_the_tokens_before_it(plain_folder: Path) -> None:
-    core = _core.Model(str(plain_folder))
+    core = _core.Model(str(plain_folder), "fp32")
     documents = [random_ids(n, n, core.vocab_size) for n in (2, 60, 130)]
     masked = head_sets(core.n_layers, core.n_heads, 2)["all"]
     whole = core.run(documents, variants=masked[None])

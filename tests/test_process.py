@@ -84,7 +84,7 @@ before = snapshot()
 import attninfluence
 from attninfluence import _core
 assert not changes(before, snapshot()), ("import", changes(before, snapshot()))
-model = _core.Model(sys.argv[1])
+model = _core.Model(sys.argv[1], "fp32")
 model.kernel
 assert not changes(before, snapshot()), ("load", changes(before, snapshot()))
 ids = np.arange(100, dtype=np.int32)
@@ -103,7 +103,7 @@ def test_import_load_and_score_change_nothing_of_the_process(plain_folder: Path)
 
 def test_no_thread_is_added_under_pytest(plain_folder: Path) -> None:
     """The same in a process that already runs threads."""
-    core = _core.Model(str(plain_folder))
+    core = _core.Model(str(plain_folder), "fp32")
     before = len(list(Path("/proc/self/task").iterdir()))
     core.run([random_ids(0, 200, core.vocab_size)] * 6, n_threads=3)
     assert len(list(Path("/proc/self/task").iterdir())) == before
@@ -133,7 +133,7 @@ import os, signal, sys, threading, time
 import numpy as np
 from attninfluence import _core
 
-model = _core.Model(sys.argv[1])
+model = _core.Model(sys.argv[1], "fp32")
 n_tokens, n_documents, n_threads = map(int, sys.argv[2:])
 random = np.random.default_rng(0)
 short = random.integers(0, model.vocab_size, 60).astype(np.int32)
@@ -184,7 +184,7 @@ import numpy as np
 from attninfluence import _core
 
 limited = sys.argv[2] == "limited"
-model = _core.Model(sys.argv[1])
+model = _core.Model(sys.argv[1], "fp32")
 ids = [np.arange(n, dtype=np.int32) for n in (20, 50, 100, 150)]
 everything = np.ones((1, model.n_layers, model.n_heads), dtype=bool)
 expected = model.run(ids, variants=everything, n_threads=2)
@@ -228,7 +228,7 @@ def test_scoring_in_a_forked_child(plain_folder: Path, limit: str) -> None:
 
 
 def test_python_threads_share_a_model(plain_folder: Path) -> None:
-    core = _core.Model(str(plain_folder))
+    core = _core.Model(str(plain_folder), "fp32")
     documents = [random_ids(i, 20 + 7 * i, core.vocab_size) for i in range(24)]
     everything = np.ones((1, core.n_layers, core.n_heads), dtype=bool)
     expected = [core.run([ids], variants=everything)[0] for ids in documents]
@@ -240,7 +240,7 @@ def test_python_threads_share_a_model(plain_folder: Path) -> None:
 
 def test_calls_keep_no_reference_and_no_memory(plain_folder: Path) -> None:
     """Hundreds of calls, good and refused, leave every count where it was."""
-    core = _core.Model(str(plain_folder))
+    core = _core.Model(str(plain_folder), "fp32")
     ids = random_ids(0, 12, core.vocab_size)
     wrong = np.full(3, core.vocab_size, dtype=np.int32)
     variants = np.ones((2, core.n_layers, core.n_heads), dtype=bool)
@@ -261,7 +261,7 @@ def test_calls_keep_no_reference_and_no_memory(plain_folder: Path) -> None:
             with pytest.raises(ValueError):
                 core.run(documents, **options)
         with pytest.raises((OSError, ValueError)):
-            _core.Model(str(plain_folder / "nothing"))
+            _core.Model(str(plain_folder / "nothing"), "fp32")
 
     def counts() -> list[int]:
         gc.collect()
@@ -298,7 +298,7 @@ def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 
 def use():
-    model = _core.Model(sys.argv[1])
+    model = _core.Model(sys.argv[1], "fp32")
     model.run([np.arange(40, dtype=np.int32)], n_threads=2)
     return model.weight_bytes
 
@@ -317,7 +317,7 @@ import sys
 import numpy as np
 from attninfluence import _core
 
-model = _core.Model(sys.argv[1])
+model = _core.Model(sys.argv[1], "fp32")
 
 class Clearing:
     def __array__(self, dtype=None, copy=None):

@@ -34,7 +34,7 @@ class Toy:
 
 @pytest.fixture(scope="module")
 def toy(plain_folder: Path) -> Toy:
-    return Toy(plain_folder, _core.Model(str(plain_folder)), Oracle(plain_folder))
+    return Toy(plain_folder, _core.Model(str(plain_folder), "fp32"), Oracle(plain_folder))
 
 
 def heads_of(toy: Toy, *pairs: tuple[int, int]) -> NDArray[np.bool_]:
@@ -145,7 +145,7 @@ def test_uniform_equals_zeroed_queries(toy: Toy, tmp_path: Path) -> None:
     ids = random_ids(4, 300, toy.core.vocab_size)
     masked = heads_of(toy, (1, 2))
     uniform = toy.core.run([ids], variants=masked[None], mask="uniform")[0]
-    zeroed = _core.Model(str(tmp_path)).run([ids])[0][0]
+    zeroed = _core.Model(str(tmp_path), "fp32").run([ids])[0][0]
     assert np.abs(uniform[0] - zeroed).mean() > APART
     assert np.abs(uniform[1] - zeroed).max() <= CLOSE
 

@@ -13,13 +13,19 @@ Losses = list[NDArray[np.float32]]
 
 
 @cache
-def opened(folder: str) -> _core.Model:
+def opened(folder: str, precision: str, kernel: str) -> _core.Model:
     """The model, opened once a process."""
-    return _core.Model(folder)
+    return _core.Model(folder, precision, kernel)
 
 
 def losses(
-    folder: str, documents: list[NDArray[np.int32]], variants: NDArray[np.bool_], n_threads: int = 1
+    folder: str,
+    precision: str,
+    kernel: str,
+    documents: list[NDArray[np.int32]],
+    variants: NDArray[np.bool_],
+    n_threads: int = 1,
 ) -> Losses:
     """`run` of the model in `folder`, for a worker that has only its path."""
-    return opened(folder).run(documents, variants=variants, n_threads=n_threads)
+    model = opened(folder, precision, kernel)
+    return model.run(documents, variants=variants, n_threads=n_threads)

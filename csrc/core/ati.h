@@ -5,7 +5,7 @@
  *     ati_model *model = NULL;
  *     ati_workspace *workspace = NULL;
  *     ati_error error;
- *     if (ati_model_open("folder", &model, &error) != ATI_OK ||
+ *     if (ati_model_open("folder", ATI_AUTO, NULL, &model, &error) != ATI_OK ||
  *         ati_workspace_new(model, &workspace, &error) != ATI_OK)
  *         ... error.message says what, where, expected and found ...
  *     ati_run(model, workspace, &batch, &error);
@@ -46,6 +46,17 @@ typedef struct {
     char path[512];     /* the file an ATI_IO concerns, else "" (cut when longer) */
 } ati_error;
 
+/* The arithmetic of the products. Norms, rotary embedding, softmax and losses are
+ * float32 in all of them. */
+typedef enum {
+    ATI_AUTO, /* bf16 where the CPU has instructions for it, else fp32 */
+    ATI_FP32,
+    ATI_BF16, /* factors rounded to bfloat16, sums in float32 */
+    ATI_INT8, /* weights and what they multiply rounded to 8 bits; attention as in bf16 */
+} ati_precision;
+
+enum { ATI_MOST_KERNELS = 8 }; /* of one precision */
+
 /* An opened model: weights and configuration. Immutable, so any number of
  * threads may use one at the same time. */
 typedef struct ati_model ati_model;
@@ -63,8 +74,10 @@ typedef struct {
     size_t vocab_size;
     size_t max_position_embeddings;
     size_t weight_bytes;    /* memory the packed weights take */
-    const char *model_type; /* as in config.json; lives as long as the model */
-    const char *rope_type;  /* likewise */
+    const char *model_type; /* as in config.json; static, as are the next three */
+    const char *rope_type;  /* as in config.json */
+    const char *precision;  /* "fp32", "bf16" or "int8" */
+    const char *kernel;     /* the instructions in use; see ati_kernels */
     bool tied;              /* the output projection is the embedding matrix */
 } ati_model_info;
 
@@ -114,18 +127,25 @@ typedef struct {
     void *poll_context;
 } ati_batch;
 
-/* Opens the model in `folder` (config.json and safetensors files). On ATI_OK
- * the caller owns *model; otherwise *model is NULL. */
-ATI_API ati_status ati_model_open(const char *folder, ati_model **model, ati_error *error);
+/*
+ * The kernels of a precision that this CPU runs, the best first: names the
+ * instructions of products with weights and, after a "+", those of attention where
+ * they differ ("avx512_vnni+avx512_bf16"). "portable" is plain C; "openblas" is the
+ * library, which names itself in full once a model uses it. Returns how many there
+ * are, at least 1. The texts are static.
+ */
+ATI_API size_t ati_kernels(ati_precision precision, const char *names[ATI_MOST_KERNELS]);
+
+/* Opens the model in `folder` (config.json and safetensors files) for one precision
+ * and kernel; a NULL kernel is the best. Bits are promised for one kernel only. On
+ * ATI_OK the caller owns *model; otherwise *model is NULL. */
+ATI_API ati_status ati_model_open(const char *folder, ati_precision precision, const char *kernel,
+                                  ati_model **model, ati_error *error);
 
 /* NULL is allowed. No run may be using the model. */
 ATI_API void ati_model_free(ati_model *model);
 
 ATI_API ati_model_info ati_model_describe(const ati_model *model);
-
-/* The matrix kernel in use, for example "openblas-0.3.34-SkylakeX"; opens
- * OpenBLAS when nothing has yet. The text lives as long as the process. */
-ATI_API ati_status ati_kernel_name(const char **name, ati_error *error);
 
 /* On ATI_OK the caller owns *workspace. It grows to the largest batch it has
  * seen and no further. */

@@ -28,36 +28,109 @@ static void soften_row(float *scores, size_t visible, size_t n_keys, float *larg
     memset(scores + visible, 0, (n_keys - visible) * sizeof(*scores));
 }
 
-void ati_attend(const ati_blas *blas, const ati_head_input *head, size_t first, float *out,
-                size_t out_stride, const ati_tiles *tiles) {
-    float largest[ATI_QUERY_BLOCK], total[ATI_QUERY_BLOCK];
-    size_t width = head->head_dim, stride = head->stride;
-    size_t rest = head->n_rows - first;
-    size_t count = rest < ATI_QUERY_BLOCK ? rest : ATI_QUERY_BLOCK;
-    assert(first % ATI_QUERY_BLOCK == 0 && head->n_rows % ATI_ROW_TILE == 0);
+/* Keys of the block that begins with key `first`, up to whole panels. */
+static size_t count_keys(const ati_head_input *head, size_t first) {
+    size_t rest = ati_round_up(head->n_rows, ATI_PANEL) - first;
+    return rest < ATI_KEY_BLOCK ? rest : ATI_KEY_BLOCK;
+}
 
-    for (size_t row = 0; row < count; row++) {
-        largest[row] = -INFINITY;
-        total[row] = 0.0F;
+/* The values of a block of keys: panels of `stride` bytes. */
+typedef struct {
+    char *panels;
+    size_t stride;
+} value_block;
+
+static value_block find_values(const ati_format *format, const ati_head_input *head, size_t first) {
+    size_t key = ATI_PANEL * ATI_STEP_BYTES / format->values_per_step;
+    size_t before = first * ati_count_panels(head->head_dim);
+    return (value_block){head->values + before * key, count_keys(head, first) * key};
+}
+
+static void pack_values(const ati_format *format, const ati_head_input *head, size_t first) {
+    value_block block = find_values(format, head, first);
+    size_t keys = count_keys(head, first), rest = head->n_rows - first;
+    for (size_t column = 0; column < head->head_dim; column += ATI_PANEL) {
+        size_t more = head->head_dim - column;
+        format->pack_transposed(head->v + first * head->stride + column, head->stride,
+                                rest < keys ? rest : keys, more < ATI_PANEL ? more : ATI_PANEL,
+                                block.panels + column / ATI_PANEL * block.stride,
+                                keys / format->values_per_step);
     }
-    memset(tiles->mixed, 0, count * width * sizeof(float));
-    for (size_t key = 0; key < first + count; key += ATI_KEY_BLOCK) {
-        size_t ahead = first + count - key;
+}
+
+/* Keys past the document's end stay as they were: no row sees their scores. */
+void ati_pack_keys(const ati_gemm *gemm, const ati_head_input *head) {
+    ati_layout layout = ati_layout_of(gemm->format, head->head_dim);
+    size_t whole = ati_round_up(head->n_rows, ATI_PANEL);
+    for (size_t row = 0; row < head->n_rows; row++) {
+        ati_pack_row(&layout, head->k + row * head->stride, head->keys, row);
+    }
+    for (size_t first = 0; first < whole; first += ATI_KEY_BLOCK) {
+        pack_values(gemm->format, head, first);
+    }
+}
+
+/* Where the rows of a block of queries stand in their on-line softmax. */
+typedef struct {
+    float largest[ATI_QUERY_ROWS], total[ATI_QUERY_ROWS];
+    size_t first, count; /* rows of the document */
+    size_t columns;      /* of tiles->mixed */
+} query_block;
+
+static void start_rows(const ati_layout *layout, const ati_head_input *head, query_block *block,
+                       const ati_tiles *tiles) {
+    for (size_t row = 0; row < block->count; row++) {
+        memcpy(tiles->mixed, head->q + (block->first + row) * head->stride,
+               head->head_dim * sizeof(float));
+        ati_scale(tiles->mixed, head->head_dim, scale_of(head));
+        ati_write_row(layout, tiles->mixed, tiles->queries + row * layout->row);
+        block->largest[row] = -INFINITY;
+        block->total[row] = 0.0F;
+    }
+    memset(tiles->mixed, 0, block->count * block->columns * sizeof(float));
+}
+
+/* Scores [count, n_keys] of the keys from `key` on become weights, as rows of the
+ * product with the values. */
+static void soften(const ati_layout *layout, query_block *block, size_t key, size_t n_keys,
+                   size_t head_dim, const ati_tiles *tiles) {
+    for (size_t row = 0; row < block->count; row++) {
+        float *scores = tiles->scores + row * ATI_KEY_BLOCK;
+        size_t seen = block->first + row + 1 - key;
+        soften_row(scores, seen < n_keys ? seen : n_keys, n_keys, &block->largest[row],
+                   &block->total[row], tiles->mixed + row * block->columns, head_dim);
+        layout->format->write_block(scores, n_keys, tiles->weights + row * layout->row,
+                                    n_keys / layout->format->values_per_step);
+    }
+}
+
+void ati_attend(const ati_gemm *gemm, const ati_head_input *head, size_t first, float *out,
+                size_t out_stride, const ati_tiles *tiles) {
+    const ati_layout queries = ati_layout_of(gemm->format, head->head_dim);
+    const ati_layout weights = ati_layout_of(gemm->format, ATI_KEY_BLOCK);
+    size_t rest = head->n_rows - first, panels = ati_count_panels(head->head_dim);
+    query_block block = {.first = first, .columns = panels * ATI_PANEL};
+    block.count = rest < gemm->query_rows ? rest : gemm->query_rows;
+    assert(first % gemm->query_rows == 0);
+
+    start_rows(&queries, head, &block, tiles);
+    for (size_t key = 0; key < first + block.count; key += ATI_KEY_BLOCK) {
+        size_t ahead = ati_round_up(first + block.count - key, ATI_PANEL);
         size_t n_keys = ahead < ATI_KEY_BLOCK ? ahead : ATI_KEY_BLOCK;
-        ati_sgemm_nt(blas, count, n_keys, width, scale_of(head), head->q + first * stride, stride,
-                     head->k + key * stride, stride, 0.0F, tiles->scores, ATI_KEY_BLOCK);
-        for (size_t row = 0; row < count; row++) {
-            size_t seen = first + row + 1 - key;
-            soften_row(tiles->scores + row * ATI_KEY_BLOCK, seen < n_keys ? seen : n_keys, n_keys,
-                       &largest[row], &total[row], tiles->mixed + row * width, width);
-        }
-        ati_sgemm_nn(blas, count, width, n_keys, 1.0F, tiles->scores, ATI_KEY_BLOCK,
-                     head->v + key * stride, stride, 1.0F, tiles->mixed, width);
+        value_block values = find_values(gemm->format, head, key);
+        ati_multiply(gemm, &queries, tiles->queries, block.count,
+                     head->keys + key / ATI_PANEL * queries.panel, n_keys / ATI_PANEL,
+                     tiles->scores, ATI_KEY_BLOCK);
+        soften(&weights, &block, key, n_keys, head->head_dim, tiles);
+        ati_multiply_block(gemm, tiles->weights, weights.row, block.count, values.panels,
+                           values.stride, panels, n_keys / gemm->format->values_per_step, false,
+                           tiles->added, block.columns);
+        ati_add_to(tiles->mixed, tiles->added, block.count * block.columns);
     }
-    for (size_t row = 0; row < count; row++) {
+    for (size_t row = 0; row < block.count; row++) {
         float *to = out + (first + row) * out_stride;
-        memcpy(to, tiles->mixed + row * width, width * sizeof(*to));
-        ati_scale(to, width, 1.0F / total[row]);
+        memcpy(to, tiles->mixed + row * block.columns, head->head_dim * sizeof(*to));
+        ati_scale(to, head->head_dim, 1.0F / block.total[row]);
     }
 }
 

@@ -14,14 +14,20 @@
 typedef struct {
     const float *q, *k, *v; /* [n_rows, head_dim] each, rows `stride` apart */
     size_t stride;
-    size_t n_rows; /* a multiple of ATI_ROW_TILE; rows past the document's end are never seen */
+    size_t n_rows; /* rows past the document's end are never seen */
     size_t head_dim;
+
+    /* k and v packed for products, n_rows up to whole panels of each. */
+    char *keys;   /* panels [n / ATI_PANEL] of head_dim values */
+    char *values; /* for each ATI_KEY_BLOCK keys, panels [head_dim / ATI_PANEL] of so many values */
 } ati_head_input;
 
-/* Rows first..first + ATI_QUERY_BLOCK - 1 of out (fewer at the end), by blocks of
- * keys and an on-line softmax; first is a multiple of ATI_QUERY_BLOCK. Uses
- * tiles->scores and tiles->mixed. */
-void ati_attend(const ati_blas *blas, const ati_head_input *head, size_t first, float *out,
+/* Fills head->keys and head->values. */
+void ati_pack_keys(const ati_gemm *gemm, const ati_head_input *head);
+
+/* Rows first..first + gemm->query_rows - 1 of out (fewer at the end), by blocks of
+ * keys and an on-line softmax; first is a multiple of gemm->query_rows. */
+void ati_attend(const ati_gemm *gemm, const ati_head_input *head, size_t first, float *out,
                 size_t out_stride, const ati_tiles *tiles);
 
 /* scores [row + 1]: the scaled scores q[row] . k[j] / sqrt(head_dim), j <= row. */

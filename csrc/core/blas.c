@@ -29,10 +29,10 @@ typedef void (*sgemm_function)(int order, int transpose_a, int transpose_b, int 
                                float alpha, const float *a, int lda, const float *b, int ldb,
                                float beta, float *c, int ldc);
 
-struct ati_blas {
+typedef struct {
     sgemm_function sgemm;
-    char kernel[96];
-};
+    char name[96];
+} ati_blas;
 
 /* Process-wide, because the library behind it is. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -50,14 +50,14 @@ static bool find_function(void *library, const char *name, void *function /* [po
 }
 
 /* "OpenBLAS 0.3.34.481.3 DYNAMIC_ARCH ..." and "SkylakeX" make "openblas-0.3.34.481.3-SkylakeX". */
-static void name_kernel(ati_blas *blas, const char *config, const char *core) {
+static void name_library(ati_blas *blas, const char *config, const char *core) {
     int version_length = 0;
     const char *version = strchr(config, ' ');
     if (version != NULL) {
         version++;
         version_length = (int)strcspn(version, " ");
     }
-    (void)snprintf(blas->kernel, sizeof(blas->kernel), "openblas-%.*s-%s", version_length,
+    (void)snprintf(blas->name, sizeof(blas->name), "openblas-%.*s-%s", version_length,
                    version == NULL ? "" : version, core);
 }
 
@@ -102,31 +102,23 @@ static ati_status open_library(ati_blas *blas, ati_error *error) {
     /* OpenBLAS's own threads would change bits with their number and deadlock
      * after a fork; ours are above it. */
     set_num_threads(1);
-    name_kernel(blas, get_config(), get_corename());
+    name_library(blas, get_config(), get_corename());
     blas->sgemm = sgemm;
     return ATI_OK;
 }
 
-ati_status ati_blas_open(const ati_blas **blas, ati_error *error) {
+ati_status ati_blas_open(ati_error *error) {
     ati_status status = ATI_OK;
     (void)pthread_mutex_lock(&lock);
     if (opened.sgemm == NULL) {
         status = open_library(&opened, error);
     }
     (void)pthread_mutex_unlock(&lock);
-    *blas = status == ATI_OK ? &opened : NULL;
     return status;
 }
 
-const char *ati_blas_kernel(const ati_blas *blas) {
-    return blas->kernel;
-}
-
-ati_status ati_kernel_name(const char **name, ati_error *error) {
-    const ati_blas *blas;
-    ati_status status = ati_blas_open(&blas, error);
-    *name = status == ATI_OK ? blas->kernel : NULL;
-    return status;
+const char *ati_blas_name(void) {
+    return opened.name;
 }
 
 ati_status ati_blas_reserve(size_t n_threads, ati_error *error) {
@@ -160,22 +152,9 @@ void ati_blas_release(size_t n_threads) {
     (void)pthread_mutex_unlock(&lock);
 }
 
-static void sgemm(const ati_blas *blas, int transpose_b, size_t m, size_t n, size_t k, float alpha,
-                  const float *a, size_t a_stride, const float *b, size_t b_stride, float beta,
-                  float *c, size_t c_stride) {
+void ati_sgemm_nt(size_t m, size_t n, size_t k, const float *a, size_t a_stride, const float *b,
+                  size_t b_stride, float *c, size_t c_stride) {
     /* Sizes are bounded when a model is opened (config.c), rows by the tiles. */
-    blas->sgemm(ROW_MAJOR, NO_TRANSPOSE, transpose_b, (int)m, (int)n, (int)k, alpha, a,
-                (int)a_stride, b, (int)b_stride, beta, c, (int)c_stride);
-}
-
-void ati_sgemm_nt(const ati_blas *blas, size_t m, size_t n, size_t k, float alpha, const float *a,
-                  size_t a_stride, const float *b, size_t b_stride, float beta, float *c,
-                  size_t c_stride) {
-    sgemm(blas, TRANSPOSE, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride);
-}
-
-void ati_sgemm_nn(const ati_blas *blas, size_t m, size_t n, size_t k, float alpha, const float *a,
-                  size_t a_stride, const float *b, size_t b_stride, float beta, float *c,
-                  size_t c_stride) {
-    sgemm(blas, NO_TRANSPOSE, m, n, k, alpha, a, a_stride, b, b_stride, beta, c, c_stride);
+    opened.sgemm(ROW_MAJOR, NO_TRANSPOSE, TRANSPOSE, (int)m, (int)n, (int)k, 1.0F, a, (int)a_stride,
+                 b, (int)b_stride, 0.0F, c, (int)c_stride);
 }

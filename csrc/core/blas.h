@@ -7,13 +7,11 @@
 
 #include "ati.h"
 
-typedef struct ati_blas ati_blas;
+/* Opens OpenBLAS. Thread-safe. */
+ati_status ati_blas_open(ati_error *error);
 
-/* Opens OpenBLAS. *blas lives as long as the process. Thread-safe. */
-ati_status ati_blas_open(const ati_blas **blas, ati_error *error);
-
-/* For example "openblas-0.3.34-SkylakeX". */
-const char *ati_blas_kernel(const ati_blas *blas);
+/* For example "openblas-0.3.34-SkylakeX"; "" before it is open. */
+const char *ati_blas_name(void);
 
 /*
  * Says that n_threads more threads are about to call BLAS. Each caller makes
@@ -23,15 +21,9 @@ const char *ati_blas_kernel(const ati_blas *blas);
 ati_status ati_blas_reserve(size_t n_threads, ati_error *error);
 void ati_blas_release(size_t n_threads);
 
-/* c = alpha * a b^T + beta * c;  a [m, k], b [n, k], c [m, n], row-major, with
- * the given row strides. With beta 0, c is not read. */
-void ati_sgemm_nt(const ati_blas *blas, size_t m, size_t n, size_t k, float alpha, const float *a,
-                  size_t a_stride, const float *b, size_t b_stride, float beta, float *c,
-                  size_t c_stride);
-
-/* Like ati_sgemm_nt, but with b [k, n]. */
-void ati_sgemm_nn(const ati_blas *blas, size_t m, size_t n, size_t k, float alpha, const float *a,
-                  size_t a_stride, const float *b, size_t b_stride, float beta, float *c,
-                  size_t c_stride);
+/* c = a b^T;  a [m, k], b [n, k], c [m, n], row-major, with the given row strides.
+ * OpenBLAS is open. */
+void ati_sgemm_nt(size_t m, size_t n, size_t k, const float *a, size_t a_stride, const float *b,
+                  size_t b_stride, float *c, size_t c_stride);
 
 #endif

@@ -1,5 +1,6 @@
 #include "checkpoint.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -286,15 +287,12 @@ ati_status ati_checkpoint_expect(const ati_checkpoint *checkpoint, const char *n
     return ATI_OK;
 }
 
-ati_status ati_checkpoint_read_f32(const ati_checkpoint *checkpoint, const char *name, size_t rank,
-                                   const size_t *dims, float *out, ati_error *error) {
+ati_status ati_checkpoint_read_f32(const ati_checkpoint *checkpoint, const char *name, size_t first,
+                                   size_t n, float *out, ati_error *error) {
     const ati_safetensors *shard = NULL;
-    ati_status status = ati_checkpoint_expect(checkpoint, name, rank, dims, error);
-    if (status != ATI_OK) {
-        return status;
-    }
     const ati_tensor *tensor = ati_checkpoint_find(checkpoint, name, &shard);
-    return ati_safetensors_read_f32(shard, tensor, out, error);
+    assert(tensor != NULL);
+    return ati_safetensors_read_f32(shard, tensor, first, n, out, error);
 }
 
 /* Whether two tensors of the same size hold the same bytes. buffer [2 * CHUNK]. */

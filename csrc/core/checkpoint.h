@@ -37,10 +37,10 @@ ati_status ati_checkpoint_expect(const ati_checkpoint *checkpoint, const char *n
 ati_status ati_checkpoint_same(const ati_checkpoint *checkpoint, const char *a, const char *b,
                                bool *same, ati_error *error);
 
-/* Reads `name`, which must have exactly the shape dims [rank], into out [product
- * of dims]. A missing tensor, another shape, a dtype that is no F32, F16 or BF16
- * and a value that is not finite are refused by name. */
-ati_status ati_checkpoint_read_f32(const ati_checkpoint *checkpoint, const char *name, size_t rank,
-                                   const size_t *dims, float *out, ati_error *error);
+/* Reads the elements first..first + n - 1 of `name`, a tensor that is there and has
+ * them (ati_checkpoint_expect), into out [n]. A value that is not finite is refused
+ * by name. */
+ati_status ati_checkpoint_read_f32(const ati_checkpoint *checkpoint, const char *name, size_t first,
+                                   size_t n, float *out, ati_error *error);
 
 #endif

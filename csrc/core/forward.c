@@ -1,23 +1,40 @@
 #include "forward.h"
 
-#include "linear.h"
 #include "look.h"
 #include "loss.h"
 #include "masked.h"
 #include "norm.h"
+#include "product.h"
 #include "rotary.h"
 #include "vector.h"
 
 #include <string.h>
 
-/* Row blocks that hold the first `readings` readings. */
-static size_t count_blocks(const ati_pass *pass, size_t readings) {
-    return ati_round_up(pass->pack->n_rows * readings, ATI_ROW_BLOCK) / ATI_ROW_BLOCK;
+/* Rows that go through a layer together. */
+typedef struct {
+    size_t first, count;
+} row_block;
+
+/* The rows of the first `readings` readings in blocks, this thread's one by one.
+ * With tiles, whose bits no division changes, every thread gets as many as the next. */
+static size_t count_blocks(const ati_part *part, size_t readings) {
+    size_t rows = part->pass->pack->n_rows * readings, size = part->worker->size;
+    size_t blocks = (rows + ATI_ROW_BLOCK - 1) / ATI_ROW_BLOCK;
+    return ati_uses_blas(part->pass->model) ? blocks : ati_round_up(blocks, size);
+}
+
+static row_block find_block(const ati_part *part, size_t readings, size_t number) {
+    size_t rows = part->pass->pack->n_rows * readings, blocks = count_blocks(part, readings);
+    size_t each = ati_uses_blas(part->pass->model) ? ATI_ROW_BLOCK
+                                                   : ati_gemm_rows((rows + blocks - 1) / blocks);
+    size_t first = number * each < rows ? number * each : rows;
+    return (row_block){first, rows - first < each ? rows - first : each};
 }
 
 /* hidden = embedding of each token, 0 in the rows between documents. */
 static void embed(const ati_part *part) {
     const ati_pass *pass = part->pass;
+    const ati_matrix *embeddings = &pass->model->weights.embeddings;
     size_t width = pass->model->config.hidden_size;
     for (size_t s = 0; s < pass->pack->n_segments; s++) {
         if (!ati_is_mine(part, s)) {
@@ -27,8 +44,7 @@ static void embed(const ati_part *part) {
         const ati_document *document = segment->document;
         float *row = pass->rows.hidden + segment->row * width;
         for (size_t t = 0; t < document->n_tokens; t++, row += width) {
-            const float *from = pass->model->weights.embeddings + (size_t)document->ids[t] * width;
-            memcpy(row, from, width * sizeof(*row));
+            ati_unpack_row(&embeddings->layout, embeddings->panels, (size_t)document->ids[t], row);
         }
         memset(row, 0, (segment->n_rows - document->n_tokens) * width * sizeof(*row));
     }
@@ -51,66 +67,115 @@ static void tabulate_rope(const ati_part *part) {
     }
 }
 
+/* tiles->x = norm(hidden) for the rows of a block, laid out for w. */
+static void norm_rows(const ati_part *part, row_block block, const float *norm,
+                      const ati_matrix *w) {
+    const ati_config *config = &part->pass->model->config;
+    size_t width = config->hidden_size;
+    const float *hidden = part->pass->rows.hidden + block.first * width;
+    for (size_t row = 0; row < block.count; row++, hidden += width) {
+        ati_rms_norm(hidden, width, norm, config->rms_norm_eps, part->tiles->row);
+        ati_write_row(&w->layout, part->tiles->row, part->tiles->x + row * w->layout.row);
+    }
+}
+
 /* qkv = rope(norm(hidden) W_qkv^T + b). */
-static void project_qkv(const ati_part *part, const ati_layer_weights *layer, size_t readings) {
+static void project_qkv(const ati_part *part, const ati_layer_weights *layer, row_block block) {
     const ati_pass *pass = part->pass;
     const ati_config *config = &pass->model->config;
     size_t columns = ati_qkv_columns(config);
-    for (size_t b = 0; b < count_blocks(pass, readings); b++) {
-        if (!ati_is_mine(part, b) || !ati_worker_continue(part->worker)) {
-            continue;
+    float *qkv = pass->rows.qkv + block.first * columns;
+    norm_rows(part, block, layer->attention_norm, &layer->qkv);
+    ati_product product = ati_product_of(part->tiles->x, block.count, &layer->qkv);
+    while (ati_product_next(&product, part)) {
+        for (size_t row = 0; row < block.count; row++) {
+            float *to = qkv + row * columns + product.first;
+            memcpy(to, part->tiles->product + row * product.stride, product.count * sizeof(*to));
+            if (layer->qkv_bias != NULL) {
+                ati_add_to(to, layer->qkv_bias + product.first, product.count);
+            }
         }
-        size_t first = b * ATI_ROW_BLOCK;
-        float *qkv = pass->rows.qkv + first * columns;
-        ati_rms_norm(pass->rows.hidden + first * config->hidden_size, ATI_ROW_BLOCK,
-                     config->hidden_size, layer->attention_norm, config->rms_norm_eps,
-                     part->tiles->normed);
-        ati_linear(pass->model->blas, part->tiles->normed, config->hidden_size, layer->qkv,
-                   layer->qkv_bias, columns, qkv, columns);
-        for (size_t row = 0; row < ATI_ROW_BLOCK; row++) {
-            size_t position = (first + row) % pass->pack->n_rows;
-            ati_rotate(qkv + row * columns, config->n_heads + config->n_kv_heads, config->head_dim,
-                       pass->rows.rope + position * config->head_dim);
+    }
+    for (size_t row = 0; row < block.count; row++) {
+        size_t position = (block.first + row) % pass->pack->n_rows;
+        ati_rotate(qkv + row * columns, config->n_heads + config->n_kv_heads, config->head_dim,
+                   pass->rows.rope + position * config->head_dim);
+    }
+}
+
+/* Packs the keys and values of every document and reading for attention. */
+static void pack_keys(const ati_part *part, size_t readings) {
+    const ati_pass *pass = part->pass;
+    const ati_config *config = &pass->model->config;
+    size_t group = config->n_heads / config->n_kv_heads, task = 0;
+    for (size_t place = 0; place < readings; place++) {
+        for (size_t s = 0; s < pass->pack->n_segments; s++) {
+            for (size_t head = 0; head < config->n_heads; head += group, task++) {
+                if (ati_is_mine(part, task) && ati_worker_continue(part->worker)) {
+                    ati_head_input input =
+                        ati_segment_head(pass, &pass->pack->segments[s], place, head);
+                    ati_pack_keys(pass->model->kernel->attention, &input);
+                }
+            }
         }
     }
 }
 
-/* heads = softmax(q k^T) v of one head, or what the mask puts in its place, with
- * the values of reading `from` for reading `to`. */
-static void attend_head(const ati_part *part, const ati_segment *segment, size_t from, size_t to,
-                        size_t head, const ati_variant *masked) {
+/* Rows of a head that one thread handles at a time. */
+enum { HEAD_ROWS = 2 * ATI_QUERY_ROWS };
+
+/* heads = softmax(q k^T) v of one head, from row `first` on. */
+static void attend_rows(const ati_part *part, const ati_segment *segment, size_t place, size_t head,
+                        size_t first) {
     const ati_pass *pass = part->pass;
-    const ati_config *config = &pass->model->config;
-    size_t columns = ati_query_columns(config);
+    const ati_gemm *gemm = pass->model->kernel->attention;
+    size_t columns = ati_query_columns(&pass->model->config);
+    ati_head_input input = ati_segment_head(pass, segment, place, head);
+    float *out =
+        pass->rows.heads + ati_segment_row(pass, segment, place) * columns + head * input.head_dim;
+    size_t last = first + HEAD_ROWS < input.n_rows ? first + HEAD_ROWS : input.n_rows;
+    for (; first < last && ati_worker_continue(part->worker); first += gemm->query_rows) {
+        ati_attend(gemm, &input, first, out, columns, part->tiles);
+    }
+}
+
+/* What the mask puts in a head's place, with the values of reading `from` for
+ * reading `to`. */
+static void mask_head(const ati_part *part, const ati_segment *segment, size_t from, size_t to,
+                      size_t head, ati_mask mask) {
+    const ati_pass *pass = part->pass;
+    size_t columns = ati_query_columns(&pass->model->config);
     ati_head_input input = ati_segment_head(pass, segment, from, head);
     float *out =
-        pass->rows.heads + ati_segment_row(pass, segment, to) * columns + head * config->head_dim;
-    if (masked != NULL) {
-        ati_masked_head(masked->mask, input.v, input.stride, input.n_rows, input.head_dim, out,
-                        columns, part->tiles->sums);
+        pass->rows.heads + ati_segment_row(pass, segment, to) * columns + head * input.head_dim;
+    ati_masked_head(mask, input.v, input.stride, input.n_rows, input.head_dim, out, columns,
+                    part->tiles->sums);
+}
+
+static void attend_head(const ati_part *part, size_t layer, size_t place,
+                        const ati_segment *segment, size_t head, size_t *task) {
+    const ati_pass *pass = part->pass;
+    const ati_variant *variant = place == 0 ? NULL : pass->branches[place - 1].variant;
+    if (variant != NULL && ati_is_masked(&pass->model->config, variant, layer, head)) {
+        if (ati_is_mine(part, (*task)++)) {
+            mask_head(part, segment, place, place, head, variant->mask);
+        }
         return;
     }
-    for (size_t first = 0; first < input.n_rows; first += ATI_QUERY_BLOCK) {
-        if (!ati_worker_continue(part->worker)) {
-            return;
+    for (size_t first = 0; first < segment->n_rows; first += HEAD_ROWS) {
+        if (ati_is_mine(part, (*task)++)) {
+            attend_rows(part, segment, place, head, first);
         }
-        ati_attend(pass->model->blas, &input, first, out, columns, part->tiles);
     }
 }
 
 static void attend(const ati_part *part, size_t layer, size_t readings) {
     const ati_pass *pass = part->pass;
-    const ati_config *config = &pass->model->config;
     size_t task = 0;
     for (size_t place = 0; place < readings; place++) {
-        const ati_variant *variant = place == 0 ? NULL : pass->branches[place - 1].variant;
         for (size_t s = 0; s < pass->pack->n_segments; s++) {
-            for (size_t head = 0; head < config->n_heads; head++, task++) {
-                if (ati_is_mine(part, task)) {
-                    bool masked = variant != NULL && ati_is_masked(config, variant, layer, head);
-                    attend_head(part, &pass->pack->segments[s], place, place, head,
-                                masked ? variant : NULL);
-                }
+            for (size_t head = 0; head < pass->model->config.n_heads; head++) {
+                attend_head(part, layer, place, &pass->pack->segments[s], head, &task);
             }
         }
     }
@@ -145,88 +210,136 @@ static void branch(const ati_part *part, size_t layer, size_t readings, size_t m
                    segment->n_rows * columns * sizeof(float));
             for (size_t head = 0; head < config->n_heads; head++) {
                 if (ati_is_masked(config, variant, layer, head)) {
-                    attend_head(part, segment, 0, place, head, variant);
+                    mask_head(part, segment, 0, place, head, variant->mask);
                 }
             }
         }
     }
 }
 
-/* added = x w^T + bias; hidden += added. */
-static void add_linear(const ati_part *part, const float *x, size_t k, const float *w,
-                       const float *bias, float *hidden) {
+/* hidden += x w^T + bias. */
+static void add_product(const ati_part *part, row_block block, const char *x, const ati_matrix *w,
+                        const float *bias) {
     size_t width = part->pass->model->config.hidden_size;
-    ati_linear(part->pass->model->blas, x, k, w, bias, width, part->tiles->added, width);
-    ati_add_to(hidden, part->tiles->added, ATI_ROW_BLOCK * width);
-}
-
-/* silu(gate) * up, [ATI_ROW_BLOCK, intermediate_size], moved together at the
- * start of tiles->gate_up. */
-static void activate(const ati_part *part) {
-    size_t width = part->pass->model->config.intermediate_size;
-    float *gate_up = part->tiles->gate_up;
-    for (size_t row = 0; row < ATI_ROW_BLOCK; row++) {
-        float *gate = gate_up + row * 2 * width;
-        ati_silu_times(gate, gate + width, width);
-        memmove(gate_up + row * width, gate, width * sizeof(*gate));
-    }
-}
-
-/* hidden += heads W_o^T; hidden += (silu(x W_gate^T) * x W_up^T) W_down^T with
- * x = norm(hidden). */
-static void add_heads_and_mlp(const ati_part *part, const ati_layer_weights *layer,
-                              size_t readings) {
-    const ati_pass *pass = part->pass;
-    const ati_config *config = &pass->model->config;
-    size_t width = config->hidden_size, columns = ati_query_columns(config);
-    size_t inner = config->intermediate_size;
-    for (size_t b = 0; b < count_blocks(pass, readings); b++) {
-        if (!ati_is_mine(part, b) || !ati_worker_continue(part->worker)) {
-            continue;
+    float *hidden = part->pass->rows.hidden + block.first * width;
+    ati_product product = ati_product_of(x, block.count, w);
+    while (ati_product_next(&product, part)) {
+        for (size_t row = 0; row < block.count; row++) {
+            float *to = hidden + row * width + product.first;
+            ati_add_to(to, part->tiles->product + row * product.stride, product.count);
+            if (bias != NULL) {
+                ati_add_to(to, bias + product.first, product.count);
+            }
         }
-        float *hidden = pass->rows.hidden + b * ATI_ROW_BLOCK * width;
-        add_linear(part, pass->rows.heads + b * ATI_ROW_BLOCK * columns, columns, layer->output,
-                   layer->output_bias, hidden);
-        ati_rms_norm(hidden, ATI_ROW_BLOCK, width, layer->mlp_norm, config->rms_norm_eps,
-                     part->tiles->normed);
-        ati_linear(pass->model->blas, part->tiles->normed, width, layer->gate_up,
-                   layer->gate_up_bias, 2 * inner, part->tiles->gate_up, 2 * inner);
-        activate(part);
-        add_linear(part, part->tiles->gate_up, inner, layer->down, layer->down_bias, hidden);
     }
+}
+
+/* hidden += heads W_o^T + b. */
+static void add_heads(const ati_part *part, const ati_layer_weights *layer, row_block block) {
+    const ati_layout *layout = &layer->output.layout;
+    const float *heads = part->pass->rows.heads + block.first * layout->k;
+    for (size_t row = 0; row < block.count; row++) {
+        ati_write_row(layout, heads + row * layout->k, part->tiles->x + row * layout->row);
+    }
+    add_product(part, block, part->tiles->x, &layer->output, layer->output_bias);
+}
+
+/* tiles->activated [rows, width] = silu(gate) * up of the columns in tiles->product,
+ * which alternate in groups; `width` columns from `first` on are wanted. */
+static void activate(const ati_part *part, const ati_layer_weights *layer,
+                     const ati_product *product, size_t first, size_t width) {
+    for (size_t row = 0; row < product->n_rows; row++) {
+        float *gate = part->tiles->product + row * product->stride;
+        float *to = part->tiles->activated + row * width + product->first / 2 - first;
+        if (layer->gate_up_bias != NULL) {
+            ati_add_to(gate, layer->gate_up_bias + product->first, product->count);
+        }
+        ati_silu_times(gate, product->count / (2 * ATI_GATE_GROUP), to);
+    }
+}
+
+/* hidden += (silu(x W_gate^T) * x W_up^T) W_down^T with x = norm(hidden), block by
+ * block of the inner columns. */
+static void add_mlp(const ati_part *part, const ati_layer_weights *layer, row_block block) {
+    const ati_layout *inner = &layer->down.layout;
+    size_t width = ati_round_up(ati_block_values(inner), ATI_GATE_GROUP);
+    norm_rows(part, block, layer->mlp_norm, &layer->gate_up);
+    for (size_t b = 0; b < inner->n_blocks; b++) {
+        size_t first = b * width, count = inner->k - first < width ? inner->k - first : width;
+        ati_product product = ati_product_part(part->tiles->x, block.count, &layer->gate_up,
+                                               2 * first, 2 * (first + width));
+        while (ati_product_next(&product, part)) {
+            activate(part, layer, &product, first, width);
+        }
+        for (size_t row = 0; row < block.count; row++) {
+            inner->format->write_block(part->tiles->activated + row * width, count,
+                                       part->tiles->inner + row * inner->row + b * inner->row_block,
+                                       inner->steps);
+        }
+    }
+    add_product(part, block, part->tiles->inner, &layer->down, layer->down_bias);
+}
+
+typedef void block_step(const ati_part *part, const ati_layer_weights *layer, row_block block);
+
+/* Takes this thread's blocks of the first `readings` readings through a step. */
+static void each_block(const ati_part *part, const ati_layer_weights *layer, size_t readings,
+                       block_step *step) {
+    size_t blocks = count_blocks(part, readings);
+    for (size_t b = 0; b < blocks; b++) {
+        row_block block = find_block(part, readings, b);
+        if (ati_is_mine(part, b) && block.count > 0 && ati_worker_continue(part->worker)) {
+            step(part, layer, block);
+        }
+    }
+}
+
+static void add_heads_and_mlp(const ati_part *part, const ati_layer_weights *layer,
+                              row_block block) {
+    add_heads(part, layer, block);
+    add_mlp(part, layer, block);
+}
+
+/* One layer; `readings` grows by the variants whose first masked head is in it.
+ * False once the run is cancelled. */
+static bool run_layer(const ati_part *part, size_t l, size_t *readings) {
+    const ati_layer_weights *layer = &part->pass->model->weights.layers[l];
+    size_t more_readings = count_readings(part->pass, l);
+    each_block(part, layer, *readings, project_qkv);
+    if (!ati_worker_barrier(part->worker)) {
+        return false;
+    }
+    pack_keys(part, *readings);
+    if (!ati_worker_barrier(part->worker)) {
+        return false;
+    }
+    attend(part, l, *readings);
+    ati_look(part, l);
+    if (!ati_worker_barrier(part->worker)) {
+        return false;
+    }
+    if (more_readings > *readings) {
+        branch(part, l, *readings, more_readings);
+        *readings = more_readings;
+        if (!ati_worker_barrier(part->worker)) {
+            return false;
+        }
+    }
+    each_block(part, layer, *readings, add_heads_and_mlp);
+    return true;
 }
 
 void ati_forward(const ati_part *part) {
-    const ati_pass *pass = part->pass;
-    size_t n_layers = pass->model->config.n_layers;
     size_t readings = 1;
-
     embed(part);
     tabulate_rope(part);
     if (!ati_worker_barrier(part->worker)) {
         return;
     }
-    for (size_t l = 0; l < n_layers; l++) {
-        const ati_layer_weights *layer = &pass->model->weights.layers[l];
-        size_t more_readings = count_readings(pass, l);
-
-        project_qkv(part, layer, readings);
-        if (!ati_worker_barrier(part->worker)) {
+    for (size_t l = 0; l < part->pass->model->config.n_layers; l++) {
+        if (!run_layer(part, l, &readings)) {
             return;
         }
-        attend(part, l, readings);
-        ati_look(part, l);
-        if (!ati_worker_barrier(part->worker)) {
-            return;
-        }
-        if (more_readings > readings) {
-            branch(part, l, readings, more_readings);
-            readings = more_readings;
-            if (!ati_worker_barrier(part->worker)) {
-                return;
-            }
-        }
-        add_heads_and_mlp(part, layer, readings);
     }
     if (ati_worker_barrier(part->worker)) {
         ati_losses(part, readings);

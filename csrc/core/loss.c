@@ -1,15 +1,13 @@
 #include "loss.h"
 
-#include "linear.h"
 #include "norm.h"
+#include "product.h"
 #include "vector.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { TILES = ATI_ROW_BLOCK / ATI_ROW_TILE };
-
-/* ATI_ROW_TILE rows of one document in one reading. */
+/* The kernel's row tile of one document in one reading: one row, or ATI_ROW_TILE. */
 typedef struct {
     const ati_segment *segment;
     size_t place;    /* the reading's place in the rows: 0 the base, 1 + b branch b */
@@ -18,8 +16,9 @@ typedef struct {
 
 /* Tiles that fill a row block. */
 typedef struct {
-    row_tile tiles[TILES];
+    row_tile tiles[ATI_ROW_BLOCK];
     size_t n_tiles;
+    size_t tile_rows;
 } loss_job;
 
 /* What is known of a row's softmax over the vocabulary so far. */
@@ -93,55 +92,58 @@ static void keep_loss(const ati_pass *pass, const row_tile *tile, size_t positio
     }
 }
 
-/* The job's rows after the last norm, in tiles->normed. */
+/* The tile that row number `row` of the job is in, and its position. */
+static const row_tile *find_row(const loss_job *job, size_t row, size_t *position) {
+    const row_tile *tile = &job->tiles[row / job->tile_rows];
+    *position = tile->position + row % job->tile_rows;
+    return tile;
+}
+
+/* The job's rows after the last norm, in tiles->x. */
 static void norm_job(const ati_part *part, const loss_job *job) {
     const ati_pass *pass = part->pass;
     const ati_config *config = &pass->model->config;
-    for (size_t i = 0; i < job->n_tiles; i++) {
-        const row_tile *tile = &job->tiles[i];
-        size_t row = ati_segment_row(pass, tile->segment, tile->place) + tile->position;
-        ati_rms_norm(pass->rows.hidden + row * config->hidden_size, ATI_ROW_TILE,
-                     config->hidden_size, pass->model->weights.final_norm, config->rms_norm_eps,
-                     part->tiles->normed + i * ATI_ROW_TILE * config->hidden_size);
+    const ati_layout *layout = &pass->model->weights.head.layout;
+    for (size_t i = 0; i < job->n_tiles * job->tile_rows; i++) {
+        size_t position;
+        const row_tile *tile = find_row(job, i, &position);
+        size_t row = ati_segment_row(pass, tile->segment, tile->place) + position;
+        ati_rms_norm(pass->rows.hidden + row * config->hidden_size, config->hidden_size,
+                     pass->model->weights.final_norm, config->rms_norm_eps, part->tiles->row);
+        ati_write_row(layout, part->tiles->row, part->tiles->x + i * layout->row);
     }
 }
 
-/* Takes in a tile of logits [ATI_ROW_BLOCK, ATI_VOCAB_TILE], of which `count`
- * columns from token `first` on are filled. */
-static void take_in_tile(const ati_part *part, const loss_job *job, size_t first, size_t count,
-                         row_state *states) {
-    for (size_t i = 0; i < job->n_tiles * ATI_ROW_TILE; i++) {
-        const row_tile *tile = &job->tiles[i / ATI_ROW_TILE];
+/* Takes in the logits that the product holds now. */
+static void take_in_columns(const ati_part *part, const loss_job *job, const ati_product *product,
+                            row_state *states) {
+    for (size_t i = 0; i < product->n_rows; i++) {
+        size_t position;
+        const row_tile *tile = find_row(job, i, &position);
         const ati_document *document = tile->segment->document;
-        size_t position = tile->position + i % ATI_ROW_TILE;
-        float *logits = part->tiles->logits + i * ATI_VOCAB_TILE;
+        float *logits = part->tiles->product + i * product->stride;
         if (position < document->n_tokens) {
-            keep_logits(part->pass, tile, position, logits, first, count);
-            take_in(&states[i], logits, first, count, scored_token(document, position));
+            keep_logits(part->pass, tile, position, logits, product->first, product->count);
+            take_in(&states[i], logits, product->first, product->count,
+                    scored_token(document, position));
         }
     }
 }
 
 static void run_job(const ati_part *part, const loss_job *job) {
     row_state states[ATI_ROW_BLOCK];
-    const ati_model *model = part->pass->model;
-    size_t vocab = model->config.vocab_size, width = model->config.hidden_size;
-    for (size_t i = 0; i < ATI_ROW_BLOCK; i++) {
+    size_t n_rows = job->n_tiles * job->tile_rows;
+    for (size_t i = 0; i < n_rows; i++) {
         states[i] = (row_state){.largest = -INFINITY};
     }
     norm_job(part, job);
-    for (size_t first = 0; first < vocab; first += ATI_VOCAB_TILE) {
-        size_t count = vocab - first < ATI_VOCAB_TILE ? vocab - first : ATI_VOCAB_TILE;
-        if (!ati_worker_continue(part->worker)) {
-            return;
-        }
-        ati_linear(model->blas, part->tiles->normed, width, model->weights.head + first * width,
-                   NULL, count, part->tiles->logits, ATI_VOCAB_TILE);
-        take_in_tile(part, job, first, count, states);
+    ati_product product = ati_product_of(part->tiles->x, n_rows, &part->pass->model->weights.head);
+    while (ati_product_next(&product, part)) {
+        take_in_columns(part, job, &product, states);
     }
-    for (size_t i = 0; i < job->n_tiles * ATI_ROW_TILE; i++) {
-        const row_tile *tile = &job->tiles[i / ATI_ROW_TILE];
-        size_t position = tile->position + i % ATI_ROW_TILE;
+    for (size_t i = 0; i < n_rows; i++) {
+        size_t position;
+        const row_tile *tile = find_row(job, i, &position);
         if (scored_token(tile->segment->document, position) >= 0) {
             keep_loss(part->pass, tile, position, &states[i]);
         }
@@ -149,7 +151,7 @@ static void run_job(const ati_part *part, const loss_job *job) {
 }
 
 /* Whether any row of the tile has something to say. */
-static bool is_wanted(const ati_pass *pass, const row_tile *tile) {
+static bool is_wanted(const ati_pass *pass, const row_tile *tile, size_t tile_rows) {
     const ati_document *document = tile->segment->document;
     bool wants_logits = false;
     for (size_t r = 0; document->logits != NULL && r <= pass->n_branches; r++) {
@@ -157,26 +159,34 @@ static bool is_wanted(const ati_pass *pass, const row_tile *tile) {
     }
     bool wants_losses =
         document->losses != NULL || (document->predicted != NULL && tile->place == 0);
-    bool has_scored = tile->position + ATI_ROW_TILE >= document->first_scored &&
+    bool has_scored = tile->position + tile_rows >= document->first_scored &&
                       tile->position + 1 < document->n_tokens;
     return wants_logits || (wants_losses && has_scored);
 }
 
+/* Rows of a job: a whole block, or, shared by threads, so few that all have as many. */
+static size_t job_rows(const ati_part *part, size_t readings) {
+    size_t rows = part->pass->pack->n_rows * readings, size = part->worker->size;
+    size_t share = ati_gemm_rows((rows + size - 1) / size);
+    bool whole = ati_uses_blas(part->pass->model) || share > ATI_ROW_BLOCK;
+    return whole ? ATI_ROW_BLOCK : share;
+}
+
 void ati_losses(const ati_part *part, size_t readings) {
     const ati_pass *pass = part->pass;
-    loss_job job = {.n_tiles = 0};
-    size_t task = 0;
+    loss_job job = {.n_tiles = 0, .tile_rows = pass->model->kernel->linear->row_tile};
+    size_t most = job_rows(part, readings) / job.tile_rows, task = 0;
     for (size_t place = 0; place < readings; place++) {
         for (size_t s = 0; s < pass->pack->n_segments; s++) {
             const ati_segment *segment = &pass->pack->segments[s];
-            for (size_t position = 0; position < segment->n_rows; position += ATI_ROW_TILE) {
+            for (size_t position = 0; position < segment->n_rows; position += job.tile_rows) {
                 row_tile tile = {segment, place, position};
-                if (is_wanted(pass, &tile)) {
+                if (is_wanted(pass, &tile, job.tile_rows)) {
                     job.tiles[job.n_tiles++] = tile;
                 }
                 bool last = place + 1 == readings && s + 1 == pass->pack->n_segments &&
-                            position + ATI_ROW_TILE == segment->n_rows;
-                if (job.n_tiles == TILES || (last && job.n_tiles > 0)) {
+                            position + job.tile_rows == segment->n_rows;
+                if (job.n_tiles == most || (last && job.n_tiles > 0)) {
                     if (ati_is_mine(part, task++)) {
                         run_job(part, &job);
                     }

@@ -1,20 +1,22 @@
 #include "model.h"
 
 #include "alloc.h"
+#include "blas.h"
 #include "error.h"
 
-ati_status ati_model_open(const char *folder, ati_model **model, ati_error *error) {
+ati_status ati_model_open(const char *folder, ati_precision precision, const char *kernel,
+                          ati_model **model, ati_error *error) {
     *model = NULL;
     ati_model *opened = ati_calloc(1, sizeof(*opened));
     if (opened == NULL) {
         return ati_fail_memory(error, sizeof(*opened), "the model");
     }
-    ati_status status = ati_config_read(folder, &opened->config, error);
+    ati_status status = ati_kernel_find(precision, kernel, &opened->kernel, error);
     if (status == ATI_OK) {
-        status = ati_blas_open(&opened->blas, error);
+        status = ati_config_read(folder, &opened->config, error);
     }
     if (status == ATI_OK) {
-        status = ati_weights_load(folder, &opened->config, &opened->weights, error);
+        status = ati_weights_load(folder, &opened->config, opened->kernel, &opened->weights, error);
     }
     if (status != ATI_OK) {
         ati_model_free(opened);
@@ -45,6 +47,8 @@ ati_model_info ati_model_describe(const ati_model *model) {
         .weight_bytes = model->weights.bytes,
         .model_type = config->family->model_type,
         .rope_type = ati_rope_name(config->rope.type),
+        .precision = ati_precision_name(model->kernel->precision),
+        .kernel = ati_uses_blas(model) ? ati_blas_name() : model->kernel->name,
         .tied = config->tied,
     };
 }

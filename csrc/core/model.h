@@ -2,15 +2,18 @@
 #ifndef ATI_MODEL_H
 #define ATI_MODEL_H
 
-#include "blas.h"
 #include "config.h"
 #include "weights.h"
 
 struct ati_model {
     ati_config config;
     ati_weights weights;
-    const ati_blas *blas;
+    const ati_kernel *kernel;
 };
+
+static inline bool ati_uses_blas(const ati_model *model) {
+    return model->kernel->linear->tile == NULL;
+}
 
 /* Columns of the query/key/value matrix: every query head, then the keys, then
  * the values. */

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-/* A reading of a pack: long enough that matrix products run at full speed, short
- * enough that threads share a batch evenly and scratch stays small. */
-static const size_t PACK_ROWS = 4 * ATI_ROW_BLOCK;
+/* Rows of a reading of a pack: enough that products run at full speed, few enough
+ * that its matrices stay near. */
+static const size_t MOST_ROWS = 576, LEAST_ROWS = 144;
 
 static size_t first_masked_layer(const ati_config *config, const ati_variant *variant) {
     for (size_t layer = 0; layer < config->n_layers; layer++) {
@@ -39,27 +39,37 @@ static int compare_lengths(const void *a, const void *b) {
     return first < second ? -1 : first > second;
 }
 
-size_t ati_packs_plan(const ati_batch *batch, ati_segment *segments, ati_pack *packs) {
-    size_t total = 0;
+/* Rows that the next pack should have: less towards the end of the batch, so that
+ * no thread waits long for the others. */
+static size_t limit_of(size_t rest, size_t n_threads) {
+    size_t share = rest / (2 * n_threads);
+    size_t limit = share < MOST_ROWS ? share : MOST_ROWS;
+    return limit > LEAST_ROWS ? limit : LEAST_ROWS;
+}
+
+size_t ati_packs_plan(const ati_model *model, const ati_batch *batch, ati_segment *segments,
+                      ati_pack *packs) {
+    size_t rest = 0, limit = 0, n_packs = 0;
     for (size_t d = 0; d < batch->n_documents; d++) {
-        size_t n_rows = ati_round_up(batch->documents[d].n_tokens, ATI_ROW_TILE);
-        segments[d] = (ati_segment){&batch->documents[d], 0, n_rows};
-        total += n_rows;
+        size_t n_rows = ati_round_up(batch->documents[d].n_tokens, model->kernel->linear->row_tile);
+        segments[d] = (ati_segment){.document = &batch->documents[d], .n_rows = n_rows};
+        rest += n_rows;
     }
     qsort(segments, batch->n_documents, sizeof(*segments), compare_lengths);
-
-    size_t share = ati_round_up(total / batch->n_threads, ATI_ROW_BLOCK);
-    size_t limit = share < PACK_ROWS ? share : PACK_ROWS;
-    size_t n_packs = 0;
     for (size_t d = 0; d < batch->n_documents; d++) {
+        ati_segment *segment = &segments[d];
         ati_pack *pack = n_packs == 0 ? NULL : &packs[n_packs - 1];
-        if (pack == NULL || pack->n_rows + segments[d].n_rows > limit) {
+        if (pack == NULL || pack->n_rows + segment->n_rows > limit) {
+            limit = limit_of(rest, batch->n_threads);
             pack = &packs[n_packs++];
-            *pack = (ati_pack){.segments = &segments[d]};
+            *pack = (ati_pack){.segments = segment};
         }
-        segments[d].row = pack->n_rows;
-        pack->n_rows += segments[d].n_rows;
+        segment->row = pack->n_rows;
+        segment->key = pack->n_keys;
+        pack->n_rows += segment->n_rows;
+        pack->n_keys += ati_round_up(segment->n_rows, ATI_PANEL);
         pack->n_segments++;
+        rest -= segment->n_rows;
     }
     return n_packs;
 }

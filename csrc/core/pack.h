@@ -1,15 +1,14 @@
 /*
- * A pack: documents laid out, without padding between them but for the row
- * tile, as rows of the same matrices.
+ * A pack: documents laid out one after another as rows of the same matrices.
  *
- *     rows   0      48     96     144    192    240 ...
- *     base   |doc 0        |doc 1 |doc 2        |
- *     variant in order of its first masked layer, the same layout again:
- *                                               |doc 0        |doc 1 | ...
+ *     base      |doc 0        |doc 1 |doc 2        |
+ *     variant   in order of its first masked layer, the same layout again:
+ *               |doc 0        |doc 1 |doc 2        | ...
  *
- * Every document of every reading starts at a multiple of ATI_ROW_TILE, and
- * matrix products always have ATI_ROW_BLOCK rows: OpenBLAS's sums for a row
- * depend on its place modulo the tile and on the shape of the call, and so on
+ * Nothing lies between documents where tiles multiply, since a row's bits do not
+ * depend on its place. With OpenBLAS every document of every reading starts at a
+ * multiple of ATI_ROW_TILE, and products have ATI_ROW_BLOCK rows: its sums for a row
+ * depend on the row's place modulo the tile and on the shape of the call, and so on
  * nothing else.
  */
 #ifndef ATI_PACK_H
@@ -19,14 +18,15 @@
 #include "model.h"
 
 enum {
-    ATI_ROW_TILE = 48,
-    ATI_ROW_BLOCK = 4 * ATI_ROW_TILE,
+    ATI_ROW_TILE = 48,               /* of every kernel of OpenBLAS, a multiple */
+    ATI_ROW_BLOCK = 4 * ATI_ROW_TILE /* rows that go through a layer together, at most */
 };
 
 typedef struct {
     const ati_document *document;
     size_t row;    /* its first row within a reading */
-    size_t n_rows; /* its tokens, up to a multiple of ATI_ROW_TILE */
+    size_t n_rows; /* its tokens, up to a multiple of the kernel's row tile */
+    size_t key;    /* its first packed key; a document's keys fill whole panels */
 } ati_segment;
 
 /* A variant in the order it leaves the base reading. */
@@ -40,6 +40,7 @@ typedef struct {
     const ati_segment *segments; /* [n_segments] */
     size_t n_segments;
     size_t n_rows; /* of one reading */
+    size_t n_keys; /* likewise */
 } ati_pack;
 
 /* Rows up to a multiple of `multiple`. */
@@ -57,7 +58,8 @@ void ati_branches_plan(const ati_config *config, const ati_batch *batch, ati_bra
 
 /* Orders segments [batch->n_documents] longest first, each with its place in
  * its pack, and fills packs [batch->n_documents]; returns how many are used. */
-size_t ati_packs_plan(const ati_batch *batch, ati_segment *segments, ati_pack *packs);
+size_t ati_packs_plan(const ati_model *model, const ati_batch *batch, ati_segment *segments,
+                      ati_pack *packs);
 
 /* Multiply-adds of reading the pack, roughly. */
 double ati_pack_cost(const ati_config *config, const ati_pack *pack);

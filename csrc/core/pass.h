@@ -27,13 +27,15 @@ static inline size_t ati_segment_row(const ati_pass *pass, const ati_segment *se
     return place * pass->pack->n_rows + segment->row;
 }
 
-/* Queries, keys and values of one head of the segment in reading `place`. */
+/* Queries, keys and values of one head of the segment in reading `place`. The packed
+ * ones are those of the head's group. */
 static inline ati_head_input ati_segment_head(const ati_pass *pass, const ati_segment *segment,
                                               size_t place, size_t head) {
     const ati_config *config = &pass->model->config;
     size_t columns = ati_qkv_columns(config), width = config->head_dim;
     size_t kv_head = ati_kv_head(config, head);
     const float *row = pass->rows.qkv + ati_segment_row(pass, segment, place) * columns;
+    size_t key = (place * config->n_kv_heads + kv_head) * pass->pack->n_keys + segment->key;
     return (ati_head_input){
         .q = row + head * width,
         .k = row + (config->n_heads + kv_head) * width,
@@ -41,6 +43,8 @@ static inline ati_head_input ati_segment_head(const ati_pass *pass, const ati_se
         .stride = columns,
         .n_rows = segment->n_rows,
         .head_dim = width,
+        .keys = pass->rows.keys + key * ati_key_bytes(pass->model),
+        .values = pass->rows.values + key * ati_value_bytes(pass->model),
     };
 }
 

@@ -1,5 +1,8 @@
 #include "rotary.h"
 
+#include "vector.h"
+
+ATI_VECTOR_CLONES
 void ati_rotate(float *heads, size_t n_heads, size_t dim, const float *cos_sin) {
     size_t half = dim / 2;
     const float *cosine = cos_sin, *sine = cos_sin + half;

@@ -1,11 +1,15 @@
 /* ati_run: plans a batch as packs and has threads read them. */
+#include "alloc.h"
+#include "blas.h"
 #include "check.h"
 #include "checked.h"
 #include "error.h"
 #include "forward.h"
 #include "workspace.h"
 
+#include <math.h>
 #include <stdatomic.h>
+#include <string.h>
 
 /* A batch under way. */
 typedef struct {
@@ -48,27 +52,57 @@ static ati_status plan(ati_job *job, ati_error *error) {
     job->packs = (ati_pack *)(void *)(memory + segments);
     job->branches = (ati_branch *)(void *)(memory + segments + packs);
     ati_branches_plan(&job->model->config, batch, job->branches);
-    job->n_packs = ati_packs_plan(batch, job->segments, job->packs);
+    job->n_packs = ati_packs_plan(job->model, batch, job->segments, job->packs);
     job->longest = job->segments[0].document->n_tokens;
     return ATI_OK;
 }
 
-/* Packs that would keep one thread busy after the others are done are read by
- * all threads together. */
-static void choose_team_packs(ati_job *job) {
-    const ati_config *config = &job->model->config;
-    double rest = 0;
-    for (size_t p = 0; p < job->n_packs; p++) {
-        rest += ati_pack_cost(config, &job->packs[p]);
-    }
-    while (job->n_threads > 1 && job->n_team_packs < job->n_packs) {
-        double cost = ati_pack_cost(config, &job->packs[job->n_team_packs]);
-        if (cost * (double)job->n_threads <= rest) {
-            break;
+/* When the last of the threads is done with packs[first, n_packs), each of which goes
+ * to the thread that is free first. loads [n_threads] is scratch. */
+static double finish_time(const ati_job *job, const double *costs, size_t first, double *loads) {
+    double last = 0;
+    memset(loads, 0, job->n_threads * sizeof(*loads));
+    for (size_t p = first; p < job->n_packs; p++) {
+        size_t free_first = 0;
+        for (size_t t = 1; t < job->n_threads; t++) {
+            free_first = loads[t] < loads[free_first] ? t : free_first;
         }
-        rest -= cost;
-        job->n_team_packs++;
+        loads[free_first] += costs[p];
+        last = loads[free_first] > last ? loads[free_first] : last;
     }
+    return last;
+}
+
+/* Packs that would keep one thread busy after the others are done are read by all
+ * threads together: those that cost more than a thread's share, and of the few packs
+ * of a small batch as many, longest first, as make it end soonest. */
+static ati_status choose_team_packs(ati_job *job, ati_error *error) {
+    enum { FEW = 64 };
+    size_t n = job->n_packs, threads = job->n_threads;
+    double *costs = ati_calloc(n + threads, sizeof(*costs)), rest = 0, soonest = INFINITY;
+    if (costs == NULL) {
+        return ati_fail_memory(error, (n + threads) * sizeof(*costs), "the plan of a batch");
+    }
+    for (size_t p = 0; p < n; p++) {
+        costs[p] = ati_pack_cost(&job->model->config, &job->packs[p]);
+        rest += costs[p];
+    }
+    size_t chosen = 0;
+    for (; chosen < n && costs[chosen] * (double)threads > rest; chosen++) {
+        rest -= costs[chosen];
+    }
+    job->n_team_packs = chosen;
+    double together = 0;
+    for (size_t p = chosen; p <= n && n - chosen <= FEW; p++) {
+        double end = together + finish_time(job, costs, p, costs + n);
+        if (end < soonest) {
+            soonest = end;
+            job->n_team_packs = p;
+        }
+        together += p < n ? costs[p] / (double)threads : 0;
+    }
+    ati_free(costs);
+    return ATI_OK;
 }
 
 /* Bytes for the rows of the largest of packs[first, last). */
@@ -77,8 +111,7 @@ static ati_status measure_rows(const ati_job *job, size_t first, size_t last, si
     *bytes = 0;
     for (size_t p = first; p < last; p++) {
         size_t needed;
-        if (!ati_rows_bytes(&job->model->config, job->packs[p].n_rows, 1 + job->batch->n_variants,
-                            &needed)) {
+        if (!ati_rows_bytes(job->model, &job->packs[p], 1 + job->batch->n_variants, &needed)) {
             return ati_fail(error, ATI_ARG, "a document of %zu tokens is too large", job->longest);
         }
         *bytes = needed > *bytes ? needed : *bytes;
@@ -99,8 +132,8 @@ static ati_status make_room(ati_job *job, ati_error *error) {
     if (status == ATI_OK) {
         status = ati_workspace_widen(workspace, job->n_threads, error);
     }
-    if (status == ATI_OK && (!ati_tiles_bytes(&job->model->config, job->longest, &tiles) ||
-                             !ati_add(rows, tiles, &bytes))) {
+    if (status == ATI_OK &&
+        (!ati_tiles_bytes(job->model, job->longest, &tiles) || !ati_add(rows, tiles, &bytes))) {
         status = ati_fail(error, ATI_ARG, "a document of %zu tokens is too large", job->longest);
     }
     for (size_t i = 0; status == ATI_OK && i < job->n_threads; i++) {
@@ -111,14 +144,13 @@ static ati_status make_room(ati_job *job, ati_error *error) {
 
 static void read_pack(const ati_job *job, const ati_pack *pack, void *memory, ati_worker *worker,
                       const ati_tiles *tiles) {
-    const ati_config *config = &job->model->config;
     ati_pass pass = {
         .model = job->model,
         .branches = job->branches,
         .n_branches = job->batch->n_variants,
         .pack = pack,
     };
-    ati_rows_place(config, pack->n_rows, 1 + job->batch->n_variants, memory, &pass.rows);
+    ati_rows_place(job->model, pack, 1 + job->batch->n_variants, memory, &pass.rows);
     ati_forward(&(ati_part){&pass, worker, tiles});
 }
 
@@ -128,8 +160,8 @@ static void work(ati_job *job, size_t number) {
     char *memory = job->workspace->threads[number].memory;
     size_t tiles_bytes;
     ati_tiles tiles;
-    (void)ati_tiles_bytes(&job->model->config, job->longest, &tiles_bytes);
-    ati_tiles_place(&job->model->config, job->longest, memory, &tiles);
+    (void)ati_tiles_bytes(job->model, job->longest, &tiles_bytes);
+    ati_tiles_place(job->model, job->longest, memory, &tiles);
 
     ati_worker worker = {&job->team, number, job->team.size, number == 0, {0, 0}};
     for (size_t p = 0; p < job->n_team_packs && ati_worker_barrier(&worker); p++) {
@@ -205,13 +237,17 @@ ati_status ati_run(const ati_model *model, ati_workspace *workspace, const ati_b
     if (status != ATI_OK) {
         return status;
     }
-    choose_team_packs(&job);
+    status = choose_team_packs(&job, error);
+    if (status != ATI_OK) {
+        return status;
+    }
     atomic_init(&job.next_pack, job.n_team_packs);
     status = make_room(&job, error);
     if (status != ATI_OK) {
         return status;
     }
-    status = ati_blas_reserve(job.n_threads, error);
+    size_t blas_callers = ati_uses_blas(model) ? job.n_threads : 0;
+    status = ati_blas_reserve(blas_callers, error);
     if (status != ATI_OK) {
         return status;
     }
@@ -220,6 +256,6 @@ ati_status ati_run(const ati_model *model, ati_workspace *workspace, const ati_b
         status = run_threads(&job, error);
         ati_team_destroy(&job.team);
     }
-    ati_blas_release(job.n_threads);
+    ati_blas_release(blas_callers);
     return status;
 }

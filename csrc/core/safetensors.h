@@ -50,10 +50,11 @@ void ati_safetensors_close(ati_safetensors *st);
 /* NULL when there is none of that name. */
 const ati_tensor *ati_safetensors_find(const ati_safetensors *st, const char *name);
 
-/* Reads a tensor into out [product of shape] as float32; every F16 and BF16
- * value is one. Refuses other dtypes, and values that are not finite, by name. */
-ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor, float *out,
-                                    ati_error *error);
+/* Reads the elements first..first + n - 1 of a tensor, which it has, into out [n] as
+ * float32; every F16 and BF16 value is one. Refuses other dtypes, and values that are
+ * not finite, by name. */
+ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor,
+                                    size_t first, size_t n, float *out, ati_error *error);
 
 /* Parses the header text[0..length) of a file whose tensors take `data_bytes`
  * after it; fills everything of *st but `file`. What ati_safetensors_open uses,

@@ -6,13 +6,12 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-enum { ALIGNMENT = 64, FLOATS_IN_DOUBLE = sizeof(double) / sizeof(float) };
+enum { ALIGNMENT = 64 };
 
-/* Adds rows * columns floats, up to a multiple of ALIGNMENT bytes. */
-static bool add_floats(size_t rows, size_t columns, size_t *bytes) {
-    size_t floats, needed;
-    return ati_mul(rows, columns, &floats) && ati_mul(floats, sizeof(float), &needed) &&
-           ati_add(needed, ALIGNMENT, &needed) &&
+/* Adds count * size bytes, up to a multiple of ALIGNMENT. */
+static bool add_bytes(size_t count, size_t size, size_t *bytes) {
+    size_t needed;
+    return ati_mul(count, size, &needed) && ati_add(needed, ALIGNMENT, &needed) &&
            ati_add(*bytes, needed / ALIGNMENT * ALIGNMENT, bytes);
 }
 
@@ -26,55 +25,117 @@ static void guard(char *array, size_t used, size_t bytes) {
 #endif
 }
 
-/* The next rows * columns floats of a piece of memory that add_floats measured. */
-static float *take_floats(char **memory, size_t rows, size_t columns) {
-    float *taken = (float *)(void *)*memory;
-    size_t bytes = 0;
-    (void)add_floats(rows, columns, &bytes);
-    guard(*memory, rows * columns * sizeof(float), bytes);
-    *memory += bytes;
-    return taken;
+/* Hands out memory piece by piece, or, with memory NULL, only adds the pieces up. */
+typedef struct {
+    char *memory;
+    size_t used; /* bytes */
+    bool fits;   /* the sum is a number so far */
+} cursor;
+
+static char *take(cursor *c, size_t count, size_t size) {
+    size_t start = c->used;
+    c->fits = c->fits && add_bytes(count, size, &c->used);
+    if (c->memory == NULL) {
+        return NULL;
+    }
+    guard(c->memory + start, count * size, c->used - start);
+    return c->memory + start;
 }
 
-bool ati_rows_bytes(const ati_config *config, size_t n_rows, size_t n_readings, size_t *bytes) {
-    size_t rows;
-    *bytes = 0;
-    return ati_mul(n_rows, n_readings, &rows) && ati_add(rows, ATI_ROW_BLOCK, &rows) &&
-           add_floats(rows, config->hidden_size, bytes) &&
-           add_floats(rows, ati_qkv_columns(config), bytes) &&
-           add_floats(rows, ati_query_columns(config), bytes) &&
-           add_floats(n_rows, config->head_dim, bytes);
+static float *take_floats(cursor *c, size_t rows, size_t columns) {
+    size_t floats = 0;
+    c->fits = c->fits && ati_mul(rows, columns, &floats);
+    return (float *)(void *)take(c, floats, sizeof(float));
 }
 
-void ati_rows_place(const ati_config *config, size_t n_rows, size_t n_readings, void *memory,
+/* Rows of a product over k. */
+static char *take_rows(cursor *c, const ati_gemm *gemm, size_t rows, size_t k) {
+    return take(c, rows, ati_layout_of(gemm->format, k).row);
+}
+
+size_t ati_key_bytes(const ati_model *model) {
+    const ati_format *format = model->kernel->attention->format;
+    return ati_layout_of(format, model->config.head_dim).panel / ATI_PANEL;
+}
+
+size_t ati_value_bytes(const ati_model *model) {
+    const ati_format *format = model->kernel->attention->format;
+    return ati_value_columns(&model->config) * ATI_STEP_BYTES / format->values_per_step;
+}
+
+static void place_rows(cursor *c, const ati_model *model, const ati_pack *pack, size_t n_readings,
+                       ati_rows *rows) {
+    const ati_config *config = &model->config;
+    size_t all = 0, keys = 0;
+    c->fits = c->fits && ati_mul(pack->n_rows, n_readings, &all) &&
+              ati_add(all, ATI_ROW_BLOCK, &all) && ati_mul(pack->n_keys, n_readings, &keys) &&
+              ati_mul(keys, config->n_kv_heads, &keys);
+    rows->hidden = take_floats(c, all, config->hidden_size);
+    rows->qkv = take_floats(c, all, ati_qkv_columns(config));
+    rows->heads = take_floats(c, all, ati_query_columns(config));
+    rows->rope = take_floats(c, pack->n_rows, config->head_dim);
+    rows->keys = take(c, keys, ati_key_bytes(model));
+    rows->values = take(c, keys, ati_value_bytes(model));
+}
+
+bool ati_rows_bytes(const ati_model *model, const ati_pack *pack, size_t n_readings,
+                    size_t *bytes) {
+    ati_rows rows;
+    cursor c = {.fits = true};
+    place_rows(&c, model, pack, n_readings, &rows);
+    *bytes = c.used;
+    return c.fits;
+}
+
+void ati_rows_place(const ati_model *model, const ati_pack *pack, size_t n_readings, void *memory,
                     ati_rows *rows) {
-    char *next = memory;
-    size_t all = n_rows * n_readings + ATI_ROW_BLOCK;
-    rows->hidden = take_floats(&next, all, config->hidden_size);
-    rows->qkv = take_floats(&next, all, ati_qkv_columns(config));
-    rows->heads = take_floats(&next, all, ati_query_columns(config));
-    rows->rope = take_floats(&next, n_rows, config->head_dim);
+    cursor c = {.memory = memory, .fits = true};
+    place_rows(&c, model, pack, n_readings, rows);
 }
 
-bool ati_tiles_bytes(const ati_config *config, size_t longest, size_t *bytes) {
-    *bytes = 0;
-    return add_floats(2 * ATI_ROW_BLOCK, config->hidden_size, bytes) &&
-           add_floats(ATI_ROW_BLOCK, 2 * config->intermediate_size, bytes) &&
-           add_floats(ATI_ROW_BLOCK, ATI_VOCAB_TILE, bytes) &&
-           add_floats(ATI_QUERY_BLOCK, ATI_KEY_BLOCK, bytes) &&
-           add_floats(ATI_QUERY_BLOCK, config->head_dim, bytes) && add_floats(1, longest, bytes) &&
-           add_floats(FLOATS_IN_DOUBLE, config->head_dim, bytes) &&
-           ati_add(*bytes, ALIGNMENT, bytes); /* the first two are taken one by one */
+/* Rows that hold what any product with weights, but for the last of a layer, reads. */
+static char *take_inputs(cursor *c, const ati_model *model, size_t rows) {
+    const ati_config *config = &model->config;
+    const size_t sizes[] = {
+        ati_layout_of(model->kernel->linear->format, config->hidden_size).row,
+        ati_layout_of(model->kernel->linear->format, ati_query_columns(config)).row,
+        ati_layout_of(model->kernel->head->format, config->hidden_size).row,
+    };
+    size_t largest = 0;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        largest = sizes[i] > largest ? sizes[i] : largest;
+    }
+    return take(c, rows, largest);
 }
 
-void ati_tiles_place(const ati_config *config, size_t longest, void *memory, ati_tiles *tiles) {
-    char *next = memory;
-    tiles->normed = take_floats(&next, ATI_ROW_BLOCK, config->hidden_size);
-    tiles->added = take_floats(&next, ATI_ROW_BLOCK, config->hidden_size);
-    tiles->gate_up = take_floats(&next, ATI_ROW_BLOCK, 2 * config->intermediate_size);
-    tiles->logits = take_floats(&next, ATI_ROW_BLOCK, ATI_VOCAB_TILE);
-    tiles->scores = take_floats(&next, ATI_QUERY_BLOCK, ATI_KEY_BLOCK);
-    tiles->mixed = take_floats(&next, ATI_QUERY_BLOCK, config->head_dim);
-    tiles->row = take_floats(&next, 1, longest);
-    tiles->sums = (double *)(void *)take_floats(&next, FLOATS_IN_DOUBLE, config->head_dim);
+static void place_tiles(cursor *c, const ati_model *model, size_t longest, ati_tiles *tiles) {
+    const ati_config *config = &model->config;
+    const ati_gemm *linear = model->kernel->linear, *attention = model->kernel->attention;
+    const ati_layout inner = ati_layout_of(linear->format, config->intermediate_size);
+    tiles->x = take_inputs(c, model, ATI_ROW_BLOCK);
+    tiles->inner = take_rows(c, linear, ATI_ROW_BLOCK, config->intermediate_size);
+    tiles->product = take_floats(c, ATI_ROW_BLOCK, ATI_MOST_CHUNK);
+    tiles->activated =
+        take_floats(c, ATI_ROW_BLOCK, ati_round_up(ati_block_values(&inner), ATI_GATE_GROUP));
+    tiles->row = take_floats(c, 1, config->hidden_size);
+    tiles->queries = take_rows(c, attention, ATI_QUERY_ROWS, config->head_dim);
+    tiles->scores = take_floats(c, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
+    tiles->weights = take_rows(c, attention, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
+    tiles->mixed = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
+    tiles->added = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
+    tiles->attention = take_floats(c, 1, longest);
+    tiles->sums = (double *)(void *)take(c, config->head_dim, sizeof(double));
+}
+
+bool ati_tiles_bytes(const ati_model *model, size_t longest, size_t *bytes) {
+    ati_tiles tiles;
+    cursor c = {.fits = true};
+    place_tiles(&c, model, longest, &tiles);
+    *bytes = c.used;
+    return c.fits;
+}
+
+void ati_tiles_place(const ati_model *model, size_t longest, void *memory, ati_tiles *tiles) {
+    cursor c = {.memory = memory, .fits = true};
+    place_tiles(&c, model, longest, tiles);
 }

@@ -5,9 +5,8 @@
 #include "pack.h"
 
 enum {
-    ATI_QUERY_BLOCK = 2 * ATI_ROW_TILE, /* query rows that attention handles together */
-    ATI_KEY_BLOCK = 4 * ATI_ROW_TILE,   /* key rows, likewise; a multiple of the above */
-    ATI_VOCAB_TILE = 1024,              /* logits of a row block held at a time */
+    ATI_QUERY_ROWS = 2 * ATI_ROW_TILE, /* query rows that attention handles together, at most */
+    ATI_KEY_BLOCK = 480,               /* keys, likewise; a multiple of the above and of panels */
 };
 
 /* The matrices of a pack: every reading's rows, one reading after another. */
@@ -16,28 +15,44 @@ typedef struct {
     float *qkv;    /* [rows, (heads + 2 kv_heads) * head_dim] */
     float *heads;  /* [rows, heads * head_dim] the heads' outputs side by side */
     float *rope;   /* [rows of one reading, 2, head_dim / 2] cosines and sines */
+    char *keys;    /* [readings, kv_heads, keys] panels of keys, ati_key_bytes each */
+    char *values;  /* [readings, kv_heads, keys] panels of values, ati_value_bytes each */
 } ati_rows;
 
-/* What one thread needs for the block of rows in its hands. */
+/* What one thread needs for the rows in its hands. Rows of products are in the
+ * format of what they are multiplied with (format.h). */
 typedef struct {
-    float *normed;  /* [ATI_ROW_BLOCK, hidden_size] */
-    float *added;   /* [ATI_ROW_BLOCK, hidden_size] what a block adds to the residual */
-    float *gate_up; /* [ATI_ROW_BLOCK, 2 * intermediate_size] */
-    float *logits;  /* [ATI_ROW_BLOCK, ATI_VOCAB_TILE] */
-    float *scores;  /* [ATI_QUERY_BLOCK, ATI_KEY_BLOCK] */
-    float *mixed;   /* [ATI_QUERY_BLOCK, head_dim] */
-    float *row;     /* [longest document] one row of attention */
-    double *sums;   /* [head_dim] */
+    char *x;          /* [ATI_ROW_BLOCK] rows of hidden_size or heads * head_dim */
+    char *inner;      /* [ATI_ROW_BLOCK] rows of intermediate_size */
+    float *product;   /* [ATI_ROW_BLOCK, ATI_MOST_CHUNK] */
+    float *activated; /* [ATI_ROW_BLOCK, a block of inner up to whole groups] */
+    float *row;       /* [hidden_size] */
+    char *queries;    /* [ATI_QUERY_ROWS] rows of head_dim */
+    float *scores;    /* [ATI_QUERY_ROWS, ATI_KEY_BLOCK] */
+    char *weights;    /* [ATI_QUERY_ROWS] rows of ATI_KEY_BLOCK */
+    float *mixed;     /* [ATI_QUERY_ROWS, head_dim up to whole panels] */
+    float *added;     /* likewise */
+    float *attention; /* [longest document] one row of attention */
+    double *sums;     /* [head_dim] */
 } ati_tiles;
 
-/* Bytes of the matrices of a pack of n_rows, read n_readings times; false when
- * that does not fit a size_t. */
-bool ati_rows_bytes(const ati_config *config, size_t n_rows, size_t n_readings, size_t *bytes);
-void ati_rows_place(const ati_config *config, size_t n_rows, size_t n_readings, void *memory,
+/* head_dim up to whole panels. */
+static inline size_t ati_value_columns(const ati_config *config) {
+    return ati_count_panels(config->head_dim) * ATI_PANEL;
+}
+
+/* Bytes that one key, or value, of a head takes among packed ones. */
+size_t ati_key_bytes(const ati_model *model);
+size_t ati_value_bytes(const ati_model *model);
+
+/* Bytes of the matrices of a pack, read n_readings times; false when that does not
+ * fit a size_t. */
+bool ati_rows_bytes(const ati_model *model, const ati_pack *pack, size_t n_readings, size_t *bytes);
+void ati_rows_place(const ati_model *model, const ati_pack *pack, size_t n_readings, void *memory,
                     ati_rows *rows);
 
 /* The same for the tiles of a thread, for documents of up to `longest` tokens. */
-bool ati_tiles_bytes(const ati_config *config, size_t longest, size_t *bytes);
-void ati_tiles_place(const ati_config *config, size_t longest, void *memory, ati_tiles *tiles);
+bool ati_tiles_bytes(const ati_model *model, size_t longest, size_t *bytes);
+void ati_tiles_place(const ati_model *model, size_t longest, void *memory, ati_tiles *tiles);
 
 #endif

@@ -1,4 +1,5 @@
 /* The values of tensors, as float32. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,15 +76,16 @@ static ati_status fail_not_finite(const ati_safetensors *st, const ati_tensor *t
                     tensor->name, (double)values[i], index);
 }
 
-ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor, float *out,
-                                    ati_error *error) {
+ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor,
+                                    size_t first, size_t n, float *out, ati_error *error) {
     if (tensor->dtype == ATI_DTYPE_OTHER) {
         return ati_fail(error, ATI_UNSUPPORTED,
                         "'%s': tensor '%.200s' has dtype %s, expected F32, F16 or BF16",
                         st->file.path, tensor->name, tensor->dtype_name);
     }
     bool wide = tensor->dtype == ATI_DTYPE_F32;
-    size_t item = wide ? sizeof(float) : sizeof(uint16_t), n = tensor->bytes / item;
+    size_t item = wide ? sizeof(float) : sizeof(uint16_t);
+    assert(first <= tensor->bytes / item && n <= tensor->bytes / item - first);
     ati_status status = ATI_OK;
     uint16_t *half = NULL;
     if (!wide) {
@@ -95,7 +97,8 @@ ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor 
     for (size_t i = 0; i < n && status == ATI_OK; i += CHUNK) {
         size_t some = n - i < CHUNK ? n - i : CHUNK;
         void *to = wide ? (void *)(out + i) : (void *)half;
-        status = ati_file_read(&st->file, tensor->offset + i * item, some * item, to, error);
+        status =
+            ati_file_read(&st->file, tensor->offset + (first + i) * item, some * item, to, error);
         if (status != ATI_OK) {
             break;
         }
@@ -103,7 +106,7 @@ ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor 
                       : tensor->dtype == ATI_DTYPE_F16 ? convert_f16(half, out + i, some)
                                                        : convert_bf16(half, out + i, some);
         if (!finite) {
-            status = fail_not_finite(st, tensor, out + i, i, error);
+            status = fail_not_finite(st, tensor, out + i, first + i, error);
         }
     }
     ati_free(half);

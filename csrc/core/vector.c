@@ -1,5 +1,6 @@
 #include "vector.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -8,28 +9,30 @@ enum { LANES = 16 };
 #define INLINE static inline __attribute__((always_inline))
 
 /*
- * exp(x) for x <= 88, by 2^k * e^r with |r| <= ln(2)/2 and a polynomial for
- * e^r - 1 - r; relative error below 1e-7. Below -87 it is 0, so that a masked
- * score of -infinity has exactly no weight.
+ * exp(x), by 2^k * e^r with |r| <= ln(2)/2 and a polynomial for e^r - 1 - r; relative
+ * error below 1e-7. Below -87 it is 0, so that a masked score of -infinity has
+ * exactly no weight, above 88 exp(88); NaN stays NaN. The polynomial is summed in
+ * pairs, since a chain of all its terms would keep a processor waiting.
  */
 INLINE float exp_of(float x) {
-    const float round_to_integer = 12582912.0F; /* 1.5 * 2^23 */
-    float bounded = x > -87.0F ? x : -87.0F;    /* NaN too, so that k fits an integer */
-    bounded = bounded > 88.0F ? 88.0F : bounded;
-    float k = (bounded * 1.44269504F + round_to_integer) - round_to_integer;
-    float r = (bounded - k * 0.693359375F) + k * 2.12194440e-4F;
-    float p = 1.9875691500e-4F;
-    p = p * r + 1.3981999507e-3F;
-    p = p * r + 8.3334519073e-3F;
-    p = p * r + 4.1665795894e-2F;
-    p = p * r + 1.6666665459e-1F;
-    p = p * r + 5.0000001201e-1F;
-    float fraction = p * r * r + r + 1.0F;
-    int32_t exponent = ((int32_t)k + 127) * (1 << 23);
-    float power;
-    memcpy(&power, &exponent, sizeof(power));
-    float value = fraction * power + (x - x); /* NaN stays NaN */
-    return x < -87.0F ? 0.0F : value;
+    const float round_to_integer = 12582912.0F; /* 1.5 * 2^23: the sum's lowest bits are k */
+    float bounded = x < 88.0F ? x : 88.0F;
+    float shifted = fmaf(bounded, 1.44269504F, round_to_integer);
+    float k = shifted - round_to_integer;
+    float r = fmaf(k, 2.12194440e-4F, fmaf(k, -0.693359375F, bounded));
+    float square = r * r;
+    float high = fmaf(1.9875691500e-4F, r, 1.3981999507e-3F);
+    float middle = fmaf(8.3334519073e-3F, r, 4.1665795894e-2F);
+    float low = fmaf(1.6666665459e-1F, r, 5.0000001201e-1F);
+    float p = fmaf(fmaf(high, square, middle), square, low);
+    float value = fmaf(p, square, r) + 1.0F;
+    uint32_t bits, power;
+    memcpy(&bits, &value, sizeof(bits));
+    memcpy(&power, &shifted, sizeof(power));
+    bits += power << 23; /* times 2^k */
+    memcpy(&value, &bits, sizeof(value));
+    value = x > -87.0F ? value : 0.0F;
+    return x == x ? value : x;
 }
 
 INLINE float sum_of(const float lanes[LANES]) {
@@ -39,6 +42,10 @@ INLINE float sum_of(const float lanes[LANES]) {
     }
     return ((half[0] + half[4]) + (half[2] + half[6])) +
            ((half[1] + half[5]) + (half[3] + half[7]));
+}
+
+INLINE float larger(float a, float b) {
+    return a > b ? a : b;
 }
 
 ATI_VECTOR_CLONES
@@ -59,48 +66,59 @@ float ati_dot(const float *a, const float *b, size_t n) {
 
 ATI_VECTOR_CLONES
 float ati_max(const float *x, size_t n) {
-    float lanes[LANES];
-    size_t whole = n - n % LANES;
-    for (size_t lane = 0; lane < LANES; lane++) {
+    enum { WIDE = 4 * LANES }; /* as many comparisons do not wait for each other */
+    float lanes[WIDE], largest = x[0];
+    size_t whole = n - n % WIDE;
+    for (size_t lane = 0; lane < WIDE; lane++) {
         lanes[lane] = x[0];
     }
-    for (size_t i = 0; i < whole; i += LANES) {
-        for (size_t lane = 0; lane < LANES; lane++) {
-            lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+    for (size_t i = 0; i < whole; i += WIDE) {
+        for (size_t lane = 0; lane < WIDE; lane++) {
+            lanes[lane] = larger(x[i + lane], lanes[lane]);
         }
     }
-    float largest = lanes[0];
-    for (size_t lane = 1; lane < LANES; lane++) {
-        largest = lanes[lane] > largest ? lanes[lane] : largest;
+    for (size_t half = WIDE / 2; half > 0; half /= 2) {
+        for (size_t lane = 0; lane < half; lane++) {
+            lanes[lane] = larger(lanes[lane + half], lanes[lane]);
+        }
     }
+    largest = larger(lanes[0], largest);
     for (size_t i = whole; i < n; i++) {
-        largest = x[i] > largest ? x[i] : largest;
+        largest = larger(x[i], largest);
     }
     return largest;
 }
 
-/* The sum of x in fixed lanes. */
-INLINE float sum(const float *x /* [n] */, size_t n) {
+ATI_VECTOR_CLONES
+float ati_max_abs(const float *x, size_t n) {
+    uint32_t largest = 0; /* NaN is larger than an infinity, as bits without the sign */
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof(bits));
+        bits &= 0x7fffffff;
+        largest = bits > largest ? bits : largest;
+    }
+    float value;
+    memcpy(&value, &largest, sizeof(value));
+    return value;
+}
+
+ATI_VECTOR_CLONES
+float ati_exp_sum(float *x, size_t n, float shift) {
     float lanes[LANES] = {0};
     size_t whole = n - n % LANES;
     for (size_t i = 0; i < whole; i += LANES) {
         for (size_t lane = 0; lane < LANES; lane++) {
+            x[i + lane] = exp_of(x[i + lane] - shift);
             lanes[lane] += x[i + lane];
         }
     }
     float total = sum_of(lanes);
     for (size_t i = whole; i < n; i++) {
+        x[i] = exp_of(x[i] - shift);
         total += x[i];
     }
     return total;
-}
-
-ATI_VECTOR_CLONES
-float ati_exp_sum(float *x, size_t n, float shift) {
-    for (size_t i = 0; i < n; i++) {
-        x[i] = exp_of(x[i] - shift);
-    }
-    return sum(x, n);
 }
 
 ATI_VECTOR_CLONES
@@ -118,8 +136,46 @@ void ati_add_to(float *x, const float *y, size_t n) {
 }
 
 ATI_VECTOR_CLONES
-void ati_silu_times(float *restrict gate, const float *restrict up, size_t n) {
+void ati_silu_times(const float *restrict gate_up, size_t n_groups, float *restrict y) {
+    for (size_t group = 0; group < n_groups; group++, gate_up += 2 * LANES, y += LANES) {
+        for (size_t i = 0; i < LANES; i++) {
+            y[i] = gate_up[i] / (1.0F + exp_of(-gate_up[i])) * gate_up[LANES + i];
+        }
+    }
+}
+
+/* The bits of x as bf16 in the upper half, what was below rounded away or left;
+ * a NaN stays one. */
+INLINE uint32_t round_to_upper(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    uint32_t rounded = bits + 0x7fff + ((bits >> 16) & 1);
+    return (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : rounded;
+}
+
+ATI_VECTOR_CLONES
+void ati_round_bf16(const float *restrict x, size_t n, uint16_t *restrict y) {
     for (size_t i = 0; i < n; i++) {
-        gate[i] = gate[i] / (1.0F + exp_of(-gate[i])) * up[i];
+        y[i] = (uint16_t)(round_to_upper(x[i]) >> 16);
+    }
+}
+
+ATI_VECTOR_CLONES
+void ati_round_bf16_pairs(const float *restrict even, const float *restrict odd, size_t n,
+                          uint32_t *restrict pairs) {
+    for (size_t i = 0; i < n; i++) {
+        pairs[i] = (round_to_upper(even[i]) >> 16) | (round_to_upper(odd[i]) & 0xffff0000);
+    }
+}
+
+ATI_VECTOR_CLONES
+void ati_round_int8(const float *restrict x, size_t n, float factor, uint32_t offset,
+                    uint8_t *restrict y) {
+    const float round_to_integer = 12582912.0F; /* 1.5 * 2^23; ties go to even */
+    for (size_t i = 0; i < n; i++) {
+        float shifted = fmaf(x[i], factor, round_to_integer);
+        uint32_t bits;
+        memcpy(&bits, &shifted, sizeof(bits));
+        y[i] = (uint8_t)(bits + offset);
     }
 }

@@ -9,11 +9,17 @@
 #include <stdint.h> /* defines __GLIBC__ where there is one */
 
 /* Compiles a function for several instruction sets and picks one when the
- * library is loaded. Without contraction and with fixed lanes all of them give
- * the same bits. Sanitizers run before the resolvers they would instrument. */
+ * library is loaded. Without contraction, with fixed lanes and with fmaf, which
+ * rounds once everywhere, all of them give the same bits. Sanitizers run before the
+ * resolvers they would instrument. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define ATI_VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#if __GNUC__ >= 12
+#define ATI_VECTOR_CLONES \
+    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define ATI_VECTOR_CLONES __attribute__((target_clones("avx512f", "fma", "default")))
+#endif
 #else
 #define ATI_VECTOR_CLONES
 #endif
@@ -24,6 +30,9 @@ float ati_dot(const float *a /* [n] */, const float *b /* [n] */, size_t n);
 /* The largest of x; n is at least 1. */
 float ati_max(const float *x /* [n] */, size_t n);
 
+/* The largest |x[i]|, 0 for n = 0; NaN where any is one, else infinity where any is. */
+float ati_max_abs(const float *x /* [n] */, size_t n);
+
 /* Replaces x[i] by exp(x[i] - shift) and returns their sum. */
 float ati_exp_sum(float *x /* [n] */, size_t n, float shift);
 
@@ -33,7 +42,19 @@ void ati_scale(float *x /* [n] */, size_t n, float factor);
 /* x[i] += y[i]. */
 void ati_add_to(float *x /* [n] */, const float *y /* [n] */, size_t n);
 
-/* gate[i] = silu(gate[i]) * up[i], silu(z) = z / (1 + exp(-z)). */
-void ati_silu_times(float *restrict gate /* [n] */, const float *restrict up /* [n] */, size_t n);
+/* y [16 n_groups] = silu(gate) * up, silu(z) = z / (1 + exp(-z)); gate_up [32 n_groups]
+ * holds 16 of gate, 16 of up, and so on. */
+void ati_silu_times(const float *restrict gate_up, size_t n_groups, float *restrict y);
+
+/* y[i] = x[i] as bf16, to nearest, ties to even; a NaN stays one. */
+void ati_round_bf16(const float *restrict x /* [n] */, size_t n, uint16_t *restrict y /* [n] */);
+
+/* pairs[i] = even[i] in the lower half, odd[i] in the upper, both as bf16. */
+void ati_round_bf16_pairs(const float *restrict even /* [n] */, const float *restrict odd /* [n] */,
+                          size_t n, uint32_t *restrict pairs /* [n] */);
+
+/* y[i] = the integer nearest to x[i] * factor, plus offset, modulo 256. */
+void ati_round_int8(const float *restrict x /* [n] */, size_t n, float factor, uint32_t offset,
+                    uint8_t *restrict y /* [n] */);
 
 #endif

@@ -21,6 +21,12 @@ typedef struct {
 
 extern PyType_Spec ati_model_spec;
 
+/* O& converter from "auto", "fp32", "bf16" or "int8" to an ati_precision. */
+int ati_convert_precision(PyObject *object, void *precision);
+
+/* _core.kernels(precision): the names of ati_kernels, as a tuple. */
+PyObject *ati_list_kernels(PyObject *module, PyObject *precision);
+
 /* Sets the exception that a status stands for; returns NULL. An exception that a
  * poll has set already stays. */
 PyObject *ati_raise(const module_state *state, ati_status status, const ati_error *error);

@@ -9,7 +9,6 @@ typedef struct {
     ati_model *model;
     ati_workspace *spare; /* of the last call, for the next; NULL while in use */
     ati_model_info info;
-    const char *kernel;
 } model_object;
 
 static const module_state *state_of(model_object *self) {
@@ -324,13 +323,15 @@ exit:
 }
 
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"folder", NULL};
+    static char *names[] = {"folder", "precision", "kernel", NULL};
     PyObject *folder = NULL;
+    ati_precision precision = ATI_AUTO;
+    const char *kernel = NULL;
     ati_error error;
     ati_status status;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&:Model", names, PyUnicode_FSConverter,
-                                     &folder)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|O&z:Model", names, PyUnicode_FSConverter,
+                                     &folder, ati_convert_precision, &precision, &kernel)) {
         return NULL;
     }
     model_object *self = (model_object *)type->tp_alloc(type, 0);
@@ -339,10 +340,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    status = ati_model_open(PyBytes_AS_STRING(folder), &self->model, &error);
-    if (status == ATI_OK) {
-        status = ati_kernel_name(&self->kernel, &error);
-    }
+    status = ati_model_open(PyBytes_AS_STRING(folder), precision, kernel, &self->model, &error);
     Py_END_ALLOW_THREADS
     Py_DECREF(folder);
     if (status != ATI_OK) {
@@ -374,19 +372,13 @@ static PyMethodDef model_methods[] = {
     {#field, type, offsetof(model_object, info) + offsetof(ati_model_info, field), READONLY, NULL}
 
 static PyMemberDef model_members[] = {
-    INFO(T_PYSSIZET, n_layers),
-    INFO(T_PYSSIZET, n_heads),
-    INFO(T_PYSSIZET, n_kv_heads),
-    INFO(T_PYSSIZET, head_dim),
-    INFO(T_PYSSIZET, hidden_size),
-    INFO(T_PYSSIZET, intermediate_size),
-    INFO(T_PYSSIZET, vocab_size),
-    INFO(T_PYSSIZET, max_position_embeddings),
-    INFO(T_PYSSIZET, weight_bytes),
-    INFO(T_STRING, model_type),
-    INFO(T_STRING, rope_type),
-    INFO(T_BOOL, tied),
-    {"kernel", T_STRING, offsetof(model_object, kernel), READONLY, NULL},
+    INFO(T_PYSSIZET, n_layers),     INFO(T_PYSSIZET, n_heads),
+    INFO(T_PYSSIZET, n_kv_heads),   INFO(T_PYSSIZET, head_dim),
+    INFO(T_PYSSIZET, hidden_size),  INFO(T_PYSSIZET, intermediate_size),
+    INFO(T_PYSSIZET, vocab_size),   INFO(T_PYSSIZET, max_position_embeddings),
+    INFO(T_PYSSIZET, weight_bytes), INFO(T_STRING, model_type),
+    INFO(T_STRING, rope_type),      INFO(T_STRING, precision),
+    INFO(T_STRING, kernel),         INFO(T_BOOL, tied),
     {NULL, 0, 0, 0, NULL},
 };
 

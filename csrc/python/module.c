@@ -36,6 +36,11 @@ static void module_free(void *module) {
     (void)module_clear(module);
 }
 
+static PyMethodDef module_methods[] = {
+    {"kernels", ati_list_kernels, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
 #if PY_VERSION_HEX >= 0x030C0000
@@ -50,6 +55,7 @@ static struct PyModuleDef module_definition = {
     .m_name = "attninfluence._core",
     .m_doc = "The forward pass with masked heads; see _core.pyi.",
     .m_size = sizeof(module_state),
+    .m_methods = module_methods,
     .m_slots = module_slots,
     .m_traverse = module_traverse,
     .m_clear = module_clear,

@@ -9,9 +9,13 @@
 static ati_status load(const char *folder, ati_error *error) {
     ati_config config;
     ati_weights weights = {0};
-    ati_status status = ati_config_read(folder, &config, error);
+    const ati_kernel *kernel;
+    ati_status status = ati_kernel_find(ATI_INT8, NULL, &kernel, error);
     if (status == ATI_OK) {
-        status = ati_weights_load(folder, &config, &weights, error);
+        status = ati_config_read(folder, &config, error);
+    }
+    if (status == ATI_OK) {
+        status = ati_weights_load(folder, &config, kernel, &weights, error);
     }
     ati_weights_free(&weights);
     return status;

@@ -6,77 +6,211 @@
 
 #include "attention.h"
 #include "masked.h"
+#include "products.h"
 #include "testing.h"
+#include "vector.h"
 
-enum { WIDTH = 20, STRIDE = 3 * WIDTH + 7, LONGEST = 8 * ATI_ROW_TILE };
+enum { LONGEST = 2 * ATI_KEY_BLOCK + 140, WIDEST = 128, MOST_STRIDE = 3 * WIDEST + 7 };
 
-static float qkv[LONGEST * STRIDE], blocks[LONGEST * WIDTH];
-static float scores[ATI_QUERY_BLOCK * ATI_KEY_BLOCK], mixed[ATI_QUERY_BLOCK * WIDTH];
+/* What single precision may change: 1.2e-6 was the most that was found. */
+#define FP32_ERROR 3e-6
 
-static void fill(void) {
-    unsigned seed = 7;
-    for (size_t i = 0; i < LONGEST * STRIDE; i++) {
-        seed = seed * 1664525U + 1013904223U;
-        qkv[i] = (float)(seed >> 8) / (float)(1U << 22) - 2.0F;
+static float given[LONGEST * MOST_STRIDE], rounded[LONGEST * MOST_STRIDE];
+static float out[LONGEST * WIDEST];
+
+/* One head, and all that a thread needs to attend with it. */
+typedef struct {
+    const ati_gemm *gemm;
+    ati_head_input head;      /* of numbers in -2..2 */
+    ati_head_input reference; /* the same, as the kernel rounds them */
+    ati_model model;
+    ati_tiles tiles;
+    void *memory, *keys, *values;
+} setting;
+
+static float round_to_bf16(float value) {
+    uint16_t half;
+    ati_round_bf16(&value, 1, &half);
+    uint32_t bits = (uint32_t)half << 16;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* `rounded` becomes the numbers that a bf16 kernel multiplies: it rounds queries when
+ * they have been scaled. */
+static void round_input(size_t n_rows, size_t width, size_t stride) {
+    float scale = 1.0F / sqrtf((float)width);
+    for (size_t row = 0; row < n_rows; row++) {
+        for (size_t i = 0; i < 3 * width; i++) {
+            size_t place = row * stride + i;
+            rounded[place] = i < width ? round_to_bf16(given[place] * scale) / scale
+                                       : round_to_bf16(given[place]);
+        }
     }
 }
 
-/* Largest difference of row `row` of `out` to weights [row + 1] times values. */
-static double row_difference(const float *out, size_t row, const float *weights, const float *v) {
+static ati_head_input head_of(const float *qkv, size_t n_rows, size_t width, size_t stride) {
+    return (ati_head_input){.q = qkv,
+                            .k = qkv + width,
+                            .v = qkv + 2 * width,
+                            .stride = stride,
+                            .n_rows = n_rows,
+                            .head_dim = width};
+}
+
+static void set_up(setting *s, const test_multiplier *g, size_t n_rows, size_t width) {
+    size_t stride = 3 * width + 7, bytes = 0, keys = ati_round_up(n_rows, ATI_PANEL);
+    ati_error error;
+    *s = (setting){.gemm = g->gemm, .head = head_of(given, n_rows, width, stride)};
+    CHECK(ati_kernel_find(g->precision, g->kernel, &s->model.kernel, &error) == ATI_OK);
+    s->model.config = (ati_config){.n_heads = 1,
+                                   .n_kv_heads = 1,
+                                   .head_dim = width,
+                                   .hidden_size = width,
+                                   .intermediate_size = width};
+    CHECK(ati_tiles_bytes(&s->model, n_rows, &bytes));
+    s->memory = test_alloc(bytes);
+    memset(s->memory, 0xff, bytes); /* NaN, which no product with 0 removes */
+    ati_tiles_place(&s->model, n_rows, s->memory, &s->tiles);
+    s->keys = test_alloc(keys * ati_key_bytes(&s->model));
+    s->values = test_alloc(keys * ati_value_bytes(&s->model));
+    memset(s->keys, 0xff, keys * ati_key_bytes(&s->model));
+    memset(s->values, 0xff, keys * ati_value_bytes(&s->model));
+    s->head.keys = s->keys;
+    s->head.values = s->values;
+    s->reference = s->head;
+    if (g->gemm->format == &ati_format_bf16) {
+        round_input(n_rows, width, stride);
+        s->reference = head_of(rounded, n_rows, width, stride);
+    }
+}
+
+static void tear_down(setting *s) {
+    free(s->memory);
+    free(s->keys);
+    free(s->values);
+}
+
+/* The largest error of a row of `out` against weights [row + 1] times values, as a
+ * share of what it may be. The reference has q, k and v as a bf16 kernel rounds them;
+ * there remains that it rounds each weight w_j before it is multiplied, but not in
+ * the total, by up to a share 2^-8: sum 2^-8 w_j |v_j| in all. */
+static double row_error(const setting *s, const float *at, size_t row) {
+    float weights[LONGEST];
     double largest = 0;
-    for (size_t i = 0; i < WIDTH; i++) {
-        double expected = 0;
+    double share = s->gemm->format == &ati_format_bf16 ? 0x1p-8 : 0;
+    ati_attention_weights(&s->reference, row, weights);
+    for (size_t i = 0; i < s->head.head_dim; i++) {
+        double expected = 0, magnitude = 0;
         for (size_t key = 0; key <= row; key++) {
-            expected += (double)weights[key] * (double)v[key * STRIDE + i];
+            double product =
+                (double)weights[key] * (double)s->reference.v[key * s->head.stride + i];
+            expected += product;
+            magnitude += fabs(product);
         }
-        largest = fmax(largest, fabs(expected - (double)out[row * WIDTH + i]));
+        double error = fabs(expected - (double)at[i]) / (share * magnitude + FP32_ERROR);
+        largest = fmax(largest, isnan(error) ? INFINITY : error);
     }
     return largest;
 }
 
-static void check_blocks(const ati_blas *blas, size_t n_rows) {
-    float weights[LONGEST];
+/* Attends every `every`th block of queries and the last, the last one first. */
+static size_t attend_blocks(const setting *s, size_t every) {
+    size_t rows = s->gemm->query_rows, n_blocks = (s->head.n_rows + rows - 1) / rows;
+    for (size_t b = n_blocks; b-- > 0;) {
+        if (b % every == 0 || b + 1 == n_blocks) {
+            ati_attend(s->gemm, &s->head, b * rows, out, s->head.head_dim, &s->tiles);
+        }
+    }
+    return n_blocks;
+}
+
+static void check_blocks(const test_multiplier *g, size_t n_rows, size_t width, size_t every) {
+    setting s;
+    size_t rows = g->gemm->query_rows;
     double largest = 0;
-    ati_tiles tiles = {.scores = scores, .mixed = mixed};
-    ati_head_input head = {qkv, qkv + WIDTH, qkv + 2 * WIDTH, STRIDE, n_rows, WIDTH};
-    for (size_t first = 0; first < n_rows; first += ATI_QUERY_BLOCK) {
-        ati_attend(blas, &head, first, blocks, WIDTH, &tiles);
+    test_about("%s of format %d, %zu rows, head_dim %zu", g->kernel, (int)g->precision, n_rows,
+               width);
+    set_up(&s, g, n_rows, width);
+    for (size_t i = 0; i < n_rows * width; i++) {
+        out[i] = TEST_UNWRITTEN;
     }
+    ati_pack_keys(s.gemm, &s.head);
+    size_t n_blocks = attend_blocks(&s, every);
     for (size_t row = 0; row < n_rows; row++) {
-        ati_attention_weights(&head, row, weights);
-        largest = fmax(largest, row_difference(blocks, row, weights, head.v));
+        if (row / rows % every == 0 || row / rows + 1 == n_blocks) {
+            largest = fmax(largest, row_error(&s, out + row * width, row));
+        } else {
+            CHECK(out[row * width] == TEST_UNWRITTEN);
+        }
     }
-    CHECK(largest < 3e-6);
+    CHECK(largest <= 1);
+    tear_down(&s);
+}
+
+/* Where tiles multiply, a row's bits depend on nothing that comes after it. */
+static void check_prefix(const test_multiplier *g, size_t n_rows, size_t shorter) {
+    enum { WIDTH = 20 };
+    setting s;
+    static float first[LONGEST * WIDTH];
+    test_about("%s, first %zu of %zu rows", g->kernel, shorter, n_rows);
+    for (size_t i = 0; i < 2; i++) {
+        set_up(&s, g, i == 0 ? n_rows : shorter, WIDTH);
+        ati_pack_keys(s.gemm, &s.head);
+        attend_blocks(&s, 1);
+        tear_down(&s);
+        if (i == 0) {
+            memcpy(first, out, shorter * WIDTH * sizeof *first);
+        }
+    }
+    CHECK(memcmp(first, out, shorter * WIDTH * sizeof *first) == 0);
+}
+
+static void check_kernel(const test_multiplier *g) {
+    const size_t widths[] = {20, 64, 80, 128};
+    const size_t lengths[] = {97, ATI_KEY_BLOCK - 1, ATI_KEY_BLOCK, ATI_KEY_BLOCK + 1};
+    for (size_t n_rows = 1; n_rows <= 70; n_rows++) {
+        check_blocks(g, n_rows, widths[n_rows % 4], 1);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        check_blocks(g, lengths[i], widths[i], 3);
+        check_blocks(g, LONGEST - i * 31, widths[i], 11);
+    }
+    check_blocks(g, 2 * ATI_KEY_BLOCK + 1, 20, 7);
+    if (g->gemm->tile != NULL) {
+        check_prefix(g, 101, 33);
+        check_prefix(g, ATI_KEY_BLOCK + 50, ATI_KEY_BLOCK + 1);
+    }
 }
 
 static void check_masks(void) {
-    float weights[LONGEST];
+    enum { WIDTH = 20, STRIDE = 3 * WIDTH + 7, ROWS = 384 };
     double sums[WIDTH], largest = 0;
-    const float *v = qkv + 2 * WIDTH;
-    ati_masked_head(ATI_MASK_UNIFORM, v, STRIDE, LONGEST, WIDTH, blocks, WIDTH, sums);
-    for (size_t row = 0; row < LONGEST; row++) {
-        for (size_t key = 0; key <= row; key++) {
-            weights[key] = 1.0F / (float)(row + 1);
+    const float *v = given + (size_t)2 * WIDTH;
+    ati_masked_head(ATI_MASK_UNIFORM, v, STRIDE, ROWS, WIDTH, out, WIDTH, sums);
+    for (size_t i = 0; i < WIDTH; i++) {
+        double total = 0;
+        for (size_t row = 0; row < ROWS; row++) {
+            total += (double)v[row * STRIDE + i];
+            double expected = total / (double)(row + 1);
+            largest = fmax(largest, fabs(expected - (double)out[row * WIDTH + i]));
         }
-        largest = fmax(largest, row_difference(blocks, row, weights, v));
     }
     CHECK(largest < 3e-7);
-    ati_masked_head(ATI_MASK_ZERO, v, STRIDE, LONGEST, WIDTH, blocks, WIDTH, sums);
-    for (size_t i = 0; i < LONGEST * WIDTH; i++) {
-        CHECK(blocks[i] == 0.0F);
-    }
+    ati_masked_head(ATI_MASK_ZERO, v, STRIDE, ROWS, WIDTH, out, WIDTH, sums);
+    CHECK(ati_max_abs(out, (size_t)ROWS * WIDTH) == 0.0F);
 }
 
 void test_attention(void) {
-    const ati_blas *blas;
-    ati_error error;
-    fill();
-    CHECK(ati_blas_open(&blas, &error) == ATI_OK);
-    if (blas == NULL) {
-        return;
+    test_multiplier gemms[TEST_MOST_GEMMS];
+    size_t n = test_gemms(gemms);
+    test_fill(given, (size_t)LONGEST * MOST_STRIDE, 7);
+    ati_scale(given, (size_t)LONGEST * MOST_STRIDE, 0.25F);
+    for (size_t i = 0; i < n; i++) {
+        if (gemms[i].gemm->format->pack_transposed != NULL) {
+            check_kernel(&gemms[i]);
+        }
     }
-    for (size_t n_rows = ATI_ROW_TILE; n_rows <= LONGEST; n_rows += ATI_ROW_TILE) {
-        check_blocks(blas, n_rows);
-    }
+    test_about("%s", "masks");
     check_masks();
 }

@@ -149,8 +149,10 @@ static void test_conversion(void) {
         memcpy(bytes + 8 + n, from[i], 12);
         test_write(folder, "t", bytes, (size_t)n + 20);
         CHECK(ati_safetensors_open(folder, "t", &st, &error) == ATI_OK);
-        CHECK(ati_safetensors_read_f32(&st, st.tensors, out, &error) == ATI_OK);
+        CHECK(ati_safetensors_read_f32(&st, st.tensors, 0, 6, out, &error) == ATI_OK);
         CHECK(memcmp(out, expected[i], sizeof out) == 0);
+        CHECK(ati_safetensors_read_f32(&st, st.tensors, 2, 3, out, &error) == ATI_OK);
+        CHECK(memcmp(out, (const float *)expected[i] + 2, 3 * sizeof *out) == 0);
         ati_safetensors_close(&st);
     }
 }
@@ -169,9 +171,11 @@ static void test_all_halves(void) {
         data[3] = (unsigned char)(h >> 8);
         test_write(folder, "t", bytes, sizeof bytes);
         CHECK(ati_safetensors_open(folder, "t", &st, &error) == ATI_OK);
-        ati_status status = ati_safetensors_read_f32(&st, st.tensors, out, &error);
+        ati_status status = ati_safetensors_read_f32(&st, st.tensors, 0, 2, out, &error);
         int exponent = (int)(h >> 10 & 31), fraction = (int)(h & 1023);
         if (exponent == 31) {
+            CHECK_REFUSED(status, ATI_FORMAT, &error, "at [1]");
+            status = ati_safetensors_read_f32(&st, st.tensors, 1, 1, out, &error);
             CHECK_REFUSED(status, ATI_FORMAT, &error, "at [1]");
         } else {
             double value =

@@ -1,20 +1,12 @@
 /* Element-wise arithmetic against libm in double precision, at every length
  * around the lanes. */
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "testing.h"
 #include "vector.h"
 
 enum { LONGEST = 70 };
-
-/* Numbers in -8..8 with no pattern that a swapped lane would keep. */
-static void fill(float *x, size_t n, unsigned seed) {
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 1664525U + 1013904223U;
-        x[i] = (float)(seed >> 8) / (float)(1U << 20) - 8.0F;
-    }
-}
 
 static bool is_close(double found, double expected, double scale) {
     return fabs(found - expected) <= 1e-6 * scale;
@@ -24,8 +16,8 @@ static void check_length(size_t n) {
     float a[LONGEST], b[LONGEST], softened[LONGEST];
     double dot = 0, magnitude = 1, total = 0;
     float largest = -INFINITY;
-    fill(a, n, (unsigned)n);
-    fill(b, n, (unsigned)n + 1000);
+    test_fill(a, n, (unsigned)n);
+    test_fill(b, n, (unsigned)n + 1000);
     for (size_t i = 0; i < n; i++) {
         dot += (double)a[i] * (double)b[i];
         magnitude += fabs((double)a[i] * (double)b[i]);
@@ -41,14 +33,6 @@ static void check_length(size_t n) {
         CHECK(is_close((double)softened[i], expected, 1));
     }
     CHECK(is_close((double)sum, total, total));
-
-    ati_silu_times(softened, b, n);
-    fill(softened, n, (unsigned)n);
-    ati_silu_times(softened, b, n);
-    for (size_t i = 0; i < n; i++) {
-        double z = (double)a[i];
-        CHECK(is_close((double)softened[i], z / (1 + exp(-z)) * (double)b[i], 64));
-    }
 }
 
 static void check_edges_of_exp(void) {
@@ -59,9 +43,173 @@ static void check_edges_of_exp(void) {
     CHECK(fabs((double)x[4] / exp((double)87.9F) - 1) < 1e-6);
 }
 
+/* 16 of gate, 16 of up, and so on, become 16 of each. */
+static void check_silu(size_t n_groups) {
+    float gate_up[32 * 5], y[16 * 5 + 1];
+    test_fill(gate_up, 32 * n_groups, (unsigned)n_groups);
+    y[16 * n_groups] = 77.0F;
+    ati_silu_times(gate_up, n_groups, y);
+    for (size_t i = 0; i < 16 * n_groups; i++) {
+        double z = (double)gate_up[i / 16 * 32 + i % 16];
+        double up = (double)gate_up[i / 16 * 32 + 16 + i % 16];
+        CHECK(is_close((double)y[i], z / (1 + exp(-z)) * up, 64));
+    }
+    CHECK(y[16 * n_groups] == 77.0F);
+}
+
+/* The model's gates may be anything: far out silu is z or 0, never NaN. */
+static void check_edges_of_silu(void) {
+    float gate_up[32] = {-1000.0F, 1000.0F, -88.5F, 0.0F, -INFINITY, NAN}, y[16];
+    for (size_t i = 16; i < 32; i++) {
+        gate_up[i] = 1.0F;
+    }
+    ati_silu_times(gate_up, 1, y);
+    CHECK(fabsf(y[0]) < 1e-30F && y[1] == 1000.0F && fabsf(y[2]) < 1e-30F && y[3] == 0.0F);
+    CHECK(isnan(y[5]));
+}
+
+static void check_max_abs(void) {
+    float x[LONGEST] = {0};
+    CHECK(ati_max_abs(x, 0) == 0.0F);
+    for (size_t n = 1; n <= LONGEST; n++) {
+        for (size_t place = 0; place < n; place++) {
+            test_fill(x, n, (unsigned)n);
+            x[place] = place % 2 == 0 ? -9.0F : 9.0F; /* above all others */
+            CHECK(ati_max_abs(x, n) == 9.0F);
+            x[place] = place % 2 == 0 ? -INFINITY : INFINITY;
+            CHECK(ati_max_abs(x, n) == INFINITY);
+            x[n - 1 - place] = place % 2 == 0 ? NAN : -NAN;
+            CHECK(isnan(ati_max_abs(x, n)));
+        }
+    }
+    const float small[] = {-0.0F, 0x1p-149F, -0x1p-148F};
+    CHECK(ati_max_abs(small, 1) == 0.0F && ati_max_abs(small, 3) == 0x1p-148F);
+}
+
+static float float_of(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The nearer of the two bf16 beside the float of these bits, the even one in the
+ * middle; infinity lies where the next one would be. */
+static uint16_t nearest_bf16(uint32_t bits) {
+    uint32_t below = bits >> 16, rest = bits & 0xffff;
+    bool up = rest > 0x8000 || (rest == 0x8000 && below % 2 == 1);
+    return (uint16_t)(up ? below + 1 : below);
+}
+
+/* Every upper half with lower halves around the edge of rounding. */
+static void check_bf16(void) {
+    const uint32_t lower[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
+    enum { N = 6 };
+    size_t n_wrong = 0;
+    for (uint32_t upper = 0; upper < 0x10000; upper++) {
+        float x[N], others[N];
+        uint16_t y[N];
+        uint32_t pairs[N];
+        for (size_t i = 0; i < N; i++) {
+            x[i] = float_of(upper << 16 | lower[i]);
+            others[i] = float_of((upper ^ 0x5555) << 16 | lower[N - 1 - i]);
+        }
+        ati_round_bf16(x, N, y);
+        ati_round_bf16_pairs(x, others, N, pairs);
+        for (size_t i = 0; i < N; i++) {
+            uint16_t other;
+            ati_round_bf16(&others[i], 1, &other);
+            bool right = isnan(x[i]) ? isnan(float_of((uint32_t)y[i] << 16))
+                                     : y[i] == nearest_bf16(upper << 16 | lower[i]);
+            n_wrong += !right || pairs[i] != ((uint32_t)other << 16 | (uint32_t)y[i]);
+        }
+    }
+    CHECK(n_wrong == 0);
+}
+
+static void check_bf16_lengths(void) {
+    float even[LONGEST], odd[LONGEST];
+    uint16_t y[LONGEST + 1], z[LONGEST];
+    uint32_t pairs[LONGEST + 1], bits;
+    test_fill(even, LONGEST, 1);
+    test_fill(odd, LONGEST, 2);
+    for (size_t n = 0; n <= LONGEST; n++) {
+        size_t n_wrong = 0;
+        y[n] = 0x1234;
+        pairs[n] = 0x12345678;
+        ati_round_bf16(even, n, y);
+        ati_round_bf16(odd, n, z);
+        ati_round_bf16_pairs(even, odd, n, pairs);
+        for (size_t i = 0; i < n; i++) {
+            memcpy(&bits, &even[i], sizeof bits);
+            n_wrong +=
+                y[i] != nearest_bf16(bits) || pairs[i] != ((uint32_t)z[i] << 16 | (uint32_t)y[i]);
+        }
+        CHECK(n_wrong == 0 && y[n] == 0x1234 && pairs[n] == 0x12345678);
+    }
+}
+
+/* The product is rounded once, to an integer: in double precision it is exact. */
+static void check_int8(size_t n) {
+    const float factors[] = {0.0F, 1.0F, 15.875F, 15.3F};
+    float x[LONGEST];
+    uint8_t y[LONGEST + 1];
+    test_fill(x, n, (unsigned)n);
+    for (size_t f = 0; f < 4; f++) {
+        for (uint32_t offset = 0; offset <= 128; offset += 128) {
+            y[n] = 0x55;
+            ati_round_int8(x, n, factors[f], offset, y);
+            for (size_t i = 0; i < n; i++) {
+                int whole = (int)nearbyint((double)x[i] * (double)factors[f]);
+                CHECK(y[i] == (uint8_t)(whole + (int)offset));
+            }
+            CHECK(y[n] == 0x55);
+        }
+    }
+}
+
+/* Halves go to the even neighbour; negative numbers wrap around without an offset. */
+static void check_edges_of_int8(void) {
+    const float x[] = {0.5F,    1.5F,   -0.5F,   -1.5F, 126.5F,
+                       -126.5F, 127.0F, -127.0F, -0.0F, 0x1p-149F};
+    const int expected[] = {0, 2, 0, -2, 126, -126, 127, -127, 0, 0};
+    uint8_t y[10];
+    for (uint32_t offset = 0; offset <= 128; offset += 128) {
+        ati_round_int8(x, 10, 1.0F, offset, y);
+        for (size_t i = 0; i < 10; i++) {
+            CHECK(y[i] == (uint8_t)(expected[i] + (int)offset));
+        }
+    }
+    /* 3.5 (1 - 2^-26) is nearer to 3, but as a float it is 3.5, and so nearest to 4. */
+    const float below_half = 3.5F * (1.0F + 0x1p-13F);
+    ati_round_int8(&below_half, 1, 1.0F - 0x1p-13F, 0, y);
+    CHECK(y[0] == 3);
+}
+
+static void check_scale_and_add(size_t n) {
+    float x[LONGEST + 1], y[LONGEST];
+    test_fill(x, LONGEST + 1, 3);
+    test_fill(y, LONGEST, 4);
+    float first = x[0], last = n > 0 ? x[n - 1] : 0.0F, next = x[n];
+    ati_scale(x, n, 0.3F);
+    CHECK(n == 0 || (x[0] == first * 0.3F && x[n - 1] == last * 0.3F));
+    ati_add_to(x, y, n);
+    CHECK(n == 0 || (x[0] == first * 0.3F + y[0] && x[n - 1] == last * 0.3F + y[n - 1]));
+    CHECK(x[n] == next);
+}
+
 void test_vector(void) {
     for (size_t n = 1; n <= LONGEST; n++) {
         check_length(n);
+        check_int8(n);
+        check_scale_and_add(n);
+    }
+    for (size_t n_groups = 0; n_groups <= 5; n_groups++) {
+        check_silu(n_groups);
     }
     check_edges_of_exp();
+    check_edges_of_silu();
+    check_max_abs();
+    check_bf16();
+    check_bf16_lengths();
+    check_edges_of_int8();
 }

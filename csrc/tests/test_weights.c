@@ -1,14 +1,22 @@
-#include <stdlib.h>
+#include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "alloc.h"
 #include "testing.h"
 #include "weights.h"
 
-static ati_status load(const char *folder, ati_config *config, ati_weights *weights,
-                       ati_error *error) {
-    ati_status status = ati_config_read(folder, config, error);
-    return status == ATI_OK ? ati_weights_load(folder, config, weights, error) : status;
+/* Element i of the kth tensor is k + i / 1024 (testing.h). */
+enum { HIDDEN = 24, LONGEST_ROW = 40 };
+
+static ati_status load(const char *folder, ati_precision precision, const char *kernel_name,
+                       ati_config *config, ati_weights *weights, ati_error *error) {
+    const ati_kernel *kernel;
+    ati_status status = ati_kernel_find(precision, kernel_name, &kernel, error);
+    if (status == ATI_OK) {
+        status = ati_config_read(folder, config, error);
+    }
+    return status == ATI_OK ? ati_weights_load(folder, config, kernel, weights, error) : status;
 }
 
 static void refuse(test_model model, const char *why) {
@@ -17,43 +25,150 @@ static void refuse(test_model model, const char *why) {
     ati_weights weights = {0};
     ati_error error;
     test_write_model(folder, model);
-    CHECK_REFUSED(load(folder, &config, &weights, &error), ATI_FORMAT, &error, why);
+    ati_status status = load(folder, ATI_FP32, "portable", &config, &weights, &error);
+    CHECK_REFUSED(status, ATI_FORMAT, &error, why);
     CHECK(weights.memory == NULL && weights.layers == NULL);
 }
 
-/* Element i of the kth tensor of the folder. */
 static bool is_value(float value, size_t k, size_t i) {
     float expected = (float)k + (float)i / 1024;
     return memcmp(&value, &expected, sizeof value) == 0;
 }
 
-static void test_layout(size_t n_shards) {
+/* Row `row` of the matrix must be row t of the kth tensor, to within a share
+ * `error` of the row's largest value. */
+static bool holds_row(const ati_matrix *matrix, size_t row, size_t k, size_t t, float error) {
+    float found[LONGEST_ROW];
+    size_t width = matrix->layout.k;
+    ati_unpack_row(&matrix->layout, matrix->panels, row, found);
+    float largest = (float)k + (float)((t + 1) * width - 1) / 1024;
+    for (size_t i = 0; i < width; i++) {
+        float expected = (float)k + (float)(t * width + i) / 1024;
+        if (!(fabsf(found[i] - expected) <= error * largest)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool holds_rows(const ati_matrix *matrix, size_t first, size_t k, size_t n, float error) {
+    bool all = true;
+    for (size_t t = 0; t < n; t++) {
+        all = all && holds_row(matrix, first + t, k, t, error);
+    }
+    return all;
+}
+
+static bool is_zero_row(const ati_matrix *matrix, size_t row) {
+    const float zeros[LONGEST_ROW] = {0};
+    float found[LONGEST_ROW];
+    ati_unpack_row(&matrix->layout, matrix->panels, row, found);
+    return memcmp(found, zeros, matrix->layout.k * sizeof *found) == 0;
+}
+
+/* Gate's rows and up's by turns, ATI_GATE_GROUP of each, and zeros past the last. */
+static void check_gate_up(const ati_matrix *matrix, size_t k, size_t ffn, float error) {
+    size_t whole = (ffn + ATI_GATE_GROUP - 1) / ATI_GATE_GROUP * ATI_GATE_GROUP;
+    CHECK(matrix->n == 2 * whole);
+    for (size_t t = 0; t < whole; t++) {
+        size_t gate = t / ATI_GATE_GROUP * 2 * ATI_GATE_GROUP + t % ATI_GATE_GROUP;
+        size_t up = gate + ATI_GATE_GROUP;
+        if (t < ffn) {
+            CHECK(holds_row(matrix, gate, k, t, error) && holds_row(matrix, up, k + 1, t, error));
+        } else {
+            CHECK(is_zero_row(matrix, gate) && is_zero_row(matrix, up));
+        }
+    }
+}
+
+static void check_matrices(const ati_weights *w, size_t ffn, float error) {
+    const ati_layer_weights *layer = &w->layers[1];
+    size_t k = 10; /* where the second layer begins */
+    CHECK(holds_rows(&w->head, 0, 20, 11, error) && is_zero_row(&w->head, 11));
+    CHECK(is_zero_row(&w->head, ATI_PANEL - 1));
+    CHECK(holds_rows(&layer->qkv, 0, k + 1, 24, error));
+    CHECK(holds_rows(&layer->qkv, 24, k + 2, 12, error));
+    CHECK(holds_rows(&layer->qkv, 36, k + 3, 12, error));
+    CHECK(holds_rows(&layer->output, 0, k + 4, HIDDEN, error));
+    check_gate_up(&layer->gate_up, k + 6, ffn, error);
+    CHECK(holds_rows(&layer->down, 0, k + 8, HIDDEN, error));
+    CHECK((uintptr_t)layer->down.panels % 64 == 0 && (uintptr_t)layer->gate_up.panels % 64 == 0);
+}
+
+static void check_vectors(const ati_weights *w) {
+    const ati_layer_weights *layer = &w->layers[1];
+    CHECK(is_value(layer->attention_norm[3], 10, 3) && is_value(layer->mlp_norm[7], 15, 7));
+    CHECK(is_value(w->final_norm[1], 19, 1));
+    CHECK(layer->qkv_bias == NULL && layer->down_bias == NULL);
+}
+
+/* What a format may change of a value, as a share of the largest beside it. */
+static float rounding_of(ati_precision precision) {
+    return precision == ATI_FP32 ? 0.0F : precision == ATI_BF16 ? 0x1p-8F : 0.5F / 127 * 1.001F;
+}
+
+static void test_layout(ati_precision precision, const char *kernel, size_t n_shards, size_t ffn) {
     char *folder = test_folder();
     ati_config config;
     ati_weights w;
     ati_error error;
-    test_write_model(folder, (test_model){.n_shards = n_shards});
-    CHECK(load(folder, &config, &w, &error) == ATI_OK);
-    CHECK(is_value(w.embeddings[11 * 24 - 1], 0, 11 * 24 - 1));
-    const ati_layer_weights *layer = &w.layers[1];
-    size_t k = 10; /* where the second layer begins */
-    CHECK(is_value(layer->attention_norm[3], k, 3));
-    CHECK(is_value(layer->qkv[5], k + 1, 5));
-    CHECK(is_value(layer->qkv[24 * 24 + 5], k + 2, 5));
-    CHECK(is_value(layer->qkv[36 * 24 + 5], k + 3, 5));
-    CHECK(is_value(layer->qkv[48 * 24 - 1], k + 3, 12 * 24 - 1));
-    CHECK(is_value(layer->output[7], k + 4, 7) && is_value(layer->mlp_norm[7], k + 5, 7));
-    CHECK(is_value(layer->gate_up[7], k + 6, 7));
-    CHECK(is_value(layer->gate_up[10 * 24 + 7], k + 7, 7));
-    CHECK(is_value(layer->down[24 * 10 - 1], k + 8, 24 * 10 - 1));
-    CHECK(is_value(w.final_norm[1], 19, 1) && is_value(w.head[1], 20, 1));
-    CHECK(layer->qkv_bias == NULL && layer->down_bias == NULL);
-    CHECK((uintptr_t)layer->down % 64 == 0 && (uintptr_t)layer->gate_up % 64 == 0);
+    test_about("precision %d, kernel %s, ffn %zu", (int)precision, kernel, ffn);
+    test_write_model(folder, (test_model){.n_shards = n_shards, .ffn = ffn});
+    CHECK(load(folder, precision, kernel, &config, &w, &error) == ATI_OK);
+    /* int8 rounds no embedding: they are read in the attention's format. */
+    ati_precision read = precision == ATI_INT8 ? ATI_BF16 : precision;
+    CHECK(holds_rows(&w.embeddings, 0, 0, 11, rounding_of(read)));
+    CHECK(w.embeddings.panels != w.head.panels);
+    check_matrices(&w, ffn, rounding_of(precision));
+    check_vectors(&w);
     ati_weights_free(&w);
     CHECK(w.memory == NULL);
 }
 
-static void test_biases_and_tying(void) {
+static void test_layouts(void) {
+    const size_t sizes[] = {10, 16, 40};
+    for (ati_precision precision = ATI_FP32; precision <= ATI_INT8; precision++) {
+        const char *names[ATI_MOST_KERNELS];
+        size_t n = ati_kernels(precision, names);
+        for (size_t i = 0; i < n; i++) {
+            test_layout(precision, names[i], 2 * i + 1, sizes[i % 3]);
+            test_layout(precision, names[i], 2 * i + 1, sizes[(i + 1) % 3]);
+        }
+    }
+}
+
+/* A tied head serves as the embeddings where it has their format. */
+static void test_tying(void) {
+    char *folder = test_folder();
+    ati_config config;
+    ati_weights w;
+    ati_error error;
+    test_write_model(folder, (test_model){.tied = true});
+    for (ati_precision precision = ATI_FP32; precision <= ATI_INT8; precision++) {
+        test_about("precision %d", (int)precision);
+        CHECK(load(folder, precision, NULL, &config, &w, &error) == ATI_OK);
+        CHECK((w.head.panels == w.embeddings.panels) ==
+              (w.head.gemm->format == w.embeddings.gemm->format));
+        CHECK(holds_rows(&w.head, 0, 0, 11, rounding_of(precision)));
+        CHECK(holds_rows(&w.embeddings, 0, 0, 11, rounding_of(ATI_BF16)));
+        ati_weights_free(&w);
+    }
+}
+
+/* More values than are read at a time. */
+static void test_many_rows(void) {
+    char *folder = test_folder();
+    ati_config config;
+    ati_weights w;
+    ati_error error;
+    const size_t vocab = 23000;
+    test_write_model(folder, (test_model){.tied = true, .vocab = vocab});
+    CHECK(load(folder, ATI_FP32, "portable", &config, &w, &error) == ATI_OK);
+    CHECK(w.head.n == vocab && holds_rows(&w.head, 0, 0, vocab, 0.0F));
+    ati_weights_free(&w);
+}
+
+static void test_biases(void) {
     char *folder = test_folder();
     ati_config config;
     ati_weights w;
@@ -62,14 +177,16 @@ static void test_biases_and_tying(void) {
                      (test_model){.tied = true,
                                   .attention_bias = true,
                                   .mlp_bias = true,
+                                  .ffn = 20,
                                   .beside = "model.layers.0.self_attn.rotary_emb.inv_freq"});
-    CHECK(load(folder, &config, &w, &error) == ATI_OK);
-    CHECK(w.head == w.embeddings);
+    CHECK(load(folder, ATI_BF16, NULL, &config, &w, &error) == ATI_OK);
     const ati_layer_weights *layer = &w.layers[0];
     CHECK(is_value(layer->qkv_bias[1], 3, 1) && is_value(layer->qkv_bias[24 + 1], 5, 1));
     CHECK(is_value(layer->qkv_bias[36 + 1], 7, 1) && is_value(layer->output_bias[1], 9, 1));
-    CHECK(is_value(layer->gate_up_bias[1], 12, 1) && is_value(layer->gate_up_bias[10 + 1], 14, 1));
-    CHECK(is_value(layer->down_bias[1], 16, 1));
+    CHECK(is_value(layer->gate_up_bias[1], 12, 1) && is_value(layer->gate_up_bias[32 + 3], 12, 19));
+    CHECK(is_value(layer->gate_up_bias[16 + 1], 14, 1));
+    CHECK(is_value(layer->gate_up_bias[48 + 3], 14, 19) && layer->gate_up_bias[48 + 4] == 0.0F);
+    CHECK(layer->gate_up_bias[32 + 4] == 0.0F && is_value(layer->down_bias[1], 16, 1));
     ati_weights_free(&w);
 }
 
@@ -105,15 +222,16 @@ static void test_absurd_config(void) {
                     "\"intermediate_size\":4194304,\"vocab_size\":16777216,"
                     "\"max_position_embeddings\":1073741824}");
     ati_fail_allocation(0, false);
-    CHECK_REFUSED(load(folder, &config, &weights, &error), ATI_FORMAT, &error,
-                  "expected shape [16777216, 1048576], found [11, 24]");
+    ati_status status = load(folder, ATI_INT8, NULL, &config, &weights, &error);
+    CHECK_REFUSED(status, ATI_FORMAT, &error, "expected shape [16777216, 1048576], found [11, 24]");
 }
 
 void test_weights(void) {
-    test_layout(1);
-    test_layout(2);
-    test_layout(5);
-    test_biases_and_tying();
+    test_layouts();
+    test_tying();
+    test_many_rows();
+    test_biases();
+    test_about("%s", "");
     test_refusals();
     test_absurd_config();
 }

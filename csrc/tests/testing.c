@@ -1,9 +1,10 @@
-#define _XOPEN_SOURCE 700 /* mkdtemp, nftw */
+#define _XOPEN_SOURCE 700 /* mkdtemp, nftw, posix_memalign */
 
 #include "testing.h"
 
 #include <ftw.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +14,19 @@
 
 static int n_failures, n_folders;
 static char folders[MOST_FOLDERS][64];
+static char about[200];
+
+void test_about(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(about, sizeof about, format, arguments);
+    va_end(arguments);
+}
 
 void test_check(bool passed, const char *what, const char *file, int line) {
     if (!passed) {
-        printf("%s:%d: not true: %s\n", file, line, what);
+        printf("%s:%d: not true: %s%s%s\n", file, line, what, about[0] != '\0' ? ", with " : "",
+               about);
         n_failures++;
     }
 }
@@ -37,6 +47,21 @@ void test_check_refused(ati_status found, ati_status expected, const ati_error *
 static void give_up(const char *what) {
     perror(what);
     exit(2);
+}
+
+void *test_alloc(size_t bytes) {
+    void *memory = NULL;
+    if (posix_memalign(&memory, 64, bytes) != 0) {
+        give_up("posix_memalign");
+    }
+    return memory;
+}
+
+void test_fill(float *x, size_t n, unsigned seed) {
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525U + 1013904223U;
+        x[i] = (float)(seed >> 8) / (float)(1U << 20) - 8.0F;
+    }
 }
 
 char *test_folder(void) {
@@ -128,7 +153,7 @@ static void add_linear(tensor_list *list, size_t layer, const char *part, size_t
 }
 
 static void list_tensors(tensor_list *list, test_model model) {
-    add(list, "model.embed_tokens.weight", 11, 24);
+    add(list, "model.embed_tokens.weight", model.vocab, 24);
     for (size_t i = 0; i < 2; i++) {
         add_linear(list, i, "input_layernorm", 24, 0, false);
         add_linear(list, i, "self_attn.q_proj", 24, 24, model.attention_bias);
@@ -136,13 +161,13 @@ static void list_tensors(tensor_list *list, test_model model) {
         add_linear(list, i, "self_attn.v_proj", 12, 24, model.attention_bias);
         add_linear(list, i, "self_attn.o_proj", 24, 24, model.attention_bias);
         add_linear(list, i, "post_attention_layernorm", 24, 0, false);
-        add_linear(list, i, "mlp.gate_proj", 10, 24, model.mlp_bias);
-        add_linear(list, i, "mlp.up_proj", 10, 24, model.mlp_bias);
-        add_linear(list, i, "mlp.down_proj", 24, 10, model.mlp_bias);
+        add_linear(list, i, "mlp.gate_proj", model.ffn, 24, model.mlp_bias);
+        add_linear(list, i, "mlp.up_proj", model.ffn, 24, model.mlp_bias);
+        add_linear(list, i, "mlp.down_proj", 24, model.ffn, model.mlp_bias);
     }
     add(list, "model.norm.weight", 24, 0);
     if (!model.tied) {
-        add(list, "lm_head.weight", 11, 24);
+        add(list, "lm_head.weight", model.vocab, 24);
     }
     if (model.beside != NULL) {
         add(list, model.beside, 2, 0);
@@ -153,9 +178,24 @@ static size_t count(const tensor *t) {
     return t->rows * (t->columns > 0 ? t->columns : 1);
 }
 
+/* The kth tensor's numbers. */
+static void put_tensor(FILE *file, const tensor *t, size_t k, test_model model) {
+    size_t n = count(t);
+    float *values = test_alloc(n * sizeof *values);
+    test_fill(values, n, (unsigned)k);
+    for (size_t i = 0; i < n; i++) {
+        values[i] = model.random ? values[i] / 16 : (float)k + (float)i / 1024;
+    }
+    if (model.not_finite != NULL && strcmp(model.not_finite, t->name) == 0) {
+        values[1] = INFINITY;
+    }
+    put(file, values, n * sizeof *values);
+    free(values);
+}
+
 /* Tensors first, first + step, ... of the list as one file. */
 static void write_shard(const char *folder, const char *name, const tensor_list *list, size_t first,
-                        size_t step, const char *not_finite) {
+                        size_t step, test_model model) {
     char header[16384] = "{";
     size_t used = 1, offset = 0;
     for (size_t i = first; i < list->n; i += step) {
@@ -174,12 +214,7 @@ static void write_shard(const char *folder, const char *name, const tensor_list 
     put_length(file, used);
     put(file, header, used);
     for (size_t i = first; i < list->n; i += step) {
-        const tensor *t = &list->tensors[i];
-        for (size_t j = 0; j < count(t); j++) {
-            bool bad = j == 1 && not_finite != NULL && strcmp(not_finite, t->name) == 0;
-            float value = bad ? INFINITY : (float)i + (float)j / 1024;
-            put(file, &value, sizeof value);
-        }
+        put_tensor(file, &list->tensors[i], i, model);
     }
     fclose(file);
 }
@@ -195,26 +230,29 @@ static void write_shards(const char *folder, const tensor_list *list, test_model
     test_write_text(folder, "model.safetensors.index.json", index);
     for (size_t i = 0; i < model.n_shards; i++) {
         snprintf(name, sizeof name, "part-%zu", i);
-        write_shard(folder, name, list, i, model.n_shards, model.not_finite);
+        write_shard(folder, name, list, i, model.n_shards, model);
     }
 }
 
 void test_write_model(const char *folder, test_model model) {
     char config[512];
     tensor_list list = {.without = model.without};
+    model.ffn = model.ffn > 0 ? model.ffn : 10;
+    model.vocab = model.vocab > 0 ? model.vocab : 11;
     const char *words[] = {"false", "true"};
     snprintf(config, sizeof config,
              "{\"model_type\":\"llama\",\"num_hidden_layers\":2,\"num_attention_heads\":4,"
-             "\"num_key_value_heads\":2,\"hidden_size\":24,\"intermediate_size\":10,"
-             "\"vocab_size\":11,\"max_position_embeddings\":64,\"tie_word_embeddings\":%s,"
+             "\"num_key_value_heads\":2,\"hidden_size\":24,\"intermediate_size\":%zu,"
+             "\"vocab_size\":%zu,\"max_position_embeddings\":64,\"tie_word_embeddings\":%s,"
              "\"attention_bias\":%s,\"mlp_bias\":%s}",
-             words[model.tied], words[model.attention_bias], words[model.mlp_bias]);
+             model.ffn, model.vocab, words[model.tied], words[model.attention_bias],
+             words[model.mlp_bias]);
     test_write_text(folder, "config.json", config);
     list_tensors(&list, model);
     if (model.n_shards > 1) {
         write_shards(folder, &list, model);
     } else {
-        write_shard(folder, "model.safetensors", &list, 0, 1, model.not_finite);
+        write_shard(folder, "model.safetensors", &list, 0, 1, model);
     }
 }
 

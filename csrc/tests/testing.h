@@ -17,6 +17,15 @@ void test_check(bool passed, const char *what, const char *file, int line);
 void test_check_refused(ati_status found, ati_status expected, const ati_error *error,
                         const char *text, const char *file, int line);
 
+/* What is under test from here on, as printf does: said with every failure. */
+void test_about(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* `bytes` bytes at a multiple of 64, free()d by the caller. Not zeroed. */
+void *test_alloc(size_t bytes);
+
+/* Numbers in -8..8 with no pattern that something misplaced would keep. */
+void test_fill(float *x /* [n] */, size_t n, unsigned seed);
+
 /* A new empty folder; its path is the caller's to free. Removed at the end. */
 char *test_folder(void);
 
@@ -34,13 +43,15 @@ void test_write_safetensors(const char *folder, const char *name, const char *he
 typedef struct {
     bool tied, attention_bias, mlp_bias;
     size_t n_shards;        /* above 1: an index beside them */
+    size_t ffn, vocab;      /* 10 and 11 where 0 */
+    bool random;            /* numbers of test_fill / 16 in place of those below */
     const char *without;    /* this tensor is left out */
     const char *beside;     /* this tensor [2] is there, too */
     const char *not_finite; /* this tensor's second element is infinite */
 } test_model;
 
 /* Writes config.json and the weights: 2 layers, 4 heads of 6, 2 key/value heads,
- * hidden 24, ffn 10, vocab 11. Element i of the kth tensor is k + i / 1024. */
+ * hidden 24. Element i of the kth tensor is k + i / 1024. */
 void test_write_model(const char *folder, test_model model);
 
 /* The folders made so far are removed; failures counted are returned. */
@@ -55,6 +66,10 @@ void test_rope(void);
 void test_weights(void);
 void test_allocations(void);
 void test_vector(void);
+void test_format(void);
+void test_kernel(void);
+void test_tile(void);
+void test_gemm(void);
 void test_attention(void);
 void test_run(void);
 

@@ -1,0 +1,25 @@
+/* Which products a model's numbers go through: chosen once, when it is opened. */
+#ifndef ATI_KERNEL_H
+#define ATI_KERNEL_H
+
+#include "ati.h"
+#include "gemm.h"
+
+typedef struct {
+    const char *name; /* of the instructions: products with weights, then attention */
+    ati_precision precision;
+    const ati_gemm *linear;     /* products with a layer's weights */
+    const ati_gemm *head;       /* with the output projection */
+    const ati_gemm *attention;  /* queries with keys, weights with values */
+    bool (*is_supported)(void); /* by this CPU */
+} ati_kernel;
+
+/* "auto", "fp32", "bf16" or "int8"; static. */
+const char *ati_precision_name(ati_precision precision);
+
+/* The kernel of that name, or the best where name is NULL. ATI_ARG, with the names
+ * there are, when this machine has none such. */
+ati_status ati_kernel_find(ati_precision precision, const char *name, const ati_kernel **kernel,
+                           ati_error *error);
+
+#endif

@@ -1,0 +1,42 @@
+/* Names of precisions and kernels. */
+#include "binding.h"
+
+#include <string.h>
+
+int ati_convert_precision(PyObject *object, void *precision) {
+    static const char *const names[] = {
+        [ATI_AUTO] = "auto", [ATI_FP32] = "fp32", [ATI_BF16] = "bf16", [ATI_INT8] = "int8"};
+    const char *name = PyUnicode_Check(object) ? PyUnicode_AsUTF8(object) : NULL;
+    if (name == NULL && PyErr_Occurred()) {
+        return 0;
+    }
+    for (size_t i = 0; name != NULL && i < sizeof(names) / sizeof(*names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *(ati_precision *)precision = (ati_precision)i;
+            return 1;
+        }
+    }
+    PyErr_Format(PyExc_ValueError, "precision must be 'auto', 'fp32', 'bf16' or 'int8', not %R",
+                 object);
+    return 0;
+}
+
+PyObject *ati_list_kernels(PyObject *module, PyObject *precision_name) {
+    const char *names[ATI_MOST_KERNELS];
+    ati_precision precision;
+    (void)module;
+    if (!ati_convert_precision(precision_name, &precision)) {
+        return NULL;
+    }
+    size_t count = ati_kernels(precision, names);
+    PyObject *result = PyTuple_New((Py_ssize_t)count);
+    for (size_t i = 0; result != NULL && i < count; i++) {
+        PyObject *name = PyUnicode_FromString(names[i]);
+        if (name == NULL) {
+            Py_CLEAR(result);
+            break;
+        }
+        PyTuple_SET_ITEM(result, (Py_ssize_t)i, name);
+    }
+    return result;
+}
