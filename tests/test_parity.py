@@ -395,7 +395,8 @@ def test_scores_equal_transformers_from_the_text_on(tiny_folder: Path, mask: str
     heads = [(0, 1), (2, 3)]
     masked = np.zeros((reference.n_layers, reference.n_heads), dtype=bool)
     masked[tuple(zip(*heads, strict=True))] = True
-    result = attninfluence.score(TEXTS, model=str(tiny_folder), heads=heads, mask=mask)
+    model = attninfluence.load(tiny_folder, precision="fp32")
+    result = attninfluence.score(TEXTS, model=model, heads=heads, mask=mask)
     for i, text in enumerate(TEXTS):
         ids = tokenizer(text).input_ids
         base = reference.read(ids).losses.astype(np.float64).mean()
