@@ -171,9 +171,9 @@ def ranking_rows(texts: Sequence[Text], exact: Reading, found: Reading) -> list[
         top, other = selected(a), selected(b)
         kept, wanted = kept + len(top & other), wanted + len(top)
         share = len(top & other) / len(top)
-        rows.append([domain, str(len(a)), f"{spearman(a, b):.5f}", f"{share:.3f}"])
+        rows.append([domain, str(len(a)), f"{spearman(a, b):.6f}", f"{share:.3f}"])
     overall = spearman(exact.scores, found.scores)
-    rows.append(["all", str(len(texts)), f"{overall:.5f}", f"{kept / wanted:.3f}"])
+    rows.append(["all", str(len(texts)), f"{overall:.6f}", f"{kept / wanted:.3f}"])
     return rows
 
 
