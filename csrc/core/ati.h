@@ -55,6 +55,9 @@ typedef enum {
     ATI_INT8, /* weights and what they multiply rounded to 8 bits; attention as in bf16 */
 } ati_precision;
 
+/* "auto", "fp32", "bf16" or "int8"; static. */
+ATI_API const char *ati_precision_name(ati_precision precision);
+
 enum { ATI_MOST_KERNELS = 8 }; /* of one precision */
 
 /* An opened model: weights and configuration. Immutable, so any number of
@@ -100,7 +103,7 @@ typedef struct {
 
     /* Outputs; NULL where not wanted. Reading 0 is the base, reading 1 + v
      * variant v. n_scored = n_tokens - first_scored. */
-    float *const *losses; /* [1 + n_variants] of [n_scored], nats */
+    float *const *losses; /* [1 + n_variants] of [n_scored], nats; no NULL entries */
     int32_t *predicted;   /* [n_scored] the base reading's most likely token */
     float *const *logits; /* [1 + n_variants] of [n_tokens, vocab_size], NULL entries allowed */
     float *attention;     /* [n_tokens, n_tokens] of `layer`, `head`, base reading */
@@ -128,11 +131,11 @@ typedef struct {
 } ati_batch;
 
 /*
- * The kernels of a precision that this CPU runs, the best first: names the
- * instructions of products with weights and, after a "+", those of attention where
- * they differ ("avx512_vnni+avx512_bf16"). "portable" is plain C; "openblas" is the
- * library, which names itself in full once a model uses it. Returns how many there
- * are, at least 1. The texts are static.
+ * Fills `names` with the kernels of a precision (of the one that ATI_AUTO picks) that
+ * this CPU runs, the best first, and returns how many there are, at least 1. A name
+ * is of the instructions of products with weights and, after a "+", of attention
+ * where they differ ("avx512_vnni+avx512_bf16"). "portable" is plain C; "openblas" is
+ * the library, which names itself in full once a model uses it. Texts are static.
  */
 ATI_API size_t ati_kernels(ati_precision precision, const char *names[ATI_MOST_KERNELS]);
 
@@ -152,7 +155,7 @@ ATI_API ati_model_info ati_model_describe(const ati_model *model);
 ATI_API ati_status ati_workspace_new(const ati_model *model, ati_workspace **workspace,
                                      ati_error *error);
 
-/* NULL is allowed. */
+/* NULL is allowed. The model may be gone already. */
 ATI_API void ati_workspace_free(ati_workspace *workspace);
 
 /* Reads every document and writes the outputs it asks for. A document's

@@ -19,7 +19,8 @@ static void soften_row(float *scores, size_t visible, size_t n_keys, float *larg
                        float *mixed /* [head_dim] */, size_t head_dim) {
     float block_largest = ati_max(scores, visible);
     if (block_largest > *largest) {
-        float correction = expf(*largest - block_largest);
+        float correction = *largest - block_largest;
+        (void)ati_exp_sum(&correction, 1, 0.0F); /* expf's bits are the C library's */
         *total *= correction;
         ati_scale(mixed, head_dim, correction);
         *largest = block_largest;

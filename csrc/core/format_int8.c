@@ -21,7 +21,7 @@ enum { VALUES = 4, LARGEST = 127, OFFSET = 128 };
  * what holds a NaN or an infinity. */
 static float round_block(const float *x, size_t n, uint32_t offset, uint8_t *y) {
     float largest = ati_max_abs(x, n), inverse = (float)LARGEST / largest;
-    if (!isfinite(inverse) || !isfinite(largest)) { /* all but zeros, or not finite */
+    if (!isfinite(inverse) || !isfinite(largest)) { /* zeros, or nearly, or not finite */
         memset(y, (int)offset, n);
         return isfinite(largest) ? 0.0F : NAN;
     }

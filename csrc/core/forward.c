@@ -10,6 +10,9 @@
 
 #include <string.h>
 
+_Static_assert(ATI_GATE_GROUP == 16, "as ati_silu_times has it");
+_Static_assert(2 * ATI_GATE_GROUP % ATI_PANEL == 0, "groups fill panels");
+
 /* Rows that go through a layer together. */
 typedef struct {
     size_t first, count;
@@ -31,22 +34,34 @@ static row_block find_block(const ati_part *part, size_t readings, size_t number
     return (row_block){first, rows - first < each ? rows - first : each};
 }
 
+/* Rows of a document, or of a head, that one thread handles at a time. */
+enum { PIECE_ROWS = 2 * ATI_QUERY_ROWS };
+
 /* hidden = embedding of each token, 0 in the rows between documents. */
+static void embed_rows(const ati_part *part, const ati_segment *segment, size_t first) {
+    const ati_matrix *embeddings = &part->pass->model->weights.embeddings;
+    size_t width = part->pass->model->config.hidden_size;
+    size_t last = first + PIECE_ROWS < segment->n_rows ? first + PIECE_ROWS : segment->n_rows;
+    for (size_t t = first; t < last; t++) {
+        float *row = part->pass->rows.hidden + (segment->row + t) * width;
+        if (t < segment->document->n_tokens) {
+            ati_unpack_row(&embeddings->layout, embeddings->panels,
+                           (size_t)segment->document->ids[t], row);
+        } else {
+            memset(row, 0, width * sizeof(*row));
+        }
+    }
+}
+
 static void embed(const ati_part *part) {
-    const ati_pass *pass = part->pass;
-    const ati_matrix *embeddings = &pass->model->weights.embeddings;
-    size_t width = pass->model->config.hidden_size;
-    for (size_t s = 0; s < pass->pack->n_segments; s++) {
-        if (!ati_is_mine(part, s)) {
-            continue;
+    const ati_pack *pack = part->pass->pack;
+    size_t task = 0;
+    for (size_t s = 0; s < pack->n_segments; s++) {
+        for (size_t first = 0; first < pack->segments[s].n_rows; first += PIECE_ROWS) {
+            if (ati_is_mine(part, task++) && ati_worker_continue(part->worker)) {
+                embed_rows(part, &pack->segments[s], first);
+            }
         }
-        const ati_segment *segment = &pass->pack->segments[s];
-        const ati_document *document = segment->document;
-        float *row = pass->rows.hidden + segment->row * width;
-        for (size_t t = 0; t < document->n_tokens; t++, row += width) {
-            ati_unpack_row(&embeddings->layout, embeddings->panels, (size_t)document->ids[t], row);
-        }
-        memset(row, 0, (segment->n_rows - document->n_tokens) * width * sizeof(*row));
     }
 }
 
@@ -121,9 +136,6 @@ static void pack_keys(const ati_part *part, size_t readings) {
     }
 }
 
-/* Rows of a head that one thread handles at a time. */
-enum { HEAD_ROWS = 2 * ATI_QUERY_ROWS };
-
 /* heads = softmax(q k^T) v of one head, from row `first` on. */
 static void attend_rows(const ati_part *part, const ati_segment *segment, size_t place, size_t head,
                         size_t first) {
@@ -133,7 +145,7 @@ static void attend_rows(const ati_part *part, const ati_segment *segment, size_t
     ati_head_input input = ati_segment_head(pass, segment, place, head);
     float *out =
         pass->rows.heads + ati_segment_row(pass, segment, place) * columns + head * input.head_dim;
-    size_t last = first + HEAD_ROWS < input.n_rows ? first + HEAD_ROWS : input.n_rows;
+    size_t last = first + PIECE_ROWS < input.n_rows ? first + PIECE_ROWS : input.n_rows;
     for (; first < last && ati_worker_continue(part->worker); first += gemm->query_rows) {
         ati_attend(gemm, &input, first, out, columns, part->tiles);
     }
@@ -162,7 +174,7 @@ static void attend_head(const ati_part *part, size_t layer, size_t place,
         }
         return;
     }
-    for (size_t first = 0; first < segment->n_rows; first += HEAD_ROWS) {
+    for (size_t first = 0; first < segment->n_rows; first += PIECE_ROWS) {
         if (ati_is_mine(part, (*task)++)) {
             attend_rows(part, segment, place, head, first);
         }

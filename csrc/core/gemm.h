@@ -5,7 +5,12 @@
 #include "format.h"
 #include "tile.h"
 
-enum { ATI_MOST_CHUNK = 1024 }; /* columns of y computed together, at most */
+enum {
+    ATI_ROW_TILE = 48,                /* rows: a multiple of the tile of every OpenBLAS kernel */
+    ATI_ROW_BLOCK = 4 * ATI_ROW_TILE, /* rows of x multiplied together, at most */
+    ATI_MOST_CHUNK = 1024,            /* columns of y, likewise */
+};
+_Static_assert(ATI_ROW_BLOCK % ATI_TILE_ROWS == 0, "tiles write whole");
 
 typedef struct {
     const ati_format *format;
@@ -14,7 +19,8 @@ typedef struct {
     /* The bits of a row of y depend on that row of x alone where tiles multiply.
      * Where OpenBLAS does, they depend on the row's place modulo row_tile and on
      * the shape of the call: documents then begin at multiples of row_tile, and
-     * every call has ATI_ROW_BLOCK rows, or, in attention, query_rows. */
+     * calls have ATI_ROW_BLOCK rows or, in attention, shapes that depend on the
+     * document alone. */
     size_t row_tile;
     size_t query_rows;   /* rows that attention handles together */
     size_t chunk_panels; /* panels of w that are best multiplied at a time */

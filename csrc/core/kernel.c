@@ -2,12 +2,14 @@
 
 #include "blas.h"
 #include "error.h"
-#include "pack.h"
 
 #include <stdio.h>
 #include <string.h>
 
+/* Few query rows, so that little beyond the diagonal is computed; columns whose
+ * results stay in cache beside x. Neither doubling nor halving either was faster. */
 enum { TILE_QUERY_ROWS = 2 * ATI_TILE_ROWS, TILE_CHUNK_PANELS = 8 };
+_Static_assert(TILE_CHUNK_PANELS *ATI_PANEL <= ATI_MOST_CHUNK, "room for a chunk");
 
 #define TILES(of_format, of_tile)   \
     {.format = (of_format),         \
@@ -110,12 +112,17 @@ size_t ati_kernels(ati_precision precision, const char *names[ATI_MOST_KERNELS])
     return n;
 }
 
+/* Whether `name` is one that only an open OpenBLAS can have. */
+static bool is_full_name(const char *name) {
+    return strncmp(name, "openblas-", strlen("openblas-")) == 0;
+}
+
 /* Whether `name` names the kernel; OpenBLAS's may say which of its own it must be. */
 static bool is_called(const ati_kernel *kernel, const char *name) {
     if (name == NULL || strcmp(name, kernel->name) == 0) {
         return true;
     }
-    return kernel->linear->tile == NULL && name[0] != '\0' && strcmp(name, ati_blas_name()) == 0;
+    return kernel->linear->tile == NULL && is_full_name(name) && strcmp(name, ati_blas_name()) == 0;
 }
 
 static ati_status fail_unknown(ati_precision precision, const char *name, ati_error *error) {
@@ -135,7 +142,7 @@ ati_status ati_kernel_find(ati_precision precision, const char *name, const ati_
                            ati_error *error) {
     ati_precision wanted = precision == ATI_AUTO ? best_precision() : precision;
     *kernel = NULL;
-    if (wanted == ATI_FP32 && name != NULL && strncmp(name, "openblas-", 9) == 0) {
+    if (wanted == ATI_FP32 && name != NULL && is_full_name(name)) {
         ati_status status = ati_blas_open(error);
         if (status != ATI_OK) {
             return status;

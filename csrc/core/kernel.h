@@ -14,9 +14,6 @@ typedef struct {
     bool (*is_supported)(void); /* by this CPU */
 } ati_kernel;
 
-/* "auto", "fp32", "bf16" or "int8"; static. */
-const char *ati_precision_name(ati_precision precision);
-
 /* The kernel of that name, or the best where name is NULL. ATI_ARG, with the names
  * there are, when this machine has none such. */
 ati_status ati_kernel_find(ati_precision precision, const char *name, const ati_kernel **kernel,

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-/* Rows of a reading of a pack: enough that products run at full speed, few enough
- * that its matrices stay near. */
+/* Rows of a reading of a pack: the least still run at full speed; more than the most
+ * gains nothing and takes memory. */
 static const size_t MOST_ROWS = 576, LEAST_ROWS = 144;
 
 static size_t first_masked_layer(const ati_config *config, const ati_variant *variant) {
@@ -75,9 +75,10 @@ size_t ati_packs_plan(const ati_model *model, const ati_batch *batch, ati_segmen
 }
 
 double ati_pack_cost(const ati_config *config, const ati_pack *pack) {
-    double row =
-        (double)config->hidden_size * (double)(ati_qkv_columns(config) + ati_query_columns(config) +
-                                               3 * config->intermediate_size);
+    double row = (double)config->hidden_size *
+                 ((double)(ati_qkv_columns(config) + ati_query_columns(config) +
+                           3 * config->intermediate_size) +
+                  (double)config->vocab_size / (double)config->n_layers);
     double cost = 0;
     for (size_t s = 0; s < pack->n_segments; s++) {
         double rows = (double)pack->segments[s].n_rows;

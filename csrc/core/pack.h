@@ -17,11 +17,6 @@
 #include "ati.h"
 #include "model.h"
 
-enum {
-    ATI_ROW_TILE = 48,               /* of every kernel of OpenBLAS, a multiple */
-    ATI_ROW_BLOCK = 4 * ATI_ROW_TILE /* rows that go through a layer together, at most */
-};
-
 typedef struct {
     const ati_document *document;
     size_t row;    /* its first row within a reading */
@@ -61,7 +56,7 @@ void ati_branches_plan(const ati_config *config, const ati_batch *batch, ati_bra
 size_t ati_packs_plan(const ati_model *model, const ati_batch *batch, ati_segment *segments,
                       ati_pack *packs);
 
-/* Multiply-adds of reading the pack, roughly. */
+/* Multiply-adds of reading the pack, a layer, roughly. */
 double ati_pack_cost(const ati_config *config, const ati_pack *pack);
 
 #endif

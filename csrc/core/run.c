@@ -77,8 +77,13 @@ static double finish_time(const ati_job *job, const double *costs, size_t first,
  * threads together: those that cost more than a thread's share, and of the few packs
  * of a small batch as many, longest first, as make it end soonest. */
 static ati_status choose_team_packs(ati_job *job, ati_error *error) {
-    enum { FEW = 64 };
+    enum {
+        FEW = 64
+    }; /* packs: in a larger batch the last ones are small, and a search takes long */
     size_t n = job->n_packs, threads = job->n_threads;
+    if (threads == 1) {
+        return ATI_OK;
+    }
     double *costs = ati_calloc(n + threads, sizeof(*costs)), rest = 0, soonest = INFINITY;
     if (costs == NULL) {
         return ati_fail_memory(error, (n + threads) * sizeof(*costs), "the plan of a batch");

@@ -68,8 +68,7 @@ static void place_rows(cursor *c, const ati_model *model, const ati_pack *pack, 
     const ati_config *config = &model->config;
     size_t all = 0, keys = 0;
     c->fits = c->fits && ati_mul(pack->n_rows, n_readings, &all) &&
-              ati_add(all, ATI_ROW_BLOCK, &all) && ati_mul(pack->n_keys, n_readings, &keys) &&
-              ati_mul(keys, config->n_kv_heads, &keys);
+              ati_mul(pack->n_keys, n_readings, &keys) && ati_mul(keys, config->n_kv_heads, &keys);
     rows->hidden = take_floats(c, all, config->hidden_size);
     rows->qkv = take_floats(c, all, ati_qkv_columns(config));
     rows->heads = take_floats(c, all, ati_query_columns(config));

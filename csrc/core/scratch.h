@@ -6,8 +6,12 @@
 
 enum {
     ATI_QUERY_ROWS = 2 * ATI_ROW_TILE, /* query rows that attention handles together, at most */
-    ATI_KEY_BLOCK = 480,               /* keys, likewise; a multiple of the above and of panels */
+    ATI_KEY_BLOCK = 480,               /* keys, likewise: scores and weights of a tile stay near */
 };
+_Static_assert(ATI_QUERY_ROWS % ATI_TILE_ROWS == 0, "tiles write whole");
+_Static_assert(ATI_KEY_BLOCK % ATI_QUERY_ROWS == 0, "a query row sees a key of each block");
+_Static_assert(ATI_KEY_BLOCK % ATI_PANEL == 0, "keys fill panels");
+_Static_assert((size_t)ATI_KEY_BLOCK <= (size_t)ATI_MOST_STEPS, "weights are one block of a row");
 
 /* The matrices of a pack: every reading's rows, one reading after another. */
 typedef struct {

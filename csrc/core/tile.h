@@ -9,8 +9,9 @@
  * that a row's bits depend on nothing but itself and w.
  *
  * tile_portable.c says in plain C what each computes. int8 forms give its very
- * bits; the others differ in the order of rounding, so a kernel's name is part of
- * every result.
+ * bits. FMA does not round a product, and the instruction for bf16 adds in another
+ * order, so those differ in their last bits, and a kernel's name is part of every
+ * result.
  */
 #ifndef ATI_TILE_H
 #define ATI_TILE_H
@@ -25,7 +26,8 @@ typedef void ati_tile(const char *x, size_t x_stride, const char *w, size_t step
 
 ati_tile ati_tile_fp32_portable, ati_tile_bf16_portable, ati_tile_int8_portable;
 
-#if defined(__x86_64__) && defined(__GNUC__)
+/* GCC knows AVX512-BF16 from version 10 on. */
+#if defined(__x86_64__) && (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 10))
 #define ATI_HAS_X86_TILES
 ati_tile ati_tile_fp32_avx2, ati_tile_bf16_avx2, ati_tile_int8_avx2;
 ati_tile ati_tile_fp32_avx512, ati_tile_bf16_avx512, ati_tile_int8_avx512;

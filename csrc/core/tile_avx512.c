@@ -42,6 +42,7 @@ INLINE void next_step(tile_rows *rows) {
 }
 
 AVX512 INLINE void store(__m512 sum[ATI_TILE_ROWS][2], bool add, float *y, size_t y_stride) {
+    UNROLL_ROWS
     for (size_t row = 0; row < ATI_TILE_ROWS; row++, y += y_stride) {
         if (add) {
             sum[row][0] = _mm512_add_ps(_mm512_loadu_ps(y), sum[row][0]);

@@ -43,13 +43,14 @@ static inline float lower(uint32_t pair) {
 void ati_tile_bf16_portable(const char *x, size_t x_stride, const char *w, size_t steps, bool add,
                             float *y, size_t y_stride) {
     for (size_t row = 0; row < ATI_TILE_ROWS; row++, x += x_stride, y += y_stride) {
-        const uint32_t *pairs = (const uint32_t *)(const void *)x;
-        const uint32_t *panel = (const uint32_t *)(const void *)w;
         float sum[ATI_PANEL] = {0};
-        for (size_t s = 0; s < steps; s++, panel += ATI_PANEL) {
+        for (size_t s = 0; s < steps; s++) {
+            uint32_t pair, panel[ATI_PANEL];
+            memcpy(&pair, x + s * sizeof(pair), sizeof(pair));
+            memcpy(panel, w + s * sizeof(panel), sizeof(panel));
             for (size_t c = 0; c < ATI_PANEL; c++) {
-                sum[c] += lower(pairs[s]) * lower(panel[c]);
-                sum[c] += upper(pairs[s]) * upper(panel[c]);
+                sum[c] += lower(pair) * lower(panel[c]);
+                sum[c] += upper(pair) * upper(panel[c]);
             }
         }
         store(sum, add, y);

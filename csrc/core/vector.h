@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h> /* defines __GLIBC__ where there is one */
 
+#ifdef __FAST_MATH__
+#error "bits and NaN are promised: build without fast-math flags"
+#endif
+
 /* Compiles a function for several instruction sets and picks one when the
  * library is loaded. Without contraction, with fixed lanes and with fmaf, which
  * rounds once everywhere, all of them give the same bits. Sanitizers run before the

@@ -94,7 +94,7 @@ typedef struct {
     const ati_config *config;
     const ati_checkpoint *checkpoint;
     unsigned char **seen; /* [n_shards] of [n_tensors]: has a place in the model */
-    float *rows;          /* [ROWS_READ values] read at a time; NULL: only checking */
+    float *rows;          /* [longest_row] read at a time; NULL: only checking */
     ati_error *error;
 } visit;
 

@@ -4,15 +4,13 @@
 #include <string.h>
 
 int ati_convert_precision(PyObject *object, void *precision) {
-    static const char *const names[] = {
-        [ATI_AUTO] = "auto", [ATI_FP32] = "fp32", [ATI_BF16] = "bf16", [ATI_INT8] = "int8"};
     const char *name = PyUnicode_Check(object) ? PyUnicode_AsUTF8(object) : NULL;
     if (name == NULL && PyErr_Occurred()) {
         return 0;
     }
-    for (size_t i = 0; name != NULL && i < sizeof(names) / sizeof(*names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *(ati_precision *)precision = (ati_precision)i;
+    for (ati_precision p = ATI_AUTO; name != NULL && p <= ATI_INT8; p++) {
+        if (strcmp(name, ati_precision_name(p)) == 0) {
+            *(ati_precision *)precision = p;
             return 1;
         }
     }
