@@ -79,9 +79,11 @@ test-sanitize: $(VENV_DEV)/.installed ## Test a build with AddressSanitizer and 
 fuzz: $(VENV_DEV)/.installed ## Feed the file readers malformed models (FUZZ_SECONDS=60)
 	$(MAKE) -s --no-print-directory -C csrc fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
 
-.PHONY: bench
-bench: $(VENV_DEV)/.installed ## Compare the speed with transformers (BENCH_FLAGS=--quick, --write)
+.PHONY: bench bench-gemm
+bench: $(VENV_DEV)/.installed ## Compare the speed with other libraries (BENCH_FLAGS=--quick, --write)
 	$(VENV_DEV)/bin/python -m benchmarks.bench_score $(BENCH_FLAGS)
+bench-gemm: $(VENV_DEV)/.installed ## Time the matrix products alone, every kernel that this CPU runs
+	$(MAKE) -s --no-print-directory -C csrc bench-gemm
 
 # ------------------------------------------------------------------------ lint
 
