@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 from attninfluence import _core
 
 PRECISIONS = ("fp32", "bf16", "int8")
 
+
+def _kernels(precision: str) -> tuple[str, ...]:
+    """All of them; with sanitizers, under which they take minutes, the best and OpenBLAS.
+
+    The C tests run every kernel under sanitizers.
+    """
+    names = _core.kernels(precision)
+    if os.environ.get("ATTNINFLUENCE_SANITIZE", "") in ("", "0"):
+        return names
+    return tuple(name for name in names if name in (names[0], "openblas"))
+
+
 # (precision, kernel), the best of each precision first.
-KERNELS = [(precision, name) for precision in PRECISIONS for name in _core.kernels(precision)]
+KERNELS = [(precision, name) for precision in PRECISIONS for name in _kernels(precision)]
