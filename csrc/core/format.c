@@ -1,7 +1,5 @@
 #include "format.h"
 
-#include "vector.h"
-
 #include <assert.h>
 #include <string.h>
 
