@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from attninfluence import _core
+from tests.child import IS_SANITIZED
 
 PRECISIONS = ("fp32", "bf16", "int8")
 
@@ -15,7 +14,7 @@ def _kernels(precision: str) -> tuple[str, ...]:
     The C tests run every kernel under sanitizers.
     """
     names = _core.kernels(precision)
-    if os.environ.get("ATTNINFLUENCE_SANITIZE", "") in ("", "0"):
+    if not IS_SANITIZED:
         return names
     return tuple(name for name in names if name in (names[0], "openblas"))
 

@@ -6,7 +6,6 @@ reads the texts that come with the package, which every machine has.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ import attninfluence
 from attninfluence import _core
 from attninfluence.demo_texts import collect_texts
 from attninfluence.model import bundled_folder
+from tests.child import IS_SANITIZED
 from tests.kernels import KERNELS
 from tests.tiny_models import random_ids
 from tests.transformers_reference import Reference
@@ -126,7 +126,7 @@ def ranks(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @pytest.mark.skipif(
-    os.environ.get("ATTNINFLUENCE_SANITIZE", "") not in ("", "0"),
+    IS_SANITIZED,
     reason="minutes of unoptimised arithmetic; an ordinary build runs it",
 )
 @pytest.mark.parametrize(
