@@ -49,11 +49,33 @@ class Model:
     @property
     def max_position_embeddings(self) -> int: ...
     @property
+    def rotary_dim(self) -> int:
+        """Dimensions of a head that turn with their position; 0: none do."""
+
+    @property
+    def window(self) -> int:
+        """Keys that a row of a windowed layer sees, its own included; 0: no layer has one."""
+
+    @property
+    def n_windowed_layers(self) -> int: ...
+    @property
+    def n_unrotated_layers(self) -> int:
+        """Layers whose queries and keys do not turn with their position."""
+
+    @property
+    def n_experts(self) -> int:
+        """Experts of a layer that has some; 0: no layer has."""
+
+    @property
+    def experts_per_token(self) -> int: ...
+    @property
     def weight_bytes(self) -> int: ...
     @property
     def model_type(self) -> str: ...
     @property
-    def rope_type(self) -> str: ...
+    def rope_type(self) -> str:
+        """As in config.json, of layers without a window where they differ; or ``none``."""
+
     @property
     def tied(self) -> bool: ...
     @property

@@ -76,9 +76,15 @@ typedef struct {
     size_t intermediate_size;
     size_t vocab_size;
     size_t max_position_embeddings;
+    size_t rotary_dim;         /* dimensions of a head that turn; 0: none do */
+    size_t window;             /* keys that a row of a windowed layer sees; 0: there is none */
+    size_t n_windowed_layers;  /* layers with a window */
+    size_t n_unrotated_layers; /* layers that turn nothing */
+    size_t n_experts;          /* of a layer with experts; 0: there is none */
+    size_t experts_per_token;
     size_t weight_bytes;    /* memory the packed weights take */
     const char *model_type; /* as in config.json; static, as are the next three */
-    const char *rope_type;  /* as in config.json */
+    const char *rope_type;  /* as in config.json, or "none" */
     const char *precision;  /* "fp32", "bf16" or "int8" */
     const char *kernel;     /* the instructions in use; see ati_kernels */
     bool tied;              /* the output projection is the embedding matrix */
@@ -98,7 +104,7 @@ typedef struct {
 
 typedef struct {
     const int32_t *ids;  /* [n_tokens], each in 0..vocab_size-1 */
-    size_t n_tokens;     /* at least 2 */
+    size_t n_tokens;     /* at least 2; at most the context where positions are learned */
     size_t first_scored; /* first token whose loss is wanted, 1..n_tokens-1 */
 
     /* Outputs; NULL where not wanted. Reading 0 is the base, reading 1 + v

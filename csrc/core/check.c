@@ -23,6 +23,13 @@ static ati_status check_document(const ati_config *config, const ati_document *d
         return ati_fail(error, ATI_ARG, "document %zu: expected at least 2 tokens, found %zu",
                         number, document->n_tokens);
     }
+    if (config->family->names.positions != NULL &&
+        document->n_tokens > config->max_position_embeddings) {
+        return ati_fail(error, ATI_ARG,
+                        "document %zu: the model has learned %zu positions and reads no more, "
+                        "found %zu tokens",
+                        number, config->max_position_embeddings, document->n_tokens);
+    }
     if (document->first_scored < 1 || document->first_scored >= document->n_tokens) {
         return ati_fail(error, ATI_ARG,
                         "document %zu: the first scored token must be 1 to %zu, not %zu", number,

@@ -10,6 +10,10 @@ static bool is_absent(const ati_config_reader *r, ati_json_value value) {
     return value == ATI_JSON_NONE || ati_json_type_of(r->json, value) == ATI_JSON_NULL;
 }
 
+bool ati_config_lacks(const ati_config_reader *r, ati_json_value object, const char *key) {
+    return is_absent(r, ati_json_get(r->json, object, key));
+}
+
 ati_status ati_config_text(const ati_config_reader *r, ati_json_value object, const char *key,
                            const char *otherwise, const char **out) {
     ati_json_value value = ati_json_get(r->json, object, key);

@@ -1,5 +1,5 @@
-/* Single fields of config.json, each either what it has to be or refused with a
- * sentence. Shared by config.c and config_rope.c only. */
+/* Typed values from config.json, with errors that name the file, the field, what
+ * was expected and what was found. For config*.c. */
 #ifndef ATI_CONFIG_READ_H
 #define ATI_CONFIG_READ_H
 
@@ -8,30 +8,38 @@
 
 typedef struct {
     const ati_json *json;
-    const char *path;
+    const char *path;    /* for messages */
+    ati_json_value root; /* the object of the text model */
     ati_error *error;
 } ati_config_reader;
 
-/* A string without a NUL inside, living as long as the JSON; absent or null
- * gives `otherwise`, and is refused when that is NULL. */
+/* Whether object[key] is absent or null. */
+bool ati_config_lacks(const ati_config_reader *r, ati_json_value object, const char *key);
+
+/* object[key] as a string without NULs; `otherwise` when absent or null, which is an
+ * error where `otherwise` is NULL. *out belongs to the JSON document or is `otherwise`. */
 ati_status ati_config_text(const ati_config_reader *r, ati_json_value object, const char *key,
                            const char *otherwise, const char **out);
 
-/* An integer in 1..most; absent or null gives `otherwise`, and is refused when
- * that is 0. */
+/* object[key] as an integer from 1 to `most`; `otherwise` when absent or null,
+ * which is an error where `otherwise` is 0. */
 ati_status ati_config_size(const ati_config_reader *r, ati_json_value object, const char *key,
                            size_t most, size_t otherwise, size_t *out);
 
-/* A number in least..most; absent gives `otherwise`, and is refused when that is
- * NaN. */
+/* object[key] as a number from `least` to `most`; `otherwise` when absent, which is
+ * an error where `otherwise` is NaN. */
 ati_status ati_config_number(const ati_config_reader *r, ati_json_value object, const char *key,
                              double least, double most, double otherwise, double *out);
 
-/* true or false; absent gives `otherwise`. */
+/* object[key] as true or false; `otherwise` when absent. */
 ati_status ati_config_flag(const ati_config_reader *r, ati_json_value object, const char *key,
                            bool otherwise, bool *out);
 
-/* config->rope from the root's rope_parameters, or rope_theta and rope_scaling. */
-ati_status ati_config_rope(const ati_config_reader *r, ati_config *config);
+/* Fills config->layers, config->window and what experts there are. */
+ati_status ati_config_layers(const ati_config_reader *r, ati_config *config);
+
+/* Fills config->n_ropes and config->ropes, whose head_dim and max_position_embeddings
+ * are known. */
+ati_status ati_config_ropes(const ati_config_reader *r, ati_config *config);
 
 #endif

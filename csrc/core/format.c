@@ -3,9 +3,14 @@
 #include <assert.h>
 #include <string.h>
 
-/* Steps of a block come in multiples of this: 16 columns of the gated projection
- * then never straddle two blocks of the next product. */
+/* Steps of a block come in multiples of 16, and where there are several blocks, their
+ * values in multiples of a panel: neither 16 columns of a gated projection nor a panel
+ * of a plain one then straddle two blocks of the next product. */
 enum { STEP_MULTIPLE = 16, CACHE_LINE = 64 };
+
+static size_t step_multiple(const ati_format *format, size_t n_blocks) {
+    return n_blocks > 1 && format->values_per_step == 1 ? ATI_PANEL : STEP_MULTIPLE;
+}
 
 static size_t divide_up(size_t a, size_t b) {
     return (a + b - 1) / b;
@@ -16,8 +21,8 @@ ati_layout ati_layout_of(const ati_format *format, size_t k) {
     layout.steps = divide_up(k, format->values_per_step);
     if (format->blocked) {
         layout.n_blocks = divide_up(layout.steps, ATI_MOST_STEPS);
-        layout.steps =
-            divide_up(divide_up(layout.steps, layout.n_blocks), STEP_MULTIPLE) * STEP_MULTIPLE;
+        size_t multiple = step_multiple(format, layout.n_blocks);
+        layout.steps = divide_up(divide_up(layout.steps, layout.n_blocks), multiple) * multiple;
         layout.n_blocks = divide_up(k, ati_block_values(&layout));
     }
     layout.row_block = layout.steps * ATI_STEP_BYTES + format->row_tail;

@@ -13,9 +13,9 @@ static void write_attention(const ati_head_input *head, const ati_document *docu
     }
 }
 
-static size_t argmax(const float *x /* [n] */, size_t n) {
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++) {
+static size_t argmax(const float *x, size_t first, size_t n) {
+    size_t best = first;
+    for (size_t i = first + 1; i < n; i++) {
         if (x[i] > x[best]) {
             best = i;
         }
@@ -31,7 +31,7 @@ static int32_t count_copies(const ati_head_input *head, const ati_document *docu
     int32_t copies = 0;
     for (size_t token = document->first_scored; token < document->n_tokens; token++) {
         ati_attention_scores(head, token - 1, scores);
-        size_t key = argmax(scores, token);
+        size_t key = argmax(scores, ati_first_visible(head, token - 1), token);
         bool in_needle = key >= document->needle_start && key < document->needle_stop;
         copies += in_needle && document->ids[key] == document->ids[token];
     }
@@ -52,7 +52,7 @@ void ati_look(const ati_part *part, size_t layer) {
             if (!ati_is_mine(part, task++) || !ati_worker_continue(part->worker)) {
                 continue;
             }
-            ati_head_input input = ati_segment_head(pass, segment, 0, head);
+            ati_head_input input = ati_segment_head(pass, layer, segment, 0, head);
             if (document->copies != NULL) {
                 document->copies[layer * n_heads + head] =
                     count_copies(&input, document, part->tiles->attention);

@@ -1,5 +1,6 @@
 #include "loss.h"
 
+#include "activation.h"
 #include "norm.h"
 #include "product.h"
 #include "vector.h"
@@ -108,9 +109,27 @@ static void norm_job(const ati_part *part, const loss_job *job) {
         size_t position;
         const row_tile *tile = find_row(job, i, &position);
         size_t row = ati_segment_row(pass, tile->segment, tile->place) + position;
-        ati_rms_norm(pass->rows.hidden + row * config->hidden_size, config->hidden_size,
-                     pass->model->weights.final_norm, config->rms_norm_eps, part->tiles->row);
+        ati_norm_row(&pass->model->weights.final_norm,
+                     pass->rows.hidden + row * config->hidden_size, config->hidden_size,
+                     part->tiles->row);
         ati_write_row(layout, part->tiles->row, part->tiles->x + i * layout->row);
+    }
+}
+
+/* Products [count] of the tokens from `first` on become logits. */
+static void finish_logits(const ati_model *model, float *logits, size_t first, size_t count) {
+    const ati_config *config = &model->config;
+    if (model->weights.head_bias != NULL) {
+        ati_add_to(logits, model->weights.head_bias + first, count);
+    }
+    if (config->logit_multiplier < 1.0F || config->logit_multiplier > 1.0F) {
+        ati_scale(logits, count, config->logit_multiplier);
+    }
+    if (config->logit_divisor < 1.0F || config->logit_divisor > 1.0F) {
+        ati_divide(logits, count, config->logit_divisor);
+    }
+    if (config->logit_soft_cap > 0.0F) {
+        ati_soft_cap(logits, count, config->logit_soft_cap);
     }
 }
 
@@ -123,6 +142,7 @@ static void take_in_columns(const ati_part *part, const loss_job *job, const ati
         const ati_document *document = tile->segment->document;
         float *logits = part->tiles->product + i * product->stride;
         if (position < document->n_tokens) {
+            finish_logits(part->pass->model, logits, product->first, product->count);
             keep_logits(part->pass, tile, position, logits, product->first, product->count);
             take_in(&states[i], logits, product->first, product->count,
                     scored_token(document, position));

@@ -35,6 +35,11 @@ void ati_model_free(ati_model *model) {
 
 ati_model_info ati_model_describe(const ati_model *model) {
     const ati_config *config = &model->config;
+    size_t n_windowed = 0, n_unrotated = 0;
+    for (size_t l = 0; l < config->n_layers; l++) {
+        n_windowed += config->layers[l].is_windowed;
+        n_unrotated += !config->layers[l].rotates;
+    }
     return (ati_model_info){
         .n_layers = config->n_layers,
         .n_heads = config->n_heads,
@@ -44,9 +49,15 @@ ati_model_info ati_model_describe(const ati_model *model) {
         .intermediate_size = config->intermediate_size,
         .vocab_size = config->vocab_size,
         .max_position_embeddings = config->max_position_embeddings,
+        .rotary_dim = ati_rotary_dim(config),
+        .window = n_windowed > 0 ? config->window : 0,
+        .n_windowed_layers = n_windowed,
+        .n_unrotated_layers = n_unrotated,
+        .n_experts = config->n_experts,
+        .experts_per_token = config->experts_per_token,
         .weight_bytes = model->weights.bytes,
         .model_type = config->family->model_type,
-        .rope_type = ati_rope_name(config->rope.type),
+        .rope_type = config->n_ropes > 0 ? ati_rope_name(config->ropes[0].type) : "none",
         .precision = ati_precision_name(model->kernel->precision),
         .kernel = ati_uses_blas(model) ? ati_blas_name() : model->kernel->name,
         .tied = config->tied,

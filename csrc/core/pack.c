@@ -75,9 +75,10 @@ size_t ati_packs_plan(const ati_model *model, const ati_batch *batch, ati_segmen
 }
 
 double ati_pack_cost(const ati_config *config, const ati_pack *pack) {
+    size_t inner = config->n_experts > 0 ? config->experts_per_token * config->expert_size
+                                         : config->intermediate_size;
     double row = (double)config->hidden_size *
-                 ((double)(ati_qkv_columns(config) + ati_query_columns(config) +
-                           3 * config->intermediate_size) +
+                 ((double)(ati_qkv_columns(config) + ati_query_columns(config) + 3 * inner) +
                   (double)config->vocab_size / (double)config->n_layers);
     double cost = 0;
     for (size_t s = 0; s < pack->n_segments; s++) {

@@ -16,6 +16,8 @@ const char *ati_rope_name(ati_rope_type type) {
         return "llama3";
     case ATI_ROPE_YARN:
         return "yarn";
+    case ATI_ROPE_LONGROPE:
+        return "longrope";
     }
     return "unknown";
 }
@@ -90,6 +92,15 @@ static void yarn_frequencies(const ati_rope *rope, float *inv_freq) {
     }
 }
 
+static void longrope_frequencies(const ati_rope *rope, size_t n_tokens, float *inv_freq) {
+    bool is_long = n_tokens > rope->original_context;
+    const float *factors = is_long ? rope->long_factors : rope->short_factors;
+    for (size_t i = 0; i < rope->dim / 2; i++) {
+        double exponent = (double)((float)(2 * i) / (float)rope->dim);
+        inv_freq[i] = 1.0f / (factors[i] * power((float)rope->theta, exponent));
+    }
+}
+
 void ati_rope_frequencies(const ati_rope *rope, size_t n_tokens, float *inv_freq) {
     switch (rope->type) {
     case ATI_ROPE_DEFAULT:
@@ -111,6 +122,9 @@ void ati_rope_frequencies(const ati_rope *rope, size_t n_tokens, float *inv_freq
     case ATI_ROPE_YARN:
         yarn_frequencies(rope, inv_freq);
         break;
+    case ATI_ROPE_LONGROPE:
+        longrope_frequencies(rope, n_tokens, inv_freq);
+        break;
     }
 }
 
@@ -129,7 +143,7 @@ void ati_rope_table(const ati_rope *rope, size_t n_tokens, float *cos_sin) {
         for (size_t i = 0; i < half; i++) {
             double angle = (double)((float)t * inv_freq[i]);
             row[i] = (float)cos(angle) * scale;
-            row[half + i] = (float)sin(angle) * scale;
+            row[half + i] = (float)sin(angle) * (rope->reversed ? -scale : scale);
         }
     }
 }

@@ -72,7 +72,7 @@ static void place_rows(cursor *c, const ati_model *model, const ati_pack *pack, 
     rows->hidden = take_floats(c, all, config->hidden_size);
     rows->qkv = take_floats(c, all, ati_qkv_columns(config));
     rows->heads = take_floats(c, all, ati_query_columns(config));
-    rows->rope = take_floats(c, pack->n_rows, config->head_dim);
+    rows->rope = take_floats(c, pack->n_rows, config->n_ropes * ati_rotary_dim(config));
     rows->keys = take(c, keys, ati_key_bytes(model));
     rows->values = take(c, keys, ati_value_bytes(model));
 }
@@ -107,15 +107,45 @@ static char *take_inputs(cursor *c, const ati_model *model, size_t rows) {
     return take(c, rows, largest);
 }
 
+/* The rows between the two products of an MLP or an expert, whichever are longer, and
+ * the floats that become a block of them. */
+static void place_inner(cursor *c, const ati_model *model, ati_tiles *tiles) {
+    const ati_config *config = &model->config;
+    const ati_format *format = model->kernel->linear->format;
+    const size_t sizes[] = {config->intermediate_size, config->expert_size};
+    size_t row = 0, columns = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        if (sizes[i] > 0) {
+            ati_layout layout = ati_layout_of(format, sizes[i]);
+            size_t block = ati_round_up(ati_block_values(&layout), ATI_PANEL);
+            row = layout.row > row ? layout.row : row;
+            columns = block > columns ? block : columns;
+        }
+    }
+    tiles->inner = take(c, ATI_ROW_BLOCK, row);
+    tiles->activated = take_floats(c, ATI_ROW_BLOCK, columns);
+}
+
+static void place_experts(cursor *c, const ati_model *model, ati_tiles *tiles) {
+    const ati_config *config = &model->config;
+    size_t rows = config->n_experts > 0 ? ATI_ROW_BLOCK : 0;
+    tiles->logits = take_floats(c, 1, config->n_experts);
+    tiles->experts =
+        (uint16_t *)(void *)take(c, rows * config->experts_per_token, sizeof(uint16_t));
+    tiles->factors = take_floats(c, rows, config->experts_per_token);
+    tiles->gathered = take_rows(c, model->kernel->linear, rows, config->hidden_size);
+    tiles->gathered_rows = (uint16_t *)(void *)take(c, rows, sizeof(uint16_t));
+    tiles->gathered_factors = take_floats(c, 1, rows);
+}
+
 static void place_tiles(cursor *c, const ati_model *model, size_t longest, ati_tiles *tiles) {
     const ati_config *config = &model->config;
-    const ati_gemm *linear = model->kernel->linear, *attention = model->kernel->attention;
-    const ati_layout inner = ati_layout_of(linear->format, config->intermediate_size);
+    const ati_names *names = &config->family->names;
+    const ati_gemm *attention = model->kernel->attention;
+    bool has_post_norms = names->attention_post_norm != NULL || names->mlp_post_norm != NULL;
     tiles->x = take_inputs(c, model, ATI_ROW_BLOCK);
-    tiles->inner = take_rows(c, linear, ATI_ROW_BLOCK, config->intermediate_size);
     tiles->product = take_floats(c, ATI_ROW_BLOCK, ATI_MOST_CHUNK);
-    tiles->activated =
-        take_floats(c, ATI_ROW_BLOCK, ati_round_up(ati_block_values(&inner), ATI_GATE_GROUP));
+    place_inner(c, model, tiles);
     tiles->row = take_floats(c, 1, config->hidden_size);
     tiles->queries = take_rows(c, attention, ATI_QUERY_ROWS, config->head_dim);
     tiles->scores = take_floats(c, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
@@ -124,6 +154,8 @@ static void place_tiles(cursor *c, const ati_model *model, size_t longest, ati_t
     tiles->added = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
     tiles->attention = take_floats(c, 1, longest);
     tiles->sums = (double *)(void *)take(c, config->head_dim, sizeof(double));
+    tiles->branch = take_floats(c, has_post_norms ? ATI_ROW_BLOCK : 0, config->hidden_size);
+    place_experts(c, model, tiles);
 }
 
 bool ati_tiles_bytes(const ati_model *model, size_t longest, size_t *bytes) {

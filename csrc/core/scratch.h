@@ -18,7 +18,7 @@ typedef struct {
     float *hidden; /* [rows, hidden_size] the residual stream */
     float *qkv;    /* [rows, (heads + 2 kv_heads) * head_dim] */
     float *heads;  /* [rows, heads * head_dim] the heads' outputs side by side */
-    float *rope;   /* [rows of one reading, 2, head_dim / 2] cosines and sines */
+    float *rope;   /* [ropes, rows of one reading, 2, rotary dim / 2] cosines and sines */
     char *keys;    /* [readings, kv_heads, keys] panels of keys, ati_key_bytes each */
     char *values;  /* [readings, kv_heads, keys] panels of values, ati_value_bytes each */
 } ati_rows;
@@ -27,7 +27,7 @@ typedef struct {
  * format of what they are multiplied with (format.h). */
 typedef struct {
     char *x;          /* [ATI_ROW_BLOCK] rows of hidden_size or heads * head_dim */
-    char *inner;      /* [ATI_ROW_BLOCK] rows of intermediate_size */
+    char *inner;      /* [ATI_ROW_BLOCK] rows of intermediate_size, or of an expert's */
     float *product;   /* [ATI_ROW_BLOCK, ATI_MOST_CHUNK] */
     float *activated; /* [ATI_ROW_BLOCK, a block of inner up to whole groups] */
     float *row;       /* [hidden_size] */
@@ -38,6 +38,15 @@ typedef struct {
     float *added;     /* likewise */
     float *attention; /* [longest document] one row of attention */
     double *sums;     /* [head_dim] */
+    float *branch;    /* [ATI_ROW_BLOCK, hidden_size] what a branch with a norm adds */
+
+    /* Of layers with experts */
+    float *logits;           /* [n_experts] */
+    uint16_t *experts;       /* [ATI_ROW_BLOCK, experts_per_token] */
+    float *factors;          /* likewise */
+    char *gathered;          /* [ATI_ROW_BLOCK] rows of hidden_size */
+    uint16_t *gathered_rows; /* [ATI_ROW_BLOCK] */
+    float *gathered_factors; /* [ATI_ROW_BLOCK] */
 } ati_tiles;
 
 /* head_dim up to whole panels. */

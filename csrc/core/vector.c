@@ -1,5 +1,7 @@
 #include "vector.h"
 
+#include "exponential.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -7,33 +9,6 @@
 enum { LANES = 16 };
 
 #define INLINE static inline __attribute__((always_inline))
-
-/*
- * exp(x), by 2^k * e^r with |r| <= ln(2)/2 and a polynomial for e^r - 1 - r; relative
- * error below 1e-7. Below -87 it is 0, so that a masked score of -infinity has
- * exactly no weight, above 88 exp(88); NaN stays NaN. The polynomial is summed in
- * pairs, since a chain of all its terms would keep a processor waiting.
- */
-INLINE float exp_of(float x) {
-    const float round_to_integer = 12582912.0F; /* 1.5 * 2^23: the sum's lowest bits are k */
-    float bounded = x < 88.0F ? x : 88.0F;
-    float shifted = fmaf(bounded, 1.44269504F, round_to_integer);
-    float k = shifted - round_to_integer;
-    float r = fmaf(k, 2.12194440e-4F, fmaf(k, -0.693359375F, bounded));
-    float square = r * r;
-    float high = fmaf(1.9875691500e-4F, r, 1.3981999507e-3F);
-    float middle = fmaf(8.3334519073e-3F, r, 4.1665795894e-2F);
-    float low = fmaf(1.6666665459e-1F, r, 5.0000001201e-1F);
-    float p = fmaf(fmaf(high, square, middle), square, low);
-    float value = fmaf(p, square, r) + 1.0F;
-    uint32_t bits, power;
-    memcpy(&bits, &value, sizeof(bits));
-    memcpy(&power, &shifted, sizeof(power));
-    bits += power << 23; /* times 2^k */
-    memcpy(&value, &bits, sizeof(value));
-    value = x > -87.0F ? value : 0.0F;
-    return x == x ? value : x;
-}
 
 INLINE float sum_of(const float lanes[LANES]) {
     float half[LANES / 2];
@@ -60,6 +35,22 @@ float ati_dot(const float *a, const float *b, size_t n) {
     float total = sum_of(lanes);
     for (size_t i = whole; i < n; i++) {
         total += a[i] * b[i];
+    }
+    return total;
+}
+
+ATI_VECTOR_CLONES
+float ati_sum(const float *x, size_t n) {
+    float lanes[LANES] = {0};
+    size_t whole = n - n % LANES;
+    for (size_t i = 0; i < whole; i += LANES) {
+        for (size_t lane = 0; lane < LANES; lane++) {
+            lanes[lane] += x[i + lane];
+        }
+    }
+    float total = sum_of(lanes);
+    for (size_t i = whole; i < n; i++) {
+        total += x[i];
     }
     return total;
 }
@@ -109,13 +100,13 @@ float ati_exp_sum(float *x, size_t n, float shift) {
     size_t whole = n - n % LANES;
     for (size_t i = 0; i < whole; i += LANES) {
         for (size_t lane = 0; lane < LANES; lane++) {
-            x[i + lane] = exp_of(x[i + lane] - shift);
+            x[i + lane] = ati_exp_of(x[i + lane] - shift);
             lanes[lane] += x[i + lane];
         }
     }
     float total = sum_of(lanes);
     for (size_t i = whole; i < n; i++) {
-        x[i] = exp_of(x[i] - shift);
+        x[i] = ati_exp_of(x[i] - shift);
         total += x[i];
     }
     return total;
@@ -129,18 +120,31 @@ void ati_scale(float *x, size_t n, float factor) {
 }
 
 ATI_VECTOR_CLONES
-void ati_add_to(float *x, const float *y, size_t n) {
+void ati_divide(float *x, size_t n, float divisor) {
     for (size_t i = 0; i < n; i++) {
-        x[i] += y[i];
+        x[i] /= divisor;
     }
 }
 
 ATI_VECTOR_CLONES
-void ati_silu_times(const float *restrict gate_up, size_t n_groups, float *restrict y) {
-    for (size_t group = 0; group < n_groups; group++, gate_up += 2 * LANES, y += LANES) {
-        for (size_t i = 0; i < LANES; i++) {
-            y[i] = gate_up[i] / (1.0F + exp_of(-gate_up[i])) * gate_up[LANES + i];
-        }
+void ati_add_scaled(float *restrict x, const float *restrict y, size_t n, float factor) {
+    for (size_t i = 0; i < n; i++) {
+        x[i] += y[i] * factor;
+    }
+}
+
+ATI_VECTOR_CLONES
+void ati_clamp(float *x, size_t n, float bound) {
+    for (size_t i = 0; i < n; i++) {
+        float below = x[i] > bound ? bound : x[i];
+        x[i] = below < -bound ? -bound : below;
+    }
+}
+
+ATI_VECTOR_CLONES
+void ati_add_to(float *x, const float *y, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        x[i] += y[i];
     }
 }
 

@@ -31,6 +31,9 @@
 /* The sum of a[i] * b[i]. */
 float ati_dot(const float *a /* [n] */, const float *b /* [n] */, size_t n);
 
+/* The sum of x[i]. */
+float ati_sum(const float *x /* [n] */, size_t n);
+
 /* The largest of x; n is at least 1. */
 float ati_max(const float *x /* [n] */, size_t n);
 
@@ -43,12 +46,18 @@ float ati_exp_sum(float *x /* [n] */, size_t n, float shift);
 /* x[i] *= factor. */
 void ati_scale(float *x /* [n] */, size_t n, float factor);
 
+/* x[i] /= divisor. */
+void ati_divide(float *x /* [n] */, size_t n, float divisor);
+
+/* x[i] += y[i] * factor. */
+void ati_add_scaled(float *restrict x /* [n] */, const float *restrict y /* [n] */, size_t n,
+                    float factor);
+
+/* x[i] becomes -bound or bound where it lies beyond; a NaN stays one. */
+void ati_clamp(float *x /* [n] */, size_t n, float bound);
+
 /* x[i] += y[i]. */
 void ati_add_to(float *x /* [n] */, const float *y /* [n] */, size_t n);
-
-/* y [16 n_groups] = silu(gate) * up, silu(z) = z / (1 + exp(-z)); gate_up [32 n_groups]
- * holds 16 of gate, 16 of up, and so on. */
-void ati_silu_times(const float *restrict gate_up, size_t n_groups, float *restrict y);
 
 /* y[i] = x[i] as bf16, to nearest, ties to even; a NaN stays one. */
 void ati_round_bf16(const float *restrict x /* [n] */, size_t n, uint16_t *restrict y /* [n] */);

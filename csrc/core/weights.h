@@ -3,8 +3,10 @@
 #ifndef ATI_WEIGHTS_H
 #define ATI_WEIGHTS_H
 
+#include "activation.h"
 #include "config.h"
 #include "kernel.h"
+#include "norm.h"
 
 /* A matrix [n, k] that x [rows, k] is multiplied with: y = x w^T. */
 typedef struct {
@@ -16,27 +18,52 @@ typedef struct {
 
 enum { ATI_GATE_GROUP = 16 }; /* rows of gate, then rows of up, by turns */
 
+/* One MLP, or one expert. */
 typedef struct {
-    float *attention_norm; /* [hidden] */
-    ati_matrix qkv;        /* [(heads + 2 * kv_heads) * head_dim, hidden]: rows q, k, v */
-    float *qkv_bias;       /* [qkv.n], or NULL */
-    ati_matrix output;     /* [hidden, heads * head_dim] */
-    float *output_bias;    /* [hidden], or NULL */
-    float *mlp_norm;       /* [hidden] */
-    ati_matrix gate_up;    /* [2 * ffn, hidden]: ATI_GATE_GROUP rows of gate, as many of up, ...;
-                              ffn up to a multiple of the group with rows of zeros */
-    float *gate_up_bias;   /* [gate_up.n], or NULL */
-    ati_matrix down;       /* [hidden, ffn] */
-    float *down_bias;      /* [hidden], or NULL */
+    ati_matrix up;    /* [ffn, hidden]; gated [2 * ffn, hidden]: ATI_GATE_GROUP rows of gate, as
+                         many of up, ...; ffn up to a multiple of the group with rows of zeros */
+    float *up_bias;   /* [up.n], or NULL */
+    ati_matrix down;  /* [hidden, ffn] */
+    float *down_bias; /* [hidden], or NULL */
+} ati_mlp;
+
+/* How the heads of a layer attend (attention.h). */
+typedef struct {
+    float scale;    /* of scores */
+    float soft_cap; /* cap(s) = soft_cap * tanh(s / soft_cap); 0: cap(s) = s */
+    size_t window;  /* keys that a row sees; 0: all up to its own */
+    float *sinks;   /* [heads] logits of no key, or NULL */
+} ati_attention_rule;
+
+typedef struct {
+    ati_norm attention_norm;      /* [hidden], of what attention reads */
+    ati_norm attention_post_norm; /* [hidden], of what it adds */
+    ati_matrix qkv;               /* [(heads + 2 * kv_heads) * head_dim, hidden]: rows q, k, v */
+    float *qkv_bias;              /* [qkv.n], or NULL */
+    ati_norm query_norm;          /* [heads * head_dim] */
+    ati_norm key_norm;            /* [kv_heads * head_dim] */
+    ati_attention_rule attention;
+    ati_matrix output;      /* [hidden, heads * head_dim] */
+    float *output_bias;     /* [hidden], or NULL */
+    ati_norm mlp_norm;      /* [hidden], of what the MLP reads */
+    ati_norm mlp_post_norm; /* [hidden], of what it adds */
+    float *router;          /* [experts, hidden]; NULL: one MLP, which every row takes */
+    float *router_bias;     /* [experts], or NULL */
+    ati_mlp *mlps;          /* [1 or experts] */
+    size_t n_mlps;
+    ati_activate activate;
 } ati_layer_weights;
 
 typedef struct {
-    void *memory;              /* the mapping that all pointers point into, but `layers` */
+    void *memory;              /* the mapping that all pointers point into, but layers and mlps */
     size_t bytes;              /* its size */
     ati_matrix embeddings;     /* [vocab, hidden]; its rows are read one by one */
+    float *positions;          /* [max_position_embeddings, hidden], or NULL */
     ati_matrix head;           /* [vocab, hidden]; the same memory as embeddings where it can be */
-    float *final_norm;         /* [hidden] */
+    float *head_bias;          /* [vocab], or NULL */
+    ati_norm final_norm;       /* [hidden] */
     ati_layer_weights *layers; /* [n_layers] */
+    ati_mlp *mlps;             /* of all layers */
 } ati_weights;
 
 /* Reads the folder's tensors. Each must have exactly the shape that the config

@@ -372,13 +372,26 @@ static PyMethodDef model_methods[] = {
     {#field, type, offsetof(model_object, info) + offsetof(ati_model_info, field), READONLY, NULL}
 
 static PyMemberDef model_members[] = {
-    INFO(T_PYSSIZET, n_layers),     INFO(T_PYSSIZET, n_heads),
-    INFO(T_PYSSIZET, n_kv_heads),   INFO(T_PYSSIZET, head_dim),
-    INFO(T_PYSSIZET, hidden_size),  INFO(T_PYSSIZET, intermediate_size),
-    INFO(T_PYSSIZET, vocab_size),   INFO(T_PYSSIZET, max_position_embeddings),
-    INFO(T_PYSSIZET, weight_bytes), INFO(T_STRING, model_type),
-    INFO(T_STRING, rope_type),      INFO(T_STRING, precision),
-    INFO(T_STRING, kernel),         INFO(T_BOOL, tied),
+    INFO(T_PYSSIZET, n_layers),
+    INFO(T_PYSSIZET, n_heads),
+    INFO(T_PYSSIZET, n_kv_heads),
+    INFO(T_PYSSIZET, head_dim),
+    INFO(T_PYSSIZET, hidden_size),
+    INFO(T_PYSSIZET, intermediate_size),
+    INFO(T_PYSSIZET, vocab_size),
+    INFO(T_PYSSIZET, max_position_embeddings),
+    INFO(T_PYSSIZET, rotary_dim),
+    INFO(T_PYSSIZET, window),
+    INFO(T_PYSSIZET, n_windowed_layers),
+    INFO(T_PYSSIZET, n_unrotated_layers),
+    INFO(T_PYSSIZET, n_experts),
+    INFO(T_PYSSIZET, experts_per_token),
+    INFO(T_PYSSIZET, weight_bytes),
+    INFO(T_STRING, model_type),
+    INFO(T_STRING, rope_type),
+    INFO(T_STRING, precision),
+    INFO(T_STRING, kernel),
+    INFO(T_BOOL, tied),
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -1,5 +1,5 @@
-/* Attention by blocks with an on-line softmax against attention row by row, and
- * masked heads against attention under weights of 1 / (t + 1). */
+/* Attention by blocks with an on-line softmax against attention row by row, both under
+ * windows, soft caps and sinks, and masked heads against attention under equal weights. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +28,9 @@ typedef struct {
     void *memory, *keys, *values;
 } setting;
 
+/* Attention as in Llama; its scale is set with the width. */
+static ati_attention_rule rule;
+
 static float round_to_bf16(float value) {
     uint16_t half;
     ati_round_bf16(&value, 1, &half);
@@ -50,7 +53,10 @@ static void round_input(size_t n_rows, size_t width, size_t stride) {
 }
 
 static ati_head_input head_of(const float *qkv, size_t n_rows, size_t width, size_t stride) {
-    return (ati_head_input){.q = qkv,
+    rule.scale = 1.0F / sqrtf((float)width);
+    return (ati_head_input){.rule = &rule,
+                            .sink = rule.sinks,
+                            .q = qkv,
                             .k = qkv + width,
                             .v = qkv + 2 * width,
                             .stride = stride,
@@ -63,7 +69,8 @@ static void set_up(setting *s, const test_multiplier *g, size_t n_rows, size_t w
     ati_error error;
     *s = (setting){.gemm = g->gemm, .head = head_of(given, n_rows, width, stride)};
     CHECK(ati_kernel_find(g->precision, g->kernel, &s->model.kernel, &error) == ATI_OK);
-    s->model.config = (ati_config){.n_heads = 1,
+    s->model.config = (ati_config){.family = ati_family_find("llama"),
+                                   .n_heads = 1,
                                    .n_kv_heads = 1,
                                    .head_dim = width,
                                    .hidden_size = width,
@@ -166,6 +173,50 @@ static void check_prefix(const test_multiplier *g, size_t n_rows, size_t shorter
     CHECK(memcmp(first, out, shorter * WIDTH * sizeof *first) == 0);
 }
 
+/* What other families' attention has. Scores spread over some -6..6. */
+static void check_rules(const test_multiplier *g) {
+    float sink = 1.5F;
+    const ati_attention_rule rules[] = {
+        {.window = 1},
+        {.window = 7},
+        {.window = ATI_KEY_BLOCK - 1},
+        {.window = ATI_KEY_BLOCK + 70},
+        {.soft_cap = 1.5F},
+        {.sinks = &sink},
+        {.window = 100, .soft_cap = 2.5F, .sinks = &sink},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        rule = rules[i];
+        check_blocks(g, 97, 64, 1);
+        check_blocks(g, LONGEST, 20, 5);
+    }
+    rule = (ati_attention_rule){0};
+}
+
+/* Windows, caps and sinks by the definition. */
+static void check_weights_by_hand(void) {
+    enum { ROWS = 9, WIDTH = 4, STRIDE = 3 * WIDTH };
+    float weights[ROWS], sink = -0.5F;
+    rule = (ati_attention_rule){.window = 3, .soft_cap = 0.5F, .sinks = &sink};
+    ati_head_input head = head_of(given, ROWS, WIDTH, STRIDE);
+    for (size_t row = 0; row < ROWS; row++) {
+        double expected[ROWS] = {0}, total = exp((double)sink);
+        for (size_t key = row < 2 ? 0 : row - 2; key <= row; key++) {
+            double score = 0;
+            for (size_t i = 0; i < WIDTH; i++) {
+                score += (double)head.q[row * STRIDE + i] * (double)head.k[key * STRIDE + i];
+            }
+            expected[key] = exp(0.5 * tanh(score * 0.5 / 0.5));
+            total += expected[key];
+        }
+        ati_attention_weights(&head, row, weights);
+        for (size_t key = 0; key <= row; key++) {
+            CHECK(fabs((double)weights[key] - expected[key] / total) < 1e-6);
+        }
+    }
+    rule = (ati_attention_rule){0};
+}
+
 static void check_kernel(const test_multiplier *g) {
     const size_t widths[] = {20, 64, 80, 128};
     const size_t lengths[] = {97, ATI_KEY_BLOCK - 1, ATI_KEY_BLOCK, ATI_KEY_BLOCK + 1};
@@ -187,7 +238,7 @@ static void check_masks(void) {
     enum { WIDTH = 20, STRIDE = 3 * WIDTH + 7, ROWS = 384 };
     double sums[WIDTH], largest = 0;
     const float *v = given + (size_t)2 * WIDTH;
-    ati_masked_head(ATI_MASK_UNIFORM, v, STRIDE, ROWS, WIDTH, out, WIDTH, sums);
+    ati_masked_head(ATI_MASK_UNIFORM, v, STRIDE, ROWS, 0, WIDTH, out, WIDTH, sums);
     for (size_t i = 0; i < WIDTH; i++) {
         double total = 0;
         for (size_t row = 0; row < ROWS; row++) {
@@ -197,7 +248,19 @@ static void check_masks(void) {
         }
     }
     CHECK(largest < 3e-7);
-    ati_masked_head(ATI_MASK_ZERO, v, STRIDE, ROWS, WIDTH, out, WIDTH, sums);
+    ati_masked_head(ATI_MASK_UNIFORM, v, STRIDE, ROWS, 37, WIDTH, out, WIDTH, sums);
+    largest = 0;
+    for (size_t row = 0; row < ROWS; row++) {
+        size_t first = row < 37 ? 0 : row - 36;
+        double total = 0;
+        for (size_t key = first; key <= row; key++) {
+            total += (double)v[key * STRIDE + 3];
+        }
+        double expected = total / (double)(row + 1 - first);
+        largest = fmax(largest, fabs(expected - (double)out[row * WIDTH + 3]));
+    }
+    CHECK(largest < 3e-7);
+    ati_masked_head(ATI_MASK_ZERO, v, STRIDE, ROWS, 0, WIDTH, out, WIDTH, sums);
     CHECK(ati_max_abs(out, (size_t)ROWS * WIDTH) == 0.0F);
 }
 
@@ -209,8 +272,11 @@ void test_attention(void) {
     for (size_t i = 0; i < n; i++) {
         if (gemms[i].gemm->format->pack_transposed != NULL) {
             check_kernel(&gemms[i]);
+            check_rules(&gemms[i]);
         }
     }
+    test_about("%s", "weights by hand");
+    check_weights_by_hand();
     test_about("%s", "masks");
     check_masks();
 }

@@ -20,7 +20,7 @@ static ati_rope read_rope(const char *text) {
     ati_config config;
     ati_error error;
     CHECK(ati_config_parse(text, strlen(text), "config.json", &config, &error) == ATI_OK);
-    return config.rope;
+    return config.ropes[0];
 }
 
 static float *make_table(const ati_rope *rope, size_t n_tokens) {

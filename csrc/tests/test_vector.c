@@ -43,31 +43,6 @@ static void check_edges_of_exp(void) {
     CHECK(fabs((double)x[4] / exp((double)87.9F) - 1) < 1e-6);
 }
 
-/* 16 of gate, 16 of up, and so on, become 16 of each. */
-static void check_silu(size_t n_groups) {
-    float gate_up[32 * 5], y[16 * 5 + 1];
-    test_fill(gate_up, 32 * n_groups, (unsigned)n_groups);
-    y[16 * n_groups] = 77.0F;
-    ati_silu_times(gate_up, n_groups, y);
-    for (size_t i = 0; i < 16 * n_groups; i++) {
-        double z = (double)gate_up[i / 16 * 32 + i % 16];
-        double up = (double)gate_up[i / 16 * 32 + 16 + i % 16];
-        CHECK(is_close((double)y[i], z / (1 + exp(-z)) * up, 64));
-    }
-    CHECK(y[16 * n_groups] == 77.0F);
-}
-
-/* The model's gates may be anything: far out silu is z or 0, never NaN. */
-static void check_edges_of_silu(void) {
-    float gate_up[32] = {-1000.0F, 1000.0F, -88.5F, 0.0F, -INFINITY, NAN}, y[16];
-    for (size_t i = 16; i < 32; i++) {
-        gate_up[i] = 1.0F;
-    }
-    ati_silu_times(gate_up, 1, y);
-    CHECK(fabsf(y[0]) < 1e-30F && y[1] == 1000.0F && fabsf(y[2]) < 1e-30F && y[3] == 0.0F);
-    CHECK(isnan(y[5]));
-}
-
 static void check_max_abs(void) {
     float x[LONGEST] = {0};
     CHECK(ati_max_abs(x, 0) == 0.0F);
@@ -185,6 +160,33 @@ static void check_edges_of_int8(void) {
     CHECK(y[0] == 3);
 }
 
+/* Clamping keeps NaN; dividing and adding a multiple are single roundings. */
+static void check_clamp_divide_add(size_t n) {
+    float x[70], y[70], z[70];
+    test_fill(x, n, 3);
+    memcpy(y, x, sizeof y);
+    memcpy(z, x, sizeof z);
+    ati_clamp(y, n, 0.5F);
+    ati_divide(z, n, 3.0F);
+    for (size_t i = 0; i < n; i++) {
+        CHECK(y[i] == fmaxf(fminf(x[i], 0.5F), -0.5F));
+        CHECK(z[i] == x[i] / 3.0F);
+    }
+    ati_add_scaled(z, x, n, 0.25F);
+    for (size_t i = 0; i < n; i++) {
+        float third = x[i] / 3.0F;
+        CHECK(z[i] == third + x[i] * 0.25F);
+    }
+    float edges[] = {NAN, INFINITY, -INFINITY};
+    ati_clamp(edges, 3, 2.0F);
+    CHECK(isnan(edges[0]) && edges[1] == 2.0F && edges[2] == -2.0F);
+    double total = 0;
+    for (size_t i = 0; i < n; i++) {
+        total += (double)x[i];
+    }
+    CHECK(fabs((double)ati_sum(x, n) - total) < 1e-5);
+}
+
 static void check_scale_and_add(size_t n) {
     float x[LONGEST + 1], y[LONGEST];
     test_fill(x, LONGEST + 1, 3);
@@ -202,12 +204,9 @@ void test_vector(void) {
         check_length(n);
         check_int8(n);
         check_scale_and_add(n);
-    }
-    for (size_t n_groups = 0; n_groups <= 5; n_groups++) {
-        check_silu(n_groups);
+        check_clamp_divide_add(n);
     }
     check_edges_of_exp();
-    check_edges_of_silu();
     check_max_abs();
     check_bf16();
     check_bf16_lengths();

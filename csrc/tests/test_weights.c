@@ -90,16 +90,18 @@ static void check_matrices(const ati_weights *w, size_t ffn, float error) {
     CHECK(holds_rows(&layer->qkv, 24, k + 2, 12, error));
     CHECK(holds_rows(&layer->qkv, 36, k + 3, 12, error));
     CHECK(holds_rows(&layer->output, 0, k + 4, HIDDEN, error));
-    check_gate_up(&layer->gate_up, k + 6, ffn, error);
-    CHECK(holds_rows(&layer->down, 0, k + 8, HIDDEN, error));
-    CHECK((uintptr_t)layer->down.panels % 64 == 0 && (uintptr_t)layer->gate_up.panels % 64 == 0);
+    check_gate_up(&layer->mlps[0].up, k + 6, ffn, error);
+    CHECK(holds_rows(&layer->mlps[0].down, 0, k + 8, HIDDEN, error));
+    CHECK((uintptr_t)layer->mlps[0].down.panels % 64 == 0 &&
+          (uintptr_t)layer->mlps[0].up.panels % 64 == 0);
 }
 
 static void check_vectors(const ati_weights *w) {
     const ati_layer_weights *layer = &w->layers[1];
-    CHECK(is_value(layer->attention_norm[3], 10, 3) && is_value(layer->mlp_norm[7], 15, 7));
-    CHECK(is_value(w->final_norm[1], 19, 1));
-    CHECK(layer->qkv_bias == NULL && layer->down_bias == NULL);
+    CHECK(is_value(layer->attention_norm.weight[3], 10, 3) &&
+          is_value(layer->mlp_norm.weight[7], 15, 7));
+    CHECK(is_value(w->final_norm.weight[1], 19, 1));
+    CHECK(layer->qkv_bias == NULL && layer->mlps[0].down_bias == NULL);
 }
 
 /* What a format may change of a value, as a share of the largest beside it. */
@@ -183,10 +185,12 @@ static void test_biases(void) {
     const ati_layer_weights *layer = &w.layers[0];
     CHECK(is_value(layer->qkv_bias[1], 3, 1) && is_value(layer->qkv_bias[24 + 1], 5, 1));
     CHECK(is_value(layer->qkv_bias[36 + 1], 7, 1) && is_value(layer->output_bias[1], 9, 1));
-    CHECK(is_value(layer->gate_up_bias[1], 12, 1) && is_value(layer->gate_up_bias[32 + 3], 12, 19));
-    CHECK(is_value(layer->gate_up_bias[16 + 1], 14, 1));
-    CHECK(is_value(layer->gate_up_bias[48 + 3], 14, 19) && layer->gate_up_bias[48 + 4] == 0.0F);
-    CHECK(layer->gate_up_bias[32 + 4] == 0.0F && is_value(layer->down_bias[1], 16, 1));
+    CHECK(is_value(layer->mlps[0].up_bias[1], 12, 1) &&
+          is_value(layer->mlps[0].up_bias[32 + 3], 12, 19));
+    CHECK(is_value(layer->mlps[0].up_bias[16 + 1], 14, 1));
+    CHECK(is_value(layer->mlps[0].up_bias[48 + 3], 14, 19) &&
+          layer->mlps[0].up_bias[48 + 4] == 0.0F);
+    CHECK(layer->mlps[0].up_bias[32 + 4] == 0.0F && is_value(layer->mlps[0].down_bias[1], 16, 1));
     ati_weights_free(&w);
 }
 
@@ -199,7 +203,7 @@ static void test_refusals(void) {
     refuse((test_model){.beside = "model.layers.0.mlp.up_proj.bias"},
            "'model.layers.0.mlp.up_proj.bias' in");
     refuse((test_model){.beside = "model.layers.2.input_layernorm.weight"}, "has no place");
-    refuse((test_model){.beside = "lm_head.bias"}, "attention_bias and mlp_bias false");
+    refuse((test_model){.beside = "lm_head.bias"}, "no bias on queries, keys and values");
     refuse((test_model){.tied = true, .beside = "lm_head.weight"}, "differs from");
     refuse((test_model){.not_finite = "model.layers.0.self_attn.k_proj.weight"},
            "'model.layers.0.self_attn.k_proj.weight' holds inf at [0, 1]");
