@@ -39,7 +39,7 @@ class Subject:
 
 
 def open_subject(folder: Path) -> Subject:
-    from tests.transformers_reference import Reference
+    from attninfluence.reference import Reference
 
     return Subject(load(folder, precision="fp32", threads=2), Reference(folder))
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 import attninfluence
 from attninfluence import _core
+from attninfluence.reference import Reference
 from tests import oracle as oracle_module
 from tests.oracle import Oracle
+from tests.parity import copy_documents, difference, head_sets
 from tests.tiny_models import random_ids, random_tensors, write_weights
-from tests.transformers_reference import Reference
 
 TOLERANCE = 1e-4  # nats a token, against transformers in fp32
 ORACLE_TOLERANCE = 1e-5  # nats a token, against float64
@@ -148,26 +149,6 @@ def opened(llama_folder: Callable[..., Path]) -> Callable[..., Opened]:
         return cache[str(folder)]
 
     return make
-
-
-def head_sets(n_layers: int, n_heads: int, group: int) -> dict[str, NDArray[np.bool_]]:
-    """The sets of heads every shape is read with, each bool[n_layers, n_heads]."""
-    empty = np.zeros((n_layers, n_heads), dtype=bool)
-    middle = n_layers // 2
-    sets = {name: empty.copy() for name in ("last", "first", "layer", "grouped")}
-    sets["last"][-1, n_heads - 1] = True
-    sets["first"][0, 0] = True
-    sets["layer"][middle] = True
-    sets["grouped"][middle, group - 1] = True
-    sets["all"] = np.ones_like(empty)
-    sets["scattered"] = np.random.default_rng(n_heads).random(empty.shape) < 0.4
-    return sets
-
-
-def difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
-    """The largest absolute difference; NaN where either is not finite."""
-    assert ours.shape == theirs.shape
-    return float(np.abs(ours.astype(np.float64) - theirs).max())
 
 
 @pytest.mark.parametrize("mask", ["uniform", "zero"])
@@ -324,20 +305,6 @@ def test_copies_equal_transformers(opened: Callable[..., Opened]) -> None:
         steps = np.arange(answers[i][0], answers[i][1])
         assert np.array_equal(predicted[i], reading.logits[steps - 1].argmax(axis=1))
     assert counts.sum() > 100  # otherwise nothing was compared
-
-
-def copy_documents(
-    vocab_size: int,
-) -> tuple[list[NDArray[np.int32]], list[tuple[int, int]], list[tuple[int, int]]]:
-    """Documents of few distinct tokens, so that the largest weight often copies by chance."""
-    documents, answers, needles = [], [], []
-    for seed, n_tokens in enumerate((30, 90, 97, 192, 250)):
-        random = np.random.default_rng(seed)
-        some = random.choice(vocab_size, 4, replace=False)
-        documents.append(some[random.integers(0, 4, n_tokens)].astype(np.int32))
-        answers.append((n_tokens - n_tokens // 2, n_tokens))
-        needles.append((n_tokens // 10, n_tokens // 2))
-    return documents, answers, needles
 
 
 @pytest.mark.parametrize("layers", [2])

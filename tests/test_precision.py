@@ -19,10 +19,10 @@ import attninfluence
 from attninfluence import _core
 from attninfluence.demo_texts import collect_texts
 from attninfluence.model import bundled_folder
+from attninfluence.reference import Reference
 from tests.child import IS_SANITIZED
 from tests.kernels import KERNELS
 from tests.tiny_models import random_ids
-from tests.transformers_reference import Reference
 
 # Nats a token, largest and mean. fp32 kernels differ by the order of their sums. bf16 rounds a
 # factor to 8 bits, int8 a row's values to 1/254 of its range; the models here are made so that

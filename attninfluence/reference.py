@@ -1,0 +1,179 @@
+"""transformers' own model in fp32, with chosen heads masked (METHOD.md section 3).
+
+What the package's numbers are compared with. Importing this imports torch and transformers, so
+nothing else of the package does at import.
+
+The model runs one unpadded document at a time and without a cache. Its attention is registered
+with transformers under a name of ours: it calls the eager attention of the model's own module
+and then replaces the output of the masked heads, so that every other number is transformers' own
+to the bit.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+)
+from transformers.masking_utils import eager_mask
+
+NAME = "eager_with_masked_heads"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one pass over a document gives, all float32."""
+
+    logits: NDArray[np.float32]  # [n_tokens, vocab]
+    losses: NDArray[np.float32]  # [n_tokens - 1], nats
+    attention: NDArray[np.float32] | None  # [n_layers, n_heads, n_tokens, n_tokens]
+
+
+@dataclass
+class _Pass:
+    """What the attention of every layer is to do in the pass at hand, and what it found."""
+
+    masked: NDArray[np.bool_]  # [n_layers, n_heads]
+    mask: str = "uniform"
+    keep_weights: bool = False
+    weights: dict[int, torch.Tensor] = field(default_factory=dict)
+    layers: list[int] = field(default_factory=list)
+
+
+def attention_with_masked_heads(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **options: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The module's own eager attention, then what `module.ati_pass` says."""
+    state: _Pass = module.ati_pass
+    if attention_mask is None:
+        raise RuntimeError("transformers gave no attention mask, without which nothing is causal")
+    output, weights = _eager(module, query, key, value, attention_mask, options)
+    layer = module.layer_idx
+    heads = torch.from_numpy(state.masked[layer])
+    if heads.any():
+        values = value.repeat_interleave(query.shape[1] // value.shape[1], dim=1)
+        replacement = _replacement(attention_mask, state.mask)
+        weights = torch.where(heads[:, None, None], replacement, weights)
+        changed = (replacement @ values).transpose(1, 2)
+        output = torch.where(heads[:, None], changed, output)
+    state.layers.append(layer)
+    if state.keep_weights:
+        state.weights[layer] = weights[0]
+    return output, weights
+
+
+def _eager(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor,
+    options: dict[str, Any],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Output [1, n_tokens, n_heads, head_dim] and weights [1, n_heads, n_tokens, n_tokens]."""
+    if getattr(module, "reorder_and_upcast_attn", False):
+        # GPT-2 takes this path only when the implementation is called "eager".
+        result = module._upcast_and_reordered_attn(query, key, value, attention_mask)
+    else:
+        eager = sys.modules[type(module).__module__].eager_attention_forward
+        result = eager(module, query, key, value, attention_mask, **options)
+    output, weights = result
+    return output, weights
+
+
+def _replacement(attention_mask: torch.Tensor, mask: str) -> torch.Tensor:
+    """Weights of a masked head: equal on the keys a row may see, or none at all."""
+    visible = (attention_mask == 0).to(torch.float32)
+    if mask == "zero":
+        return torch.zeros_like(visible)
+    return visible / visible.sum(dim=-1, keepdim=True)
+
+
+AttentionInterface.register(NAME, attention_with_masked_heads)
+AttentionMaskInterface.register(NAME, eager_mask)
+
+
+class Reference:
+    """A model folder opened by transformers, in fp32 whatever its weights are stored in.
+
+    Of a vision-language checkpoint the text is read and the rest left alone.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        text = config.get_text_config()
+        opener: Any = AutoModelForCausalLM if text is config else AutoModelForImageTextToText
+        self.model: Any = opener.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation=NAME, local_files_only=True
+        )
+        self.model.eval()
+        self.n_layers: int = text.num_hidden_layers
+        self.n_heads: int = text.num_attention_heads
+        self._rotaries = [
+            (parent, name, _copy_rotary(child))
+            for parent in self.model.modules()
+            for name, child in parent.named_children()
+            if hasattr(child, "rope_type")
+        ]
+
+    def read(
+        self,
+        ids: ArrayLike,
+        masked: NDArray[np.bool_] | None = None,
+        mask: str = "uniform",
+        attention: bool = False,
+    ) -> Reading:
+        """Reads the document `ids` with the heads of `masked` [n_layers, n_heads] masked."""
+        if masked is None:
+            masked = np.zeros((self.n_layers, self.n_heads), dtype=bool)
+        if masked.shape != (self.n_layers, self.n_heads) or masked.dtype != bool:
+            raise ValueError(
+                f"masked must be bool[{self.n_layers}, {self.n_heads}], "
+                f"not {masked.dtype}{list(masked.shape)}"
+            )
+        if mask not in ("uniform", "zero"):
+            raise ValueError(f"mask must be 'uniform' or 'zero', not {mask!r}")
+        state = _Pass(masked, mask, attention)
+        for module in self.model.modules():
+            if hasattr(module, "layer_idx"):
+                module.ati_pass = state
+        self._forget_earlier_documents()
+        tokens = torch.as_tensor(np.asarray(ids, dtype=np.int64))
+        with torch.inference_mode():
+            logits = self.model(tokens[None], use_cache=False).logits[0]
+            losses = torch.nn.functional.cross_entropy(logits[:-1], tokens[1:], reduction="none")
+        if state.layers != list(range(self.n_layers)):
+            raise RuntimeError(
+                f"attention ran in layers {state.layers}, not once in each of {self.n_layers}"
+            )
+        weights = None
+        if attention:
+            weights = torch.stack([state.weights[i] for i in range(self.n_layers)]).numpy()
+        return Reading(logits.numpy(), losses.numpy(), weights)
+
+    def _forget_earlier_documents(self) -> None:
+        """Some RoPE remembers the longest document seen; each document is read as the first."""
+        for parent, name, pristine in self._rotaries:
+            setattr(parent, name, _copy_rotary(pristine))
+
+
+def _copy_rotary(module: Any) -> Any:
+    """A copy with buffers of its own; the configuration is shared."""
+    return copy.deepcopy(module, {id(module.config): module.config})
