@@ -6,6 +6,7 @@ ours, so that attention is peaked and every parameter, norms and biases included
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -24,6 +25,8 @@ Tensors = dict[str, NDArray[np.float32]]
 
 FAMILIES: dict[str, dict[str, Variant]] = DENSE | MORE
 VARIANTS = [(family, variant) for family, variants in FAMILIES.items() for variant in variants]
+REFUSED = [(family, variant) for family, variant in VARIANTS if FAMILIES[family][variant].refused]
+SUPPORTED = [pair for pair in VARIANTS if pair not in REFUSED]
 
 # Documents that the models are read with: on both sides of every window and original context.
 LENGTHS = (2, 33, 97, 200)
@@ -57,7 +60,7 @@ def make_family_folder(
     chosen = FAMILIES[family][variant]
     if dialect not in chosen.dialects:
         raise ValueError(f"{family} {variant!r} cannot be written in dialect {dialect!r}")
-    settings = {**BASE, **chosen.config, **(settings or {})}
+    settings = {**_base(family), **chosen.config, **(settings or {})}
     model = _build(family, settings, ordinary=ordinary, seed=chosen.seed)
     tensors, config = _saved(path, model)
     config |= chosen.written
@@ -92,6 +95,15 @@ def read_folder(path: Path) -> tuple[dict[str, Any], Tensors]:
     for file in sorted(path.glob("*.safetensors")):
         tensors |= load_file(file)
     return json.loads((path / "config.json").read_text(encoding="utf-8")), tensors
+
+
+def _base(family: str) -> dict[str, Any]:
+    """What all small models share, without settings that the family does not know."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    kind = CONFIG_MAPPING[family]
+    known = {field.name for field in dataclasses.fields(kind)} | set(kind.attribute_map)
+    return {key: value for key, value in BASE.items() if key in known}
 
 
 def _build(family: str, settings: Mapping[str, Any], *, ordinary: bool, seed: int) -> Any:
@@ -168,7 +180,8 @@ class Draw:
 
     def _embedding(self, name: str, shape: tuple[int, ...]) -> float:
         small = self.tied or self.family in SCALED_EMBEDDINGS
-        spread = LOGIT_SPREAD / np.sqrt(shape[1]) if small else 1.0
+        logits = 0.9 if self.ordinary else LOGIT_SPREAD
+        spread = logits / np.sqrt(shape[1]) if small else 1.0
         is_position = "embed_positions" in name or ".wpe." in name
         return float(spread) * (0.5 if is_position else 1.0)
 
@@ -288,7 +301,7 @@ def make_vision_language_folder(path: str | Path, kind: str, layout: str = "publ
     from transformers import AutoConfig, AutoModelForImageTextToText
 
     family = {"gemma3": "gemma3_text", "llava": "llama"}[kind]
-    settings = {**BASE, **next(iter(FAMILIES[family].values())).config}
+    settings = {**_base(family), **next(iter(FAMILIES[family].values())).config}
     tower = {
         "model_type": {"gemma3": "siglip_vision_model", "llava": "clip_vision_model"}[kind],
         "hidden_size": 16,

@@ -133,18 +133,24 @@ MORE: dict[str, dict[str, Variant]] = {
             "norms before the blocks, biases, relu, tied",
             {**TIED, "ffn_dim": 80, "max_position_embeddings": 210},
         ),
-        "after": Variant(
-            "norms after the blocks and no last norm; embeddings of 32 projected in and out, tied",
-            {**TIED, "ffn_dim": 80, "do_layer_norm_before": False, "word_embed_proj_dim": 32},
-        ),
         "bare": Variant(
-            "no biases, norms without weights, gelu, untied",
-            {
-                "ffn_dim": 80,
-                "enable_bias": False,
-                "layer_norm_elementwise_affine": False,
-                "activation_function": "gelu",
-            },
+            "no biases, exact gelu, untied",
+            {"ffn_dim": 80, "enable_bias": False, "activation_function": "gelu"},
+        ),
+        "after": Variant(
+            "norms after the blocks and no last norm, tied",
+            {**TIED, "ffn_dim": 80, "do_layer_norm_before": False},
+            refused="do_layer_norm_before",
+        ),
+        "projected": Variant(
+            "embeddings of 32 projected in and out, tied",
+            {**TIED, "ffn_dim": 80, "word_embed_proj_dim": 32},
+            refused="word_embed_proj_dim",
+        ),
+        "weightless": Variant(
+            "norms without weights",
+            {"ffn_dim": 80, "layer_norm_elementwise_affine": False},
+            refused="layer_norm_elementwise_affine",
         ),
     },
     "nanochat": {

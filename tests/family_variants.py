@@ -17,6 +17,7 @@ class Variant:
     config: Mapping[str, Any]  # of transformers' configuration class, beyond BASE
     dialects: tuple[str, ...] = BOTH_DIALECTS
     seed: int = 0
+    refused: str = ""  # the setting that the core names when it refuses this configuration
     written: Mapping[str, Any] = field(default_factory=dict)  # set in config.json afterwards
 
 

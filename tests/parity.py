@@ -44,3 +44,26 @@ def copy_documents(vocab_size: int) -> tuple[Documents, Spans, Spans]:
         answers.append((n_tokens - n_tokens // 2, n_tokens))
         needles.append((n_tokens // 10, n_tokens // 2))
     return documents, answers, needles
+
+
+def copies_with_doubt(
+    attention: NDArray[np.float32],
+    ids: NDArray[np.int32],
+    answer: tuple[int, int],
+    needle: tuple[int, int],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Steps each head copies (METHOD.md section 2), and steps that rounding could decide otherwise.
+
+    Those have a hit and a miss within 1e-4 of their largest weight. Where a layer knows no
+    positions, equal tokens have equal weights, so that such steps do occur.
+    """
+    copies = np.zeros(attention.shape[:2], dtype=np.int64)
+    doubtful = copies.copy()
+    for step in range(*answer):
+        row = attention[:, :, step - 1, :step]
+        places = np.arange(step)
+        hit = (needle[0] <= places) & (places < needle[1]) & (ids[:step] == ids[step])
+        copies += hit[row.argmax(axis=-1)]
+        close = row >= row.max(axis=-1, keepdims=True) * (1 - 1e-4)
+        doubtful += (close & hit).any(axis=-1) & (close & ~hit).any(axis=-1)
+    return copies, doubtful
