@@ -67,7 +67,7 @@ test: $(VENV_DEV)/.installed ## Test with Python, a C compiler and make alone
 	$(VENV_DEV)/bin/python -m pytest $(PYTEST_FLAGS)
 
 .PHONY: test-full
-test-full: test ## Test also what needs a browser or a system library (installed when root)
+test-full: test ## Test also what takes minutes, a browser or a system library (installed when root)
 	@tools/system-packages.sh chromium=chromium pkg-config=pkg-config openblas.pc=libopenblas-dev
 	$(VENV_DEV)/bin/python -m pytest -m full $(PYTEST_FLAGS)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,32 @@ def _shorten_layer_types(config: dict[str, Any]) -> None:
     if types == expected:
         config.pop("layer_types")
         config["sliding_window_pattern"] = period
+
+
+# A setting with this value is taken out of config.json.
+REMOVED = object()
+
+
+@contextmanager
+def changed_settings(folder: Path, fields: Mapping[str, Any]) -> Iterator[None]:
+    """Changes settings of config.json for a while; "a.b" is the setting b of the object a."""
+    file = folder / "config.json"
+    text = file.read_text(encoding="utf-8")
+    config = json.loads(text)
+    for path, value in fields.items():
+        *outer, last = path.split(".")
+        holder = config
+        for name in outer:
+            holder = holder[name]
+        if value is REMOVED:
+            holder.pop(last, None)
+        else:
+            holder[last] = value
+    file.write_text(json.dumps(config), encoding="utf-8")
+    try:
+        yield
+    finally:
+        file.write_text(text, encoding="utf-8")
 
 
 # ---------------------------------------------------------------- other folders

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,7 @@ from typing import Any
 import pytest
 
 from attninfluence._core import Model, ModelError
-from tests.family_models import FAMILIES, REFUSED, make_family_folder
-
-REMOVED = object()
+from tests.family_models import FAMILIES, REFUSED, REMOVED, changed_settings, make_family_folder
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +21,8 @@ def refusal(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
         key = (family, variant)
         if key not in made:
             made[key] = make_family_folder(tmp_path_factory.mktemp(family), family, variant)
-        file = made[key] / "config.json"
-        text = file.read_text()
-        config = json.loads(text) | fields
-        config = {name: value for name, value in config.items() if value is not REMOVED}
-        file.write_text(json.dumps(config))
-        try:
-            with pytest.raises(ModelError) as caught:
-                Model(str(made[key]), "fp32")
-        finally:
-            file.write_text(text)
+        with changed_settings(made[key], fields), pytest.raises(ModelError) as caught:
+            Model(str(made[key]), "fp32")
         return str(caught.value)
 
     return refuse
