@@ -50,12 +50,14 @@ def make_family_folder(
     tokenizer: bool = False,
     ordinary: bool = False,
     settings: Mapping[str, Any] | None = None,
+    embeddings: float = 1.0,
 ) -> Path:
     """Writes the folder of one variant and returns its path.
 
     `ordinary` gives every matrix the spread that weights of deviation 0.02 have at a width of
     2,048, as in published models before training; else attention is peaked and routing decided.
-    `dialect` is that of config.json; `settings` change the variant's.
+    `dialect` is that of config.json; `settings` change the variant's; `embeddings` multiplies
+    token and position embeddings.
     """
     path = Path(path)
     chosen = FAMILIES[family][variant]
@@ -64,6 +66,8 @@ def make_family_folder(
     settings = {**_base(family), **chosen.config, **(settings or {})}
     model = _build(family, settings, ordinary=ordinary, seed=chosen.seed)
     tensors, config = _saved(path, model)
+    if embeddings != 1.0:
+        tensors = {k: v * np.float32(embeddings if _embeds(k) else 1) for k, v in tensors.items()}
     config |= chosen.written
     if dialect == "v4":
         config = older_dialect(config)
@@ -165,7 +169,7 @@ class Draw:
             return 0.0, 0.02 if self.ordinary else 0.3
         if _is_norm(name):
             return self._norm(name)
-        if "embed" in name or ".wte." in name or ".wpe." in name:
+        if _embeds(name):
             return 0.0, self._embedding(name, shape)
         return 0.0, self._gain(name) / np.sqrt(_inputs(self.family, name, shape))
 
@@ -198,6 +202,11 @@ class Draw:
         if any(part in name for part in ("q_proj", "k_proj", *fused)):
             return float(np.sqrt(ATTENTION_SPREAD))
         return 1.0
+
+
+def _embeds(name: str) -> bool:
+    """Token and position embeddings; GPT-NeoX calls its output matrix embed_out."""
+    return ("embed" in name and "embed_out" not in name) or ".wte." in name or ".wpe." in name
 
 
 def _is_norm(name: str) -> bool:

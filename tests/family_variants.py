@@ -33,6 +33,12 @@ BASE: dict[str, Any] = {
     "eos_token_id": 1,
     "pad_token_id": None,
     "tie_word_embeddings": False,
+    # Far above what is published, so that one left out shows. A family knows one of these names.
+    "rms_norm_eps": 0.03,
+    "layer_norm_eps": 0.03,
+    "layer_norm_epsilon": 0.03,
+    "norm_eps": 0.03,
+    "norm_epsilon": 0.03,
 }
 WINDOW = 24
 SLIDING, FULL = "sliding_attention", "full_attention"

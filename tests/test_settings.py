@@ -118,6 +118,18 @@ def test_a_telling_setting(
         assert disagreement(path) == ""
 
 
+EPSILONS = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "norm_epsilon")
+
+
+@pytest.mark.parametrize(("family", "variant"), SUPPORTED)
+def test_the_epsilon_of_norms(tmp_path: Path, family: str, variant: str) -> None:
+    """The stated one, and the family's own where none is stated, which small inputs tell."""
+    path = make_family_folder(tmp_path, family, variant, embeddings=0.003)
+    assert disagreement(path) == ""
+    with changed_settings(path, dict.fromkeys(EPSILONS, REMOVED)):
+        assert disagreement(path) == ""
+
+
 # ------------------------------------------------------------------------ sweep
 
 NO_NUMBERS = {
