@@ -266,25 +266,55 @@ static ati_status fail_shape(const ati_safetensors *shard, const ati_tensor *ten
                     tensor->name, shard->file.path, expected, found);
 }
 
-ati_status ati_checkpoint_expect(const ati_checkpoint *checkpoint, const char *name, size_t rank,
-                                 const size_t *dims, ati_error *error) {
-    const ati_safetensors *shard = NULL;
-    const ati_tensor *tensor = ati_checkpoint_find(checkpoint, name, &shard);
-    if (tensor == NULL) {
+/* A tensor that is there with exactly the shape dims [rank]. */
+static ati_status expect_shape(const ati_checkpoint *checkpoint, const char *name, size_t rank,
+                               const size_t *dims, const ati_safetensors **shard,
+                               const ati_tensor **tensor, ati_error *error) {
+    *tensor = ati_checkpoint_find(checkpoint, name, shard);
+    if (*tensor == NULL) {
         return ati_fail(error, ATI_FORMAT, "tensor '%s' is missing from '%s'%s", name,
                         checkpoint->n_shards == 1 ? checkpoint->shards[0].file.path
                                                   : checkpoint->folder,
                         checkpoint->n_shards == 1 ? "" : " (in none of its shards)");
     }
-    if (tensor->rank != rank || memcmp(tensor->shape, dims, rank * sizeof *dims) != 0) {
-        return fail_shape(shard, tensor, rank, dims, error);
-    }
-    if (tensor->dtype == ATI_DTYPE_OTHER) {
-        return ati_fail(error, ATI_UNSUPPORTED,
-                        "tensor '%s' in '%s': expected dtype F32, F16 or BF16, found %s", name,
-                        shard->file.path, tensor->dtype_name);
+    if ((*tensor)->rank != rank || memcmp((*tensor)->shape, dims, rank * sizeof *dims) != 0) {
+        return fail_shape(*shard, *tensor, rank, dims, error);
     }
     return ATI_OK;
+}
+
+static ati_status fail_dtype(const ati_safetensors *shard, const ati_tensor *tensor,
+                             const char *expected, ati_error *error) {
+    return ati_fail(error, ATI_UNSUPPORTED, "tensor '%.200s' in '%s': expected dtype %s, found %s",
+                    tensor->name, shard->file.path, expected, tensor->dtype_name);
+}
+
+ati_status ati_checkpoint_expect(const ati_checkpoint *checkpoint, const char *name, size_t rank,
+                                 const size_t *dims, ati_error *error) {
+    const ati_safetensors *shard = NULL;
+    const ati_tensor *tensor = NULL;
+    ati_status status = expect_shape(checkpoint, name, rank, dims, &shard, &tensor, error);
+    return status == ATI_OK && tensor->dtype <= ATI_DTYPE_U8
+               ? fail_dtype(shard, tensor, "F32, F16 or BF16", error)
+               : status;
+}
+
+ati_status ati_checkpoint_expect_bytes(const ati_checkpoint *checkpoint, const char *name,
+                                       size_t rank, const size_t *dims, ati_error *error) {
+    const ati_safetensors *shard = NULL;
+    const ati_tensor *tensor = NULL;
+    ati_status status = expect_shape(checkpoint, name, rank, dims, &shard, &tensor, error);
+    return status == ATI_OK && tensor->dtype != ATI_DTYPE_U8
+               ? fail_dtype(shard, tensor, "U8", error)
+               : status;
+}
+
+ati_status ati_checkpoint_read_bytes(const ati_checkpoint *checkpoint, const char *name,
+                                     size_t first, size_t n, uint8_t *out, ati_error *error) {
+    const ati_safetensors *shard = NULL;
+    const ati_tensor *tensor = ati_checkpoint_find(checkpoint, name, &shard);
+    assert(tensor != NULL);
+    return ati_safetensors_read_bytes(shard, tensor, first, n, out, error);
 }
 
 ati_status ati_checkpoint_read_f32(const ati_checkpoint *checkpoint, const char *name, size_t first,

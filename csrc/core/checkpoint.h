@@ -32,6 +32,10 @@ const ati_tensor *ati_checkpoint_find(const ati_checkpoint *checkpoint, const ch
 ati_status ati_checkpoint_expect(const ati_checkpoint *checkpoint, const char *name, size_t rank,
                                  const size_t *dims, ati_error *error);
 
+/* The same with the dtype U8. */
+ati_status ati_checkpoint_expect_bytes(const ati_checkpoint *checkpoint, const char *name,
+                                       size_t rank, const size_t *dims, ati_error *error);
+
 /* Whether the tensors called a and b, both present, hold the same bytes as the
  * same dtype and shape. */
 ati_status ati_checkpoint_same(const ati_checkpoint *checkpoint, const char *a, const char *b,
@@ -42,5 +46,10 @@ ati_status ati_checkpoint_same(const ati_checkpoint *checkpoint, const char *a, 
  * by name. */
 ati_status ati_checkpoint_read_f32(const ati_checkpoint *checkpoint, const char *name, size_t first,
                                    size_t n, float *out, ati_error *error);
+
+/* Reads the bytes first..first + n - 1 of `name`, a tensor of bytes that is there and
+ * has them (ati_checkpoint_expect_bytes), into out [n]. */
+ati_status ati_checkpoint_read_bytes(const ati_checkpoint *checkpoint, const char *name,
+                                     size_t first, size_t n, uint8_t *out, ati_error *error);
 
 #endif

@@ -124,12 +124,22 @@ static bool is_read(const ati_family *family, const char *key) {
     return is_one_of(key, keys, sizeof keys / sizeof *keys);
 }
 
+/* The one quantization that is read: that of experts whose tensors hold all of them,
+ * everything else being left as it was. */
+static bool is_mxfp4(const ati_config_reader *r, const ati_family *family) {
+    ati_json_value settings = ati_json_get(r->json, r->root, "quantization_config");
+    ati_json_value method = ati_json_get(r->json, settings, "quant_method");
+    return family->experts == ATI_EXPERTS_TRANSPOSED && method != ATI_JSON_NONE &&
+           ati_json_is(r->json, method, "mxfp4");
+}
+
 static ati_status refuse_active(const ati_config_reader *r, const ati_family *family) {
     for (size_t i = 0; i < sizeof inert_fields / sizeof *inert_fields; i++) {
         const inert_field *field = &inert_fields[i];
         ati_json_value value = ati_json_get(r->json, r->root, field->key);
-        if (value != ATI_JSON_NONE && !is_read(family, field->key) &&
-            !is_inert(r, value, field->neutral)) {
+        bool is_known = is_read(family, field->key) ||
+                        (strcmp(field->key, "quantization_config") == 0 && is_mxfp4(r, family));
+        if (value != ATI_JSON_NONE && !is_known && !is_inert(r, value, field->neutral)) {
             return ati_fail(r->error, ATI_UNSUPPORTED,
                             "'%s': '%s' is set, which is not supported; expected it absent%s",
                             r->path, field->key, field->remedy);
@@ -438,6 +448,7 @@ static ati_status read_config(ati_config_reader *r, ati_config *config) {
     }
     ati_status status = read_family(r, config);
     if (status == ATI_OK) {
+        config->is_mxfp4 = is_mxfp4(r, config->family);
         status = refuse_active(r, config->family);
     }
     for (size_t i = 0; i < sizeof steps / sizeof *steps && status == ATI_OK; i++) {

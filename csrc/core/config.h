@@ -53,6 +53,7 @@ typedef struct {
     size_t experts_per_token;
     size_t expert_size; /* intermediate_size of an expert */
     bool normalises_routing;
+    bool is_mxfp4; /* experts' matrices are 4-bit floats (mxfp4.h) */
 
     float attention_scale;          /* of scores */
     bool attention_scaled_by_layer; /* and that over 1 + the layer's number */

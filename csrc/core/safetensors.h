@@ -11,12 +11,15 @@
 #ifndef ATI_SAFETENSORS_H
 #define ATI_SAFETENSORS_H
 
+#include <stdint.h>
+
 #include "file.h"
 
 #define ATI_MAX_RANK 8 /* dimensions of a tensor */
 
 typedef enum {
-    ATI_DTYPE_OTHER, /* known to the format, not readable as float32 */
+    ATI_DTYPE_OTHER, /* known to the format, not readable */
+    ATI_DTYPE_U8,    /* readable as bytes; the rest as float32 */
     ATI_DTYPE_F32,
     ATI_DTYPE_F16,
     ATI_DTYPE_BF16,
@@ -55,6 +58,10 @@ const ati_tensor *ati_safetensors_find(const ati_safetensors *st, const char *na
  * not finite, by name. */
 ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor,
                                     size_t first, size_t n, float *out, ati_error *error);
+
+/* Reads the bytes first..first + n - 1 of a tensor, which it has, into out [n]. */
+ati_status ati_safetensors_read_bytes(const ati_safetensors *st, const ati_tensor *tensor,
+                                      size_t first, size_t n, uint8_t *out, ati_error *error);
 
 /* Parses the header text[0..length) of a file whose tensors take `data_bytes`
  * after it; fills everything of *st but `file`. What ati_safetensors_open uses,

@@ -78,7 +78,7 @@ static ati_status fail_not_finite(const ati_safetensors *st, const ati_tensor *t
 
 ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor,
                                     size_t first, size_t n, float *out, ati_error *error) {
-    if (tensor->dtype == ATI_DTYPE_OTHER) {
+    if (tensor->dtype <= ATI_DTYPE_U8) {
         return ati_fail(error, ATI_UNSUPPORTED,
                         "'%s': tensor '%.200s' has dtype %s, expected F32, F16 or BF16",
                         st->file.path, tensor->name, tensor->dtype_name);
@@ -111,4 +111,10 @@ ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor 
     }
     ati_free(half);
     return status;
+}
+
+ati_status ati_safetensors_read_bytes(const ati_safetensors *st, const ati_tensor *tensor,
+                                      size_t first, size_t n, uint8_t *out, ati_error *error) {
+    assert(first <= tensor->bytes && n <= tensor->bytes - first);
+    return ati_file_read(&st->file, tensor->offset + first, n, out, error);
 }

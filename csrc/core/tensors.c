@@ -5,6 +5,7 @@
 
 #include "alloc.h"
 #include "error.h"
+#include "mxfp4.h"
 
 #define VALUES_READ ((size_t)1 << 18) /* values of a matrix held as float32 at a time */
 
@@ -71,14 +72,19 @@ void ati_tensor_name(const ati_tensors *tensors, const char *pattern, size_t lay
 
 /* ---- Checking and reading ---- */
 
+/* Notes that a tensor, which is there, has a place in the model. */
+static void mark_seen(const ati_tensors *tensors, const char *name) {
+    const ati_safetensors *shard = NULL;
+    const ati_tensor *tensor = ati_checkpoint_find(tensors->checkpoint, name, &shard);
+    tensors->seen[shard - tensors->checkpoint->shards][tensor - shard->tensors] = 1;
+}
+
 static ati_status check_tensor(const ati_tensors *tensors, const char *name, size_t rank,
                                const size_t *dims) {
-    const ati_safetensors *shard = NULL;
     ati_status status =
         ati_checkpoint_expect(tensors->checkpoint, name, rank, dims, tensors->error);
     if (status == ATI_OK) {
-        const ati_tensor *tensor = ati_checkpoint_find(tensors->checkpoint, name, &shard);
-        tensors->seen[shard - tensors->checkpoint->shards][tensor - shard->tensors] = 1;
+        mark_seen(tensors, name);
     }
     return status;
 }
@@ -129,6 +135,82 @@ static ati_status read_columns(ati_tensors *tensors, const ati_source *source,
     return status;
 }
 
+/* ---- Matrices of 4-bit floats ---- */
+
+/* The names of the two tensors of bytes. */
+static void mxfp4_names(const ati_source *source, char blocks[ATI_NAME_SIZE + 8],
+                        char scales[ATI_NAME_SIZE + 8]) {
+    snprintf(blocks, ATI_NAME_SIZE + 8, "%s_blocks", source->weight);
+    snprintf(scales, ATI_NAME_SIZE + 8, "%s_scales", source->weight);
+}
+
+static ati_status check_mxfp4(ati_tensors *tensors, const ati_source *source, size_t k) {
+    const size_t dims[] = {source->n_slabs, source->n, k / ATI_MXFP4_BLOCK, ATI_MXFP4_BYTES};
+    char names[2][ATI_NAME_SIZE + 8];
+    mxfp4_names(source, names[0], names[1]);
+    ati_status status = ATI_OK;
+    if (k % ATI_MXFP4_BLOCK != 0) {
+        return ati_fail(tensors->error, ATI_FORMAT,
+                        "tensor '%s': its rows of %zu values are no multiple of the %d that share "
+                        "a scale in mxfp4",
+                        names[0], k, ATI_MXFP4_BLOCK);
+    }
+    for (size_t i = 0; i < 2 && status == ATI_OK; i++) {
+        status =
+            ati_checkpoint_expect_bytes(tensors->checkpoint, names[i], 4 - i, dims, tensors->error);
+        if (status == ATI_OK) {
+            mark_seen(tensors, names[i]);
+        }
+    }
+    return status;
+}
+
+/* The blocks and scales of n rows from row `first` on, as values [n, k] in
+ * tensors->rows. bytes [n * k / 2 + n * k / 32] is scratch. */
+static ati_status read_mxfp4_values(ati_tensors *tensors, const ati_source *source, size_t first,
+                                    size_t n, size_t k, uint8_t *bytes) {
+    size_t row_blocks = k / ATI_MXFP4_BLOCK, n_blocks = n * row_blocks;
+    size_t before = (source->slab * source->n + first) * row_blocks;
+    uint8_t *scales = bytes + n_blocks * ATI_MXFP4_BYTES;
+    char names[2][ATI_NAME_SIZE + 8];
+    mxfp4_names(source, names[0], names[1]);
+    ati_status status =
+        ati_checkpoint_read_bytes(tensors->checkpoint, names[0], before * ATI_MXFP4_BYTES,
+                                  n_blocks * ATI_MXFP4_BYTES, bytes, tensors->error);
+    if (status == ATI_OK) {
+        status = ati_checkpoint_read_bytes(tensors->checkpoint, names[1], before, n_blocks, scales,
+                                           tensors->error);
+    }
+    if (status == ATI_OK && !ati_mxfp4_unpack(bytes, scales, n_blocks, tensors->rows)) {
+        status = ati_fail(tensors->error, ATI_FORMAT,
+                          "tensor '%s' holds a scale that makes values of matrix %zu infinite",
+                          names[1], source->slab);
+    }
+    return status;
+}
+
+static ati_status read_mxfp4(ati_tensors *tensors, const ati_source *source,
+                             const ati_matrix *matrix) {
+    size_t k = matrix->layout.k, at_a_time = VALUES_READ / k > 0 ? VALUES_READ / k : 1;
+    uint8_t *bytes = ati_calloc(at_a_time, k);
+    if (bytes == NULL) {
+        return ati_fail_memory(tensors->error, at_a_time * k, "reading a tensor");
+    }
+    ati_status status = ATI_OK;
+    for (size_t first = 0; first < source->n && status == ATI_OK; first += at_a_time) {
+        size_t n = source->n - first < at_a_time ? source->n - first : at_a_time;
+        status = read_mxfp4_values(tensors, source, first, n, k, bytes);
+        for (size_t i = 0; i < n && status == ATI_OK; i++) {
+            ati_pack_row(&matrix->layout, tensors->rows + i * k, matrix->panels,
+                         source->map(tensors->config, source->n, first + i));
+        }
+    }
+    ati_free(bytes);
+    return status;
+}
+
+/* ---- Matrices and their biases ---- */
+
 static ati_status visit_bias(ati_tensors *tensors, const ati_source *source, float *bias) {
     const size_t dims[] = {source->n_slabs, source->n};
     bool stacked = source->n_slabs > 0;
@@ -141,17 +223,21 @@ static ati_status visit_bias(ati_tensors *tensors, const ati_source *source, flo
     return status;
 }
 
-ati_status ati_visit_source(ati_tensors *tensors, const ati_source *source,
-                            const ati_matrix *matrix, float *bias) {
-    const size_t k = matrix->layout.k;
+static ati_status check_source(ati_tensors *tensors, const ati_source *source, size_t k) {
     const size_t dims[] = {source->n_slabs, source->transposed ? k : source->n,
                            source->transposed ? source->n : k};
     bool stacked = source->n_slabs > 0;
-    ati_status status =
-        tensors->rows == NULL
-            ? check_tensor(tensors, source->weight, stacked ? 3 : 2, stacked ? dims : dims + 1)
-        : source->transposed ? read_columns(tensors, source, matrix)
-                             : read_rows(tensors, source, matrix);
+    return source->is_mxfp4
+               ? check_mxfp4(tensors, source, k)
+               : check_tensor(tensors, source->weight, stacked ? 3 : 2, stacked ? dims : dims + 1);
+}
+
+ati_status ati_visit_source(ati_tensors *tensors, const ati_source *source,
+                            const ati_matrix *matrix, float *bias) {
+    ati_status status = tensors->rows == NULL ? check_source(tensors, source, matrix->layout.k)
+                        : source->is_mxfp4    ? read_mxfp4(tensors, source, matrix)
+                        : source->transposed  ? read_columns(tensors, source, matrix)
+                                              : read_rows(tensors, source, matrix);
     return status == ATI_OK && source->bias[0] != '\0' ? visit_bias(tensors, source, bias) : status;
 }
 

@@ -30,6 +30,7 @@ typedef struct {
     size_t n;
     size_t slab, n_slabs; /* number of it in a stack of n_slabs matrices; 0: no stack */
     bool transposed;      /* [k, n] */
+    bool is_mxfp4;        /* two tensors of bytes: weight and "_blocks", "_scales" */
     ati_row_map *map;
 } ati_source;
 

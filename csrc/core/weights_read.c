@@ -259,7 +259,8 @@ static ati_status visit_stacked_expert(ati_tensors *tensors, size_t layer, size_
     ati_source up = {.n = 2 * config->expert_size,
                      .slab = index,
                      .n_slabs = config->n_experts,
-                     .transposed = transposed,
+                     .transposed = transposed && !config->is_mxfp4,
+                     .is_mxfp4 = config->is_mxfp4,
                      .map = transposed ? ati_row_of_gate_beside_up : ati_row_of_gate_then_up};
     ati_source down = up;
     down.n = config->hidden_size;
