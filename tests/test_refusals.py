@@ -70,7 +70,7 @@ def test_an_unknown_rope_type_of_one_layer_type(refusal: Callable[..., str], fam
 
 CHANGES: list[tuple[str, dict[str, Any], str]] = [
     ("llama", {"quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
-    ("gpt_oss", {"quantization_config": {"quant_method": "mxfp4"}}, "quantization_config"),
+    ("gpt_oss", {"quantization_config": {"quant_method": "fp8"}}, "quantization_config"),
     ("llama", {"hidden_act": "mish"}, "hidden_act"),
     ("qwen3_moe", {"hidden_act": "mish"}, "hidden_act"),
     ("apertus", {"hidden_act": "mish"}, "hidden_act"),

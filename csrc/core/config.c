@@ -181,7 +181,7 @@ static ati_status read_family(ati_config_reader *r, ati_config *config) {
     if (status != ATI_OK) {
         return status;
     }
-    config->family = ati_family_find(name);
+    config->family = r->family = ati_family_find(name);
     if (config->family == NULL) {
         char names[640];
         list_families(names, sizeof names);
@@ -329,10 +329,15 @@ static ati_status read_head_dim(const ati_config_reader *r, ati_config *config) 
                         config->family->keys->n_heads, config->n_heads);
     }
     otherwise = otherwise > 0 ? otherwise : share > 0 ? share : 1;
-    config->head_dim = otherwise;
-    return key == NULL
-               ? ATI_OK
-               : ati_config_size(r, r->root, key, MOST_HEAD_DIM, otherwise, &config->head_dim);
+    ati_status status = ati_config_size(r, r->root, key != NULL ? key : "head_dim", MOST_HEAD_DIM,
+                                        otherwise, &config->head_dim);
+    if (status == ATI_OK && key == NULL && config->head_dim != otherwise) {
+        return ati_fail(r->error, ATI_UNSUPPORTED,
+                        "'%s': 'head_dim' is %zu, expected %s / %s, which is %zu in a %s", r->path,
+                        config->head_dim, config->family->keys->hidden_size,
+                        config->family->keys->n_heads, otherwise, config->family->model_type);
+    }
+    return status;
 }
 
 static ati_status check_heads(const ati_config_reader *r, ati_config *config) {
@@ -393,9 +398,8 @@ static ati_status read_flags(const ati_config_reader *r, ati_config *config) {
 
 static ati_status read_factors(const ati_config_reader *r, ati_config *config) {
     const ati_family *family = config->family;
-    float query_scalar = 0;
+    float query_scalar = 0, attention_scale = 1;
     double eps = family->eps;
-    const double scale = (double)config->attention_scale;
     const double embedding = family->scales_embeddings ? sqrt((double)config->hidden_size) : 1.0;
     const double logits = family->logit_multiplier > 0 ? family->logit_multiplier : 1.0;
     const struct {
@@ -404,7 +408,7 @@ static ati_status read_factors(const ati_config_reader *r, ati_config *config) {
         float *out;
     } factors[] = {
         {family->query_scalar_key, 256, &query_scalar},
-        {family->attention_scale_key, scale, &config->attention_scale},
+        {family->attention_scale_key, 1, &attention_scale},
         {family->embedding_multiplier_key, embedding, &config->embedding_multiplier},
         {family->residual_multiplier_key, 1, &config->residual_multiplier},
         {family->logit_multiplier_key, logits, &config->logit_multiplier},
@@ -418,6 +422,9 @@ static ati_status read_factors(const ati_config_reader *r, ati_config *config) {
         status = ati_config_number(r, r->root, family->eps_key, 1e-12, 1, family->eps, &eps);
     }
     config->norm_eps = (float)eps;
+    if (family->attention_scale_key != NULL) {
+        config->attention_scale = attention_scale;
+    }
     if (family->query_scalar_key != NULL) {
         config->attention_scale = (float)(1.0 / sqrt((double)query_scalar));
     }

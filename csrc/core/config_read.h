@@ -8,8 +8,9 @@
 
 typedef struct {
     const ati_json *json;
-    const char *path;    /* for messages */
-    ati_json_value root; /* the object of the text model */
+    const char *path;         /* for messages */
+    ati_json_value root;      /* the object of the text model */
+    const ati_family *family; /* once it is known */
     ati_error *error;
 } ati_config_reader;
 

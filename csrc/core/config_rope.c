@@ -23,6 +23,8 @@
 #define MOST_FACTOR 1e6
 #define MOST_ORIGINAL ((size_t)1 << 30)
 
+static const char original_key[] = "original_max_position_embeddings";
+
 /* The object under `key` of the root, or ATI_JSON_NONE where there is none or it is
  * empty. */
 static ati_status find_object(const ati_config_reader *r, const char *key, ati_json_value *object) {
@@ -56,7 +58,7 @@ static ati_status refuse_nested(const ati_config_reader *r, ati_json_value setti
     return ATI_OK;
 }
 
-static ati_status read_type(const ati_config_reader *r, ati_json_value settings, bool renamed,
+static ati_status read_type(const ati_config_reader *r, ati_json_value settings, bool is_long,
                             ati_rope_type *type) {
     static const ati_rope_type types[] = {ATI_ROPE_DEFAULT, ATI_ROPE_LINEAR, ATI_ROPE_DYNAMIC,
                                           ATI_ROPE_LLAMA3,  ATI_ROPE_YARN,   ATI_ROPE_LONGROPE};
@@ -65,21 +67,21 @@ static ati_status read_type(const ati_config_reader *r, ati_json_value settings,
     if (status == ATI_OK) {
         status = ati_config_text(r, settings, "rope_type", name, &name);
     }
-    if (status == ATI_OK && renamed && (strcmp(name, "su") == 0 || strcmp(name, "yarn") == 0)) {
+    if (status == ATI_OK && is_long && (strcmp(name, "su") == 0 || strcmp(name, "yarn") == 0)) {
         name = ati_rope_name(ATI_ROPE_LONGROPE);
     }
     for (size_t i = 0; status == ATI_OK && i < sizeof types / sizeof *types; i++) {
-        if (strcmp(name, ati_rope_name(types[i])) == 0) {
+        bool fits = !is_long || types[i] == ATI_ROPE_DEFAULT || types[i] == ATI_ROPE_LONGROPE;
+        if (fits && strcmp(name, ati_rope_name(types[i])) == 0) {
             *type = types[i];
             return ATI_OK;
         }
     }
     if (status == ATI_OK) {
-        status =
-            ati_fail(r->error, ATI_UNSUPPORTED,
-                     "'%s': rotary rope_type '%.100s' is not supported, expected default, linear, "
-                     "dynamic, llama3, yarn or longrope",
-                     r->path, name);
+        status = ati_fail(r->error, ATI_UNSUPPORTED,
+                          "'%s': rotary rope_type '%.100s' is not supported, expected default%s or "
+                          "longrope",
+                          r->path, name, is_long ? "" : ", linear, dynamic, llama3, yarn");
     }
     return status;
 }
@@ -124,14 +126,16 @@ static ati_status read_dim(const ati_config_reader *r, ati_json_value settings,
 }
 
 /* The context before it was stretched: as transformers 5, beside the settings or
- * among them (beside wins), else the model's context. */
+ * among them (beside wins), else the model's context; of two sets, among them. */
 static ati_status read_original(const ati_config_reader *r, ati_json_value settings,
                                 ati_rope *rope) {
-    static const char key[] = "original_max_position_embeddings";
-    ati_status status =
-        ati_config_size(r, settings, key, MOST_ORIGINAL, rope->context, &rope->original_context);
-    if (status == ATI_OK) {
-        status = ati_config_size(r, r->root, key, MOST_ORIGINAL, rope->original_context,
+    const ati_family *family = r->family;
+    ati_status status = ati_config_size(r, settings, original_key, MOST_ORIGINAL, rope->context,
+                                        &rope->original_context);
+    if (status == ATI_OK && !family->rope_by_window) {
+        size_t beside =
+            family->original_context > 0 ? family->original_context : rope->original_context;
+        status = ati_config_size(r, r->root, original_key, MOST_ORIGINAL, beside,
                                  &rope->original_context);
     }
     return status;
@@ -317,7 +321,7 @@ static ati_status read_rope(const ati_config_reader *r, ati_json_value settings,
     };
     ati_status status = refuse_nested(r, settings);
     if (status == ATI_OK) {
-        status = read_type(r, settings, family->rope_renamed, &rope->type);
+        status = read_type(r, settings, family->rope_is_long, &rope->type);
     }
     if (status == ATI_OK) {
         status = read_theta(r, settings, beside, theta, &rope->theta);
@@ -341,6 +345,13 @@ static ati_status read_two(const ati_config_reader *r, ati_json_value scaling,
                         "'sliding_attention', as those of a %s do",
                         r->path, family->model_type);
     }
+    if (scaling != ATI_JSON_NONE &&
+        (nested != ATI_JSON_NONE || ati_config_lacks(r, scaling, "rope_type"))) {
+        return ati_fail(r->error, ATI_UNSUPPORTED,
+                        "'%s': 'rope_scaling' of a %s is supported with a 'rope_type' in it and "
+                        "without 'rope_parameters' beside it",
+                        r->path, family->model_type);
+    }
     config->n_ropes = 2;
     ati_status status = read_rope(r, scaling != ATI_JSON_NONE ? scaling : first, "rope_theta",
                                   family->theta, config, &config->ropes[0]);
@@ -352,14 +363,18 @@ static ati_status read_two(const ati_config_reader *r, ati_json_value scaling,
 /* A factor by which queries grow with their position, among the settings. */
 static ati_status read_growth(const ati_config_reader *r, ati_json_value settings,
                               ati_config *config) {
+    const char *key = config->family->query_growth_key;
+    const ati_rope *rope = &config->ropes[0];
     double growth = 0;
-    ati_status status = ATI_OK;
-    if (config->family->query_growth_key != NULL) {
-        status = read_optional(r, settings, config->family->query_growth_key, &growth);
+    if (key == NULL) {
+        return ATI_OK;
     }
+    ati_status status = ati_config_number(r, settings, key, 0, MOST_FACTOR, NAN, &growth);
     config->query_growth = (float)growth;
-    config->query_period = config->ropes[0].original_context;
-    return status;
+    config->query_period = rope->original_context;
+    return status == ATI_OK && rope->type == ATI_ROPE_DEFAULT
+               ? ati_config_size(r, settings, original_key, MOST_ORIGINAL, 0, &config->query_period)
+               : status;
 }
 
 ati_status ati_config_ropes(const ati_config_reader *r, ati_config *config) {

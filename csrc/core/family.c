@@ -149,7 +149,8 @@ static const ati_family families[] = {
         .normalises_routing = {"norm_topk_prob", false},
     },
     {
-        USUAL("gemma"), RMS_NORM(1e-6), .gain = ATI_GAIN_ONE_PLUS_WEIGHT,
+        .model_type = "gemma", BODY("model."), .keys = &usual_keys,
+        .activation = "gelu_pytorch_tanh", RMS_NORM(1e-6), .gain = ATI_GAIN_ONE_PLUS_WEIGHT,
         .names = {ENDS, PRE_NORMS, ATTENTION, GATED},
         .head_dim = 256, BIASED_BY("attention_bias"), .gelu_is_tanh = true,
         .tied = true, .scales_embeddings = true,
@@ -174,7 +175,6 @@ static const ati_family families[] = {
                   .mlp_norm = "layers.{}.pre_feedforward_layernorm", POST_NORMS},
         .head_dim = 256, .states_kv_heads = true, BIASED_BY("attention_bias"),
         .qk_norm = ATI_QK_NORM_HEAD, .query_scalar_key = "query_pre_attn_scalar",
-        .attention_soft_cap_key = "attn_logit_softcapping",
         .window = ATI_WINDOW_PERIOD, .states_window = true,
         .window_period = 6,
         .window_period_key = "sliding_window_pattern",
@@ -263,7 +263,8 @@ static const ati_family families[] = {
         .names = {ENDS, PRE_NORMS, .qkv = "layers.{}.self_attn.qkv_proj",
                   .output = "layers.{}.self_attn.o_proj", FUSED},
         .qkv = ATI_QKV_ROWS, .mlp = ATI_MLP_FUSED,
-        .window = ATI_WINDOW_ALL, .partial = 1, .rope_renamed = true,
+        .window = ATI_WINDOW_ALL, .partial = 1, .rope_is_long = true,
+        .original_context = 4096,
     },
     {
         USUAL("stablelm"), LAYER_NORM("layer_norm_eps", 1e-5), .norm_bias = true,

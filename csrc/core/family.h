@@ -146,10 +146,10 @@ typedef struct {
     const char *qk_norm_key; /* that turns it on; NULL: always */
     bool qk_norm_bias;
     bool qk_norm_after_rope;
-    const char *clip_key;         /* bounds queries, keys and values */
-    const char *query_scalar_key; /* scores are divided by its root */
-    const char *attention_scale_key;
-    ati_choice attention_scaled; /* scores are divided by the root of head_dim; NULL: true */
+    const char *clip_key;            /* bounds queries, keys and values */
+    const char *query_scalar_key;    /* scores are divided by its root */
+    const char *attention_scale_key; /* scores are multiplied by it; 1 where it is absent */
+    ati_choice attention_scaled;     /* scores are divided by the root of head_dim; NULL: true */
     ati_choice attention_scaled_by_layer; /* and divided by 1 + the number of the layer */
     ati_window_rule window;
     const char *window_switch; /* the flag that makes sliding_window count; NULL: it does */
@@ -162,12 +162,13 @@ typedef struct {
     /* Positions */
     size_t first_position; /* rows of `positions` before that of the first token */
     ati_rope_rule rope_layers;
-    bool rope_by_window; /* layers with and without a window have their own */
-    bool rope_pairs;     /* pairs are neighbours, not a half apart */
-    bool rope_reversed;  /* turns the other way */
-    bool rope_stated;    /* without rotary settings, a folder is refused */
-    bool rope_alpha;     /* "dynamic" with an alpha has a fixed base */
-    bool rope_renamed;   /* "su" and "yarn" are longrope */
+    bool rope_by_window;     /* layers with and without a window have their own */
+    bool rope_pairs;         /* pairs are neighbours, not a half apart */
+    bool rope_reversed;      /* turns the other way */
+    bool rope_stated;        /* without rotary settings, a folder is refused */
+    bool rope_alpha;         /* "dynamic" with an alpha has a fixed base */
+    bool rope_is_long;       /* any scaling is longrope, which is also called "su" and "yarn" */
+    size_t original_context; /* where it is not beside the rotary settings; 0: as they say */
     double theta, window_theta;
     const char *theta_key, *window_theta_key; /* in the older dialect */
     double partial; /* share of a head that turns, where config.json says nothing; 0: 1 */

@@ -259,7 +259,9 @@ static void test_family_fields(void) {
                   ATI_UNSUPPORTED, "expected 'silu'");
     refuse_family("ministral3", "\"sliding_window\":null", ATI_FORMAT,
                   "'rope_parameters' is missing");
-    config = accept_family("gpt_neox", "\"head_dim\":99,\"rotary_pct\":1.0");
+    config = accept_family("gpt_neox", "\"rotary_pct\":1.0");
+    refuse_family("gpt_neox", "\"head_dim\":99,\"rotary_pct\":1.0", ATI_UNSUPPORTED,
+                  "'head_dim' is 99");
     CHECK(config.n_kv_heads == 4 && config.head_dim == 6 && config.ropes[0].dim == 6);
     refuse_family("gpt_neox", "\"rotary_pct\":0.5", ATI_FORMAT, "is 3, which is odd");
     refuse_family("opt", "\"ffn_dim\":10,\"do_layer_norm_before\":false", ATI_UNSUPPORTED,
