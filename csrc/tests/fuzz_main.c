@@ -20,6 +20,25 @@ static const char *const seeds[] = {
     "\"hidden_size\":24,\"intermediate_size\":10,\"vocab_size\":11,\"max_position_embeddings\":64,"
     "\"rope_parameters\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,"
     "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":32}}",
+    "@{\"model_type\":\"gemma3_text\",\"num_hidden_layers\":3,\"num_attention_heads\":4,"
+    "\"num_key_value_heads\":2,\"hidden_size\":24,\"intermediate_size\":10,\"vocab_size\":11,"
+    "\"max_position_embeddings\":64,\"sliding_window\":8,\"layer_types\":[\"sliding_attention\","
+    "\"full_attention\",\"sliding_attention\"],\"query_pre_attn_scalar\":16,\"rope_parameters\":{"
+    "\"full_attention\":{\"rope_type\":\"linear\",\"factor\":8.0,\"rope_theta\":1e6},"
+    "\"sliding_attention\":{\"rope_type\":\"default\"}},\"final_logit_softcapping\":30.0}",
+    "@{\"model_type\":\"phi3\",\"num_hidden_layers\":2,\"num_attention_heads\":4,"
+    "\"hidden_size\":32,\"intermediate_size\":10,\"vocab_size\":11,\"max_position_embeddings\":64,"
+    "\"partial_rotary_factor\":0.75,\"original_max_position_embeddings\":16,\"sliding_window\":9,"
+    "\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1.5,2],\"long_factor\":[2,3,4]}}",
+    "@{\"model_type\":\"qwen3_moe\",\"num_hidden_layers\":3,\"num_attention_heads\":4,"
+    "\"num_key_value_heads\":2,\"hidden_size\":24,\"intermediate_size\":10,\"vocab_size\":11,"
+    "\"max_position_embeddings\":64,\"num_experts\":4,\"num_experts_per_tok\":2,"
+    "\"moe_intermediate_size\":6,\"mlp_only_layers\":[1],\"decoder_sparse_step\":2}",
+    "@{\"model_type\":\"llava\",\"text_config\":{\"model_type\":\"smollm3\",\"num_hidden_layers\":"
+    "3,"
+    "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"hidden_size\":24,"
+    "\"intermediate_size\":10,\"vocab_size\":11,\"max_position_embeddings\":64,"
+    "\"no_rope_layers\":[1,0,1],\"use_sliding_window\":true,\"sliding_window\":7}}",
     "\x8c{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[2,1],"
     "\"data_offsets\":[4,12]},\"a\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}  ",
 };
@@ -50,6 +69,13 @@ static const char *const words[] = {
     "\"dynamic\"",
     "\"linear\"",
     "\"factor\"",
+    "\"gpt_oss\"",
+    "\"cohere2\"",
+    "\"olmo3\"",
+    "\"gpt2\"",
+    "\"layer_types\"",
+    "\"sliding_window\"",
+    "\"mlp_only_layers\"",
     "\xff",
 };
 

@@ -26,16 +26,31 @@ static void check_tensors(const ati_safetensors *st, size_t data_bytes) {
     }
 }
 
+/* What a config was accepted for has to hold too. */
+static void check_config(const ati_config *config) {
+    size_t dim = ati_rotary_dim(config);
+    bool fits = config->n_heads % config->n_kv_heads == 0 && dim % 2 == 0 &&
+                dim <= config->head_dim && config->n_layers <= ATI_MOST_LAYERS &&
+                config->experts_per_token <= config->n_experts;
+    for (size_t l = 0; l < config->n_layers; l++) {
+        const ati_layer_kind *kind = &config->layers[l];
+        fits = fits && (!kind->is_windowed || config->window > 0) &&
+               (!kind->is_sparse || config->n_experts > 0) &&
+               (!kind->rotates || config->n_ropes > 0);
+    }
+    if (!fits) {
+        abort();
+    }
+}
+
 static void read_config(const char *text, size_t length) {
     ati_config config;
     ati_error error;
     float inv_freq[64];
     if (ati_config_parse(text, length, "config.json", &config, &error) == ATI_OK) {
-        if (config.n_heads % config.n_kv_heads != 0 || config.rope.dim % 2 != 0) {
-            abort();
-        }
-        if (config.rope.dim <= 128) {
-            ati_rope_frequencies(&config.rope, 5000, inv_freq);
+        check_config(&config);
+        for (size_t i = 0; i < config.n_ropes && ati_rotary_dim(&config) <= 128; i++) {
+            ati_rope_frequencies(&config.ropes[i], 5000, inv_freq);
         }
     }
 }
