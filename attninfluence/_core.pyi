@@ -69,6 +69,14 @@ class Model:
     @property
     def experts_per_token(self) -> int: ...
     @property
+    def n_parameters(self) -> int:
+        """Values of the tensors read; a tied matrix counts once."""
+
+    @property
+    def layer_weights(self) -> int:
+        """Weights of matrices that a token meets in all layers, of experts those it takes."""
+
+    @property
     def weight_bytes(self) -> int: ...
     @property
     def model_type(self) -> str: ...

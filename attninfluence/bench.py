@@ -189,22 +189,29 @@ def _documents(
 def count_flop(core: Core, lengths: Sequence[int], first_masked_layer: int) -> float:
     """Floating-point operations of a base and a reference reading, a multiply-add being two.
 
-    For a document of S tokens and a model of L layers, h query and k key/value heads of dimension
-    e, hidden size d, inner size f and vocabulary V:
+    For a document of S tokens and a model of L layers, h query heads of dimension e, hidden size d,
+    vocabulary V, and w weights of matrices that a token meets in a layer:
 
-        layer   = S * 2 (2 d h e + 2 d k e + 3 d f)  +  2 h e S (S + 1)
+        layer   = 2 w S  +  4 h e (keys that the S rows see)
         reading = L * layer  +  (S - 1) * 2 d V
 
     The layers below the first masked head are computed once for both readings and count once.
-    A row attends to itself and to what is before it, and the last token predicts nothing.
+    A row sees itself and what is before it, within the window in a layer that has one; the last
+    token predicts nothing. Where layers differ, each counts as their mean.
     """
-    tokens = sum(lengths)
-    wide, narrow = core.n_heads * core.head_dim, core.n_kv_heads * core.head_dim
-    weights = core.hidden_size * (2 * wide + 2 * narrow + 3 * core.intermediate_size)
-    pairs = sum(n * (n + 1) for n in lengths)  # twice the (row, key) pairs
-    layer = 2.0 * weights * tokens + 2.0 * wide * pairs
+    tokens, layers = sum(lengths), core.n_layers
+    windowed = core.n_windowed_layers / layers
+    seen = (1 - windowed) * sum(_count_seen(n, n) for n in lengths)
+    seen += windowed * sum(_count_seen(n, core.window or n) for n in lengths)
+    layer = 2.0 * core.layer_weights / layers * tokens + 4.0 * core.n_heads * core.head_dim * seen
     head = 2.0 * core.hidden_size * core.vocab_size * (tokens - len(lengths))
-    return (2 * core.n_layers - first_masked_layer) * layer + 2 * head
+    return (2 * layers - first_masked_layer) * layer + 2 * head
+
+
+def _count_seen(n_tokens: int, window: int) -> int:
+    """Keys that the rows of a document see, summed over its rows."""
+    inside = min(n_tokens, window)
+    return inside * (inside + 1) // 2 + (n_tokens - inside) * window
 
 
 def estimate(tokens: int, speed: Speed, price: tuple[float, float]) -> Cost:

@@ -229,7 +229,8 @@ class Model:
         token_ids: T >= 2 ids, read as they are, beyond the model's context too: there the
         rotary angles go on, as in transformers. masked_heads: (layer, head) pairs whose
         attention is replaced by `mask` (section 3). ValueError for ids, heads or a mask
-        that the model does not have.
+        that the model does not have, and beyond the context of one that learned its
+        positions.
         """
         ids = self._ids(token_ids)
         check_mask(mask)

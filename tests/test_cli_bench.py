@@ -20,6 +20,7 @@ from attninfluence.bench import MaskedHeads, Speed
 from attninfluence.cli import numbers, options
 from attninfluence.model import Model
 from attninfluence.scoring import CHUNK_TOKENS_PER_THREAD
+from tests.family_models import make_family_folder
 from tests.made_heads import head_scores
 
 HEADS = MaskedHeads(((1, 2), (2, 0)), "given")
@@ -183,6 +184,20 @@ def test_operations_are_those_counted_one_by_one(model: Model) -> None:
     assert bench.count_flop(core, lengths, first) == 2 * wanted
 
 
+def test_operations_under_windows_and_with_experts(tmp_path: Path) -> None:
+    """A row sees its window at most, and meets the experts that it takes alone."""
+    mixtral = load(make_family_folder(tmp_path, "mixtral", "window"), precision="fp32").core
+    length, window, d = 60, mixtral.window, mixtral.hidden_size
+    assert 0 < window < length and mixtral.n_windowed_layers == mixtral.n_layers
+    wide, narrow = (n * mixtral.head_dim for n in (mixtral.n_heads, mixtral.n_kv_heads))
+    experts = 3 * mixtral.intermediate_size * mixtral.experts_per_token + mixtral.n_experts
+    weights = length * d * (2 * wide + 2 * narrow + experts)
+    seen = sum(min(row + 1, window) for row in range(length))
+    layer = weights + 2 * wide * seen
+    wanted = 2 * mixtral.n_layers * layer + 2 * (length - 1) * d * mixtral.vocab_size
+    assert bench.count_flop(mixtral, [length], 0) == 2 * wanted
+
+
 # --------------------------------------------------------------------------------- what is read
 
 
@@ -218,8 +233,8 @@ class Clocked:
             run=self.read,
             **{
                 name: getattr(model.core, name)
-                for name in ("n_layers", "n_heads", "n_kv_heads", "head_dim")
-                + ("hidden_size", "intermediate_size", "vocab_size")
+                for name in ("n_layers", "n_heads", "head_dim", "hidden_size", "vocab_size")
+                + ("layer_weights", "window", "n_windowed_layers")
             },
         )
         self.threads, self.vocab_size, self.context = 2, 320, 2048

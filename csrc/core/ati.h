@@ -82,6 +82,8 @@ typedef struct {
     size_t n_unrotated_layers; /* layers that turn nothing */
     size_t n_experts;          /* of a layer with experts; 0: there is none */
     size_t experts_per_token;
+    size_t n_parameters;    /* values of the tensors read; a tied matrix counts once */
+    size_t layer_weights;   /* of matrices that a token meets in all layers */
     size_t weight_bytes;    /* memory the packed weights take */
     const char *model_type; /* as in config.json; static, as are the next three */
     const char *rope_type;  /* as in config.json, or "none" */

@@ -33,12 +33,23 @@ void ati_model_free(ati_model *model) {
     }
 }
 
+/* Weights that one token is multiplied with in a layer: of experts those it takes. */
+static size_t count_layer_weights(const ati_config *config, const ati_layer_weights *layer) {
+    const ati_mlp *mlp = &layer->mlps[0];
+    size_t ffn = mlp->down.layout.k, hidden = config->hidden_size;
+    size_t used = layer->router != NULL ? config->experts_per_token : 1;
+    size_t router = layer->router != NULL ? layer->n_mlps : 0;
+    size_t projections = mlp->up.n > ffn ? 3 : 2; /* rows that fill a group are none */
+    return hidden * (layer->qkv.n + layer->output.layout.k + router + used * projections * ffn);
+}
+
 ati_model_info ati_model_describe(const ati_model *model) {
     const ati_config *config = &model->config;
-    size_t n_windowed = 0, n_unrotated = 0;
+    size_t n_windowed = 0, n_unrotated = 0, layer_weights = 0;
     for (size_t l = 0; l < config->n_layers; l++) {
         n_windowed += config->layers[l].is_windowed;
         n_unrotated += !config->layers[l].rotates;
+        layer_weights += count_layer_weights(config, &model->weights.layers[l]);
     }
     return (ati_model_info){
         .n_layers = config->n_layers,
@@ -55,6 +66,8 @@ ati_model_info ati_model_describe(const ati_model *model) {
         .n_unrotated_layers = n_unrotated,
         .n_experts = config->n_experts,
         .experts_per_token = config->experts_per_token,
+        .n_parameters = model->weights.n_parameters,
+        .layer_weights = layer_weights,
         .weight_bytes = model->weights.bytes,
         .model_type = config->family->model_type,
         .rope_type = config->n_ropes > 0 ? ati_rope_name(config->ropes[0].type) : "none",

@@ -199,6 +199,29 @@ static ati_status refuse_unexpected(const ati_tensors *tensors) {
     return ATI_OK;
 }
 
+/* The values of a tensor; two to a byte of an MXFP4 block, whose scales are none. */
+static size_t count_values(const ati_tensor *tensor) {
+    switch (tensor->dtype) {
+    case ATI_DTYPE_F32:
+        return tensor->bytes / 4;
+    case ATI_DTYPE_U8:
+        return ends_with(tensor->name, "_blocks") ? tensor->bytes * 2 : 0;
+    default:
+        return tensor->bytes / 2;
+    }
+}
+
+static size_t count_parameters(const ati_tensors *tensors) {
+    size_t n = 0;
+    for (size_t i = 0; i < tensors->checkpoint->n_shards; i++) {
+        const ati_safetensors *shard = &tensors->checkpoint->shards[i];
+        for (size_t j = 0; j < shard->n_tensors; j++) {
+            n += tensors->seen[i][j] ? count_values(&shard->tensors[j]) : 0;
+        }
+    }
+    return n;
+}
+
 /* A tied model may store its output projection too, if it is the same one. */
 static ati_status check_tie(const ati_tensors *tensors) {
     const ati_checkpoint *checkpoint = tensors->checkpoint;
@@ -223,7 +246,7 @@ static ati_status check_tie(const ati_tensors *tensors) {
 /* ---- Loading ---- */
 
 /* Checks names, shapes and dtypes before anything large is allocated. */
-static ati_status check_all(ati_tensors *tensors, const ati_weights *weights) {
+static ati_status check_all(ati_tensors *tensors, ati_weights *weights) {
     size_t n_shards = tensors->checkpoint->n_shards;
     ati_status status = ATI_OK;
     tensors->seen = ati_calloc(n_shards, sizeof *tensors->seen);
@@ -244,6 +267,7 @@ static ati_status check_all(ati_tensors *tensors, const ati_weights *weights) {
     if (status == ATI_OK) {
         status = check_tie(tensors);
     }
+    weights->n_parameters = count_parameters(tensors);
 exit:
     for (size_t i = 0; tensors->seen != NULL && i < n_shards; i++) {
         ati_free(tensors->seen[i]);

@@ -57,6 +57,7 @@ typedef struct {
 typedef struct {
     void *memory;              /* the mapping that all pointers point into, but layers and mlps */
     size_t bytes;              /* its size */
+    size_t n_parameters;       /* values of the tensors read */
     ati_matrix embeddings;     /* [vocab, hidden]; its rows are read one by one */
     float *positions;          /* [max_position_embeddings, hidden], or NULL */
     ati_matrix head;           /* [vocab, hidden]; the same memory as embeddings where it can be */

@@ -386,6 +386,8 @@ static PyMemberDef model_members[] = {
     INFO(T_PYSSIZET, n_unrotated_layers),
     INFO(T_PYSSIZET, n_experts),
     INFO(T_PYSSIZET, experts_per_token),
+    INFO(T_PYSSIZET, n_parameters),
+    INFO(T_PYSSIZET, layer_weights),
     INFO(T_PYSSIZET, weight_bytes),
     INFO(T_STRING, model_type),
     INFO(T_STRING, rope_type),
