@@ -79,11 +79,16 @@ test-sanitize: $(VENV_DEV)/.installed ## Test a build with AddressSanitizer and 
 fuzz: $(VENV_DEV)/.installed ## Feed the file readers malformed models (FUZZ_SECONDS=60)
 	$(MAKE) -s --no-print-directory -C csrc fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
 
-.PHONY: bench bench-gemm
+.PHONY: bench bench-gemm error-table check-deltas
 bench: $(VENV_DEV)/.installed ## Compare the speed with other libraries (BENCH_FLAGS=--quick, --write)
 	$(VENV_DEV)/bin/python -m benchmarks.bench_score $(BENCH_FLAGS)
 bench-gemm: $(VENV_DEV)/.installed ## Time the matrix products alone, every kernel that this CPU runs
 	$(MAKE) -s --no-print-directory -C csrc bench-gemm
+
+error-table: $(VENV_DEV)/.installed ## Compare every model family with transformers (docs/ACCURACY.md)
+	$(VENV_DEV)/bin/python -m benchmarks.error_table
+check-deltas: $(VENV_DEV)/.installed ## Remove each peculiarity of each family; a test must fail
+	PYTHONPATH=. $(VENV_DEV)/bin/python tools/check_deltas.py
 
 # ------------------------------------------------------------------------ lint
 

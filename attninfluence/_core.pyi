@@ -49,6 +49,18 @@ class Model:
     @property
     def max_position_embeddings(self) -> int: ...
     @property
+    def rope_theta(self) -> float:
+        """Base of the rotary frequencies; 0: nothing turns."""
+
+    @property
+    def window_rope_theta(self) -> float:
+        """That of windowed layers; 0: the same."""
+
+    @property
+    def rope_factor(self) -> float:
+        """The factor of `rope_type`; 1 where it has none."""
+
+    @property
     def rotary_dim(self) -> int:
         """Dimensions of a head that turn with their position; 0: none do."""
 
@@ -77,7 +89,17 @@ class Model:
         """Weights of matrices that a token meets in all layers, of experts those it takes."""
 
     @property
-    def weight_bytes(self) -> int: ...
+    def weight_bytes(self) -> int:
+        """Memory that the weights take."""
+
+    @property
+    def fp32_bytes(self) -> int:
+        """What they take, or would take, in this precision; as the next two."""
+
+    @property
+    def bf16_bytes(self) -> int: ...
+    @property
+    def int8_bytes(self) -> int: ...
     @property
     def model_type(self) -> str: ...
     @property

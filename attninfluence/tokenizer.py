@@ -85,6 +85,16 @@ class Tokenizer:
         return max(self._plain.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     @functools.cached_property
+    def kind(self) -> str:
+        """The algorithm: "byte-level BPE", "BPE with byte fallback", "Unigram", "WordPiece", ..."""
+        settings = json.loads(self._plain.to_str())
+        model = settings["model"]
+        if model["type"] == "BPE" and '"ByteLevel"' in json.dumps(settings["decoder"]):
+            return "byte-level BPE"
+        fallback = " with byte fallback" if model.get("byte_fallback") else ""
+        return f"{model['type']}{fallback}"
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 over the folder's tokenizer files, as 64 hexadecimal digits."""
         digest = hashlib.sha256()

@@ -23,7 +23,7 @@ from tests.score_tables import score_row, write_scores
 from tests.test_corpus import NASTY, write_rows
 
 ROOT = Path(__file__).parent.parent
-NAMES = ["demo", "heads", "score", "select", "mix", "inspect", "report", "bench"]
+NAMES = ["demo", "heads", "score", "select", "mix", "inspect", "verify", "report", "bench"]
 
 
 @pytest.fixture(scope="module")
@@ -394,29 +394,6 @@ def test_reader_of_stdout_may_leave(corpus, tiny_folder):
     )
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
-
-
-def test_inspect_shows_the_model(capsys, tiny_folder):
-    status, described, told = run(capsys, "inspect", str(tiny_folder), "--precision", "fp32")
-    assert status == 0
-    config = json.loads((tiny_folder / "config.json").read_text())
-    assert described["family"] == "llama"
-    assert described["layers"] == config["num_hidden_layers"]
-    assert described["heads"] == config["num_attention_heads"]
-    assert described["key_value_heads"] == config["num_key_value_heads"]
-    assert described["vocabulary"] == config["vocab_size"]
-    assert described["context"] == config["max_position_embeddings"]
-    assert described["retrieval_heads"] is None
-    assert described["bos"] == ["<s>"]
-    assert described["kernels"] == list(_core.kernels("fp32"))
-    assert described["kernel"] == model.load(tiny_folder, precision="fp32").kernel
-    assert f"kernels            {', '.join(described['kernels'])}\n" in told
-
-
-def test_inspect_without_a_tokenizer(capsys, plain_folder):
-    status, described, _ = run(capsys, "inspect", str(plain_folder))
-    assert status == 0
-    assert described["tokenizer"] is None
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from attninfluence import __version__
-from attninfluence.cli import bench, demo, heads, inspect, mix, report, score, select
+from attninfluence.cli import bench, demo, heads, inspect, mix, report, score, select, verify
 
-COMMANDS = (demo, heads, score, select, mix, inspect, report, bench)
+COMMANDS = (demo, heads, score, select, mix, inspect, verify, report, bench)
 
 DESCRIPTION = """\
 Score text by AttentionInfluence: how much the loss of a small language model

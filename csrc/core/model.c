@@ -43,6 +43,18 @@ static size_t count_layer_weights(const ati_config *config, const ati_layer_weig
     return hidden * (layer->qkv.n + layer->output.layout.k + router + used * projections * ffn);
 }
 
+/* The bytes of the weights in a precision, by its best kernel or the model's own. */
+static size_t measure(const ati_model *model, ati_precision precision) {
+    const ati_kernel *kernel = NULL;
+    ati_error error;
+    if (precision == model->kernel->precision) {
+        return model->weights.bytes;
+    }
+    return ati_kernel_find(precision, NULL, &kernel, &error) == ATI_OK
+               ? ati_weights_measure(&model->config, kernel)
+               : 0;
+}
+
 ati_model_info ati_model_describe(const ati_model *model) {
     const ati_config *config = &model->config;
     size_t n_windowed = 0, n_unrotated = 0, layer_weights = 0;
@@ -60,6 +72,12 @@ ati_model_info ati_model_describe(const ati_model *model) {
         .intermediate_size = config->intermediate_size,
         .vocab_size = config->vocab_size,
         .max_position_embeddings = config->max_position_embeddings,
+        .rope_theta = config->ropes[0].theta,
+        .window_rope_theta = config->n_ropes > 1 ? config->ropes[1].theta : 0,
+        .rope_factor = config->n_ropes > 0 ? config->ropes[0].factor : 1,
+        .fp32_bytes = measure(model, ATI_FP32),
+        .bf16_bytes = measure(model, ATI_BF16),
+        .int8_bytes = measure(model, ATI_INT8),
         .rotary_dim = ati_rotary_dim(config),
         .window = n_windowed > 0 ? config->window : 0,
         .n_windowed_layers = n_windowed,

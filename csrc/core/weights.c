@@ -344,6 +344,17 @@ ati_status ati_weights_load(const char *folder, const ati_config *config, const 
     return status;
 }
 
+size_t ati_weights_measure(const ati_config *config, const ati_kernel *kernel) {
+    ati_weights weights = {0};
+    ati_error error;
+    cursor c = {.config = config, .kernel = kernel, .fits = true};
+    if (make_layers(config, &weights, &error) == ATI_OK) {
+        place(&c, &weights);
+    }
+    ati_weights_free(&weights);
+    return c.used;
+}
+
 void ati_weights_free(ati_weights *weights) {
     ati_unmap(weights->memory, weights->bytes);
     ati_free(weights->layers);

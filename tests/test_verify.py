@@ -1,0 +1,147 @@
+"""attninfluence verify: the error table, what it notices, and what it needs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attninfluence import _core, cli, load
+from attninfluence import reference as reference_module
+from attninfluence import verify as verify_module
+from attninfluence.verify import BOUNDS, READINGS, choose_heads, make_documents, verify
+from tests.family_models import make_family_folder, read_folder, write_folder
+
+
+@pytest.fixture(scope="module")
+def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small gemma2 with a tokenizer and weights of an ordinary spread."""
+    path = tmp_path_factory.mktemp("gemma2")
+    return make_family_folder(path, "gemma2", "capped", tokenizer=True, ordinary=True)
+
+
+def test_a_model_is_within_its_bounds(ordinary: Path) -> None:
+    table = verify(ordinary)
+    assert [(row.precision, row.reading) for row in table.rows] == [
+        (precision, reading) for precision in BOUNDS for reading in READINGS
+    ]
+    assert table.excess == "" and all(row.is_within for row in table.rows)
+    assert table.documents == 5 and table.tokens > 500 and len(table.heads) == 1
+    fp32, bf16, int8 = (table.rows[i] for i in (0, 3, 6))
+    assert 0 < fp32.mean <= fp32.largest <= 1e-4 < bf16.largest
+    assert fp32.mean < bf16.mean < int8.mean and fp32.logits < bf16.logits
+    assert [row.score is None for row in table.rows[:3]] == [True, False, False]
+
+
+def test_masked_readings_are_of_masked_heads(ordinary: Path) -> None:
+    """The three readings differ by far more than any bound, so that none can stand in."""
+    model = load(ordinary, precision="fp32")
+    masked = choose_heads(model.n_layers, model.n_heads, seed=0)
+    ids = make_documents(model)[4]
+    base, uniform = model.core.run([ids], variants=masked[np.newaxis])[0]
+    zero = model.core.run([ids], variants=masked[np.newaxis], mask="zero")[0][1]
+    for a, b in ((base, uniform), (base, zero), (uniform, zero)):
+        assert np.abs(a - b).max() > 10 * BOUNDS["fp32"]
+
+
+@pytest.fixture
+def perturbed(ordinary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that verify opens; its reference has one tensor a thousandth larger."""
+    config, tensors = read_folder(ordinary)
+    name = "model.layers.1.mlp.down_proj.weight"
+    write_folder(tmp_path / "other", config, tensors | {name: tensors[name] * np.float32(1.001)})
+
+    class Other(reference_module.Reference):
+        def __init__(self, folder: str | Path) -> None:
+            assert Path(folder) == ordinary
+            super().__init__(tmp_path / "other")
+
+    monkeypatch.setattr(reference_module, "Reference", Other)
+    return ordinary
+
+
+def test_a_wrong_number_is_noticed(perturbed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["verify", str(perturbed), "--precision", "fp32"]) == 1
+    output = capsys.readouterr()
+    assert "the base losses in fp32 differ from transformers by up to" in output.err
+    assert "nat, expected at most 0.0001" in output.err
+    found = json.loads(output.out)
+    assert [row["within"] for row in found["rows"]] == [False] * 3
+
+
+def test_the_command(ordinary: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = cli.main(["verify", str(ordinary), "--precision", "bf16", "--kernel", "portable"])
+    output = capsys.readouterr()
+    assert status == 0 and "differences from transformers over" in output.err
+    found = json.loads(output.out)
+    assert set(found) == {"model", "commit", "documents", "tokens", "heads", "rows"}
+    assert [row["kernel"] for row in found["rows"]] == ["portable"] * 3
+    assert set(found["rows"][0]) == {
+        *("precision", "kernel", "reading", "largest", "mean", "logits", "score"),
+        *("bound", "within"),
+    }
+    assert found["rows"][0]["score"] is None and found["rows"][1]["score"] > 0
+
+
+def test_random_ids_where_there_is_no_tokenizer(ordinary: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(ordinary, tmp_path / "bare")
+    for file in path.glob("*token*"):
+        file.unlink()
+    table = verify(path, ("fp32",))
+    assert table.excess == "" and table.documents == 4 and table.tokens == 1 + 32 + 159 + 511
+
+
+def test_documents_are_cut_to_the_context(tmp_path: Path) -> None:
+    """A model that learned its positions reads no more than those."""
+    settings = {"max_position_embeddings": 64}
+    path = make_family_folder(tmp_path, "gpt2", "plain", settings=settings, ordinary=True)
+    table = verify(path, ("fp32",))
+    assert table.excess == "" and table.tokens == 1 + 32 + 63 + 63
+
+
+def test_what_is_not_a_number_is_beyond_any_bound(
+    ordinary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core, run = _core.Model, _core.Model.run
+
+    class Broken:
+        def __init__(self, *arguments: Any) -> None:
+            self.model = core(*arguments)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.model, name)
+
+        def run(self, *arguments: Any, **options: Any) -> Any:
+            return [
+                losses * np.float32(np.nan) for losses in run(self.model, *arguments, **options)
+            ]
+
+    model = load(ordinary, precision="fp32")
+    monkeypatch.setattr(verify_module._core, "Model", Broken)
+    table = verify(model, ("fp32",))
+    assert "by up to inf nat" in table.excess
+    json.dumps(table.as_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("missing", ["torch", "transformers"])
+def test_it_says_what_to_install(
+    ordinary: Path,
+    missing: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delitem(sys.modules, "attninfluence.reference")
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert cli.main(["verify", str(ordinary)]) == 2
+    assert 'pip install "attninfluence[verify]"' in capsys.readouterr().err
+
+
+def test_precisions_that_are_none(ordinary: Path) -> None:
+    for wrong in ((), ("fp16",), ("auto",)):
+        with pytest.raises(ValueError, match="precisions must be of fp32, bf16, int8"):
+            verify(ordinary, wrong)
