@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 HELP = "show what a model is"
 DESCRIPTION = """\
-Show a model's family, sizes, heads, context, rotary embedding, windows, experts,
-tokenizer, BOS, memory in each precision, kernels, expected speed, and its
-retrieval heads where the folder has a heads.json.
+Show a model's family, sizes, heads, context, rotary embedding, windows,
+experts, tokenizer, BOS, memory in each precision, kernels, expected speed, and
+its retrieval heads where the folder has a heads.json.
 
-The speed is of both readings of documents of random tokens, as `attninfluence
-bench` measures it, but over half a second only: an estimate.
+The speed is of both readings of documents of random tokens, measured as
+`attninfluence bench` does, but over half a second only: an estimate.
 """
 EXAMPLE = "attninfluence inspect HuggingFaceTB/SmolLM2-135M"
 

@@ -18,8 +18,8 @@ attention), as they are and with 5 % of the heads masked, and print by how much
 losses, logits and scores differ. Needs torch and transformers:
 pip install "attninfluence[verify]".
 
-No loss may differ by more than 0.0001 nat in fp32, nor losses on average by more
-than 0.05 in bf16 and 0.2 in int8: the exit status is 1 where they do.
+No loss may differ by more than 0.0001 nat in fp32, nor losses on average by
+more than 0.05 in bf16 and 0.2 in int8: the exit status is 1 where they do.
 """
 EXAMPLE = "attninfluence verify HuggingFaceTB/SmolLM2-135M"
 
