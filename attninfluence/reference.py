@@ -120,10 +120,18 @@ class Reference:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         text = config.get_text_config()
         opener: Any = AutoModelForCausalLM if text is config else AutoModelForImageTextToText
-        self.model: Any = opener.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation=NAME, local_files_only=True
+        self.model: Any
+        self.model, report = opener.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            attn_implementation=NAME,
+            local_files_only=True,
+            output_loading_info=True,
         )
         self.model.eval()
+        if report["missing_keys"]:
+            # transformers would fill them with random numbers and warn.
+            raise ValueError(f"{folder} lacks the weights {sorted(report['missing_keys'])}")
         self.n_layers: int = text.num_hidden_layers
         self.n_heads: int = text.num_attention_heads
         self._rotaries = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,31 @@ def _base(family: str) -> dict[str, Any]:
     kind = CONFIG_MAPPING[family]
     known = {field.name for field in dataclasses.fields(kind)} | set(kind.attribute_map)
     return {key: value for key, value in BASE.items() if key in known}
+
+
+def default_shape(family: str) -> dict[str, Any]:
+    """Settings of shape as small as the family's own defaults are, which a file may leave out."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    fields = {field.name: field.default for field in dataclasses.fields(CONFIG_MAPPING[family])}
+    most = {
+        "head_dim": 256,
+        "num_key_value_heads": 8,
+        "num_experts": 128,
+        "num_local_experts": 128,
+        "num_experts_per_tok": 8,
+    }
+    chosen = {
+        name: fields[name]
+        for name, limit in most.items()
+        if isinstance(fields.get(name), int) and fields[name] <= limit
+    }
+    if "num_key_value_heads" in chosen:
+        chosen["num_attention_heads"] = 2 * chosen["num_key_value_heads"]
+    if "num_experts" in chosen or "num_local_experts" in chosen:
+        chosen |= {"intermediate_size": 8, "num_hidden_layers": 2}
+    heads = chosen.get("num_attention_heads", 4)
+    return {**chosen, "hidden_size": heads * (128 if family == "helium" else 16)}
 
 
 def _build(family: str, settings: Mapping[str, Any], *, ordinary: bool, seed: int) -> Any:
@@ -276,6 +301,13 @@ def _shorten_layer_types(config: dict[str, Any]) -> None:
         config["sliding_window_pattern"] = period
 
 
+SIZES = (
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "max_position_embeddings",
+)
+
 # A setting with this value is taken out of config.json.
 REMOVED = object()
 
@@ -320,6 +352,24 @@ def with_head(source: Path, path: Path, name: str, embeddings: str) -> Path:
     return rewritten(source, path, lambda tensors: {**tensors, name: tensors[embeddings]})
 
 
+def with_saved_buffers(source: Path, path: Path) -> Path:
+    """An fp32 folder with the masks and frequencies that old versions saved beside the weights."""
+    config, tensors = read_folder(source)
+    n_layers = config.get("num_hidden_layers") or config["n_layer"]
+    names, shapes = {
+        "gpt2": ("transformer.h.{}.attn.{}", {"bias": (1, 1, 8, 8), "masked_bias": ()}),
+        "gpt_neox": (
+            "gpt_neox.layers.{}.attention.{}",
+            {"bias": (1, 1, 8, 8), "masked_bias": (), "rotary_emb.inv_freq": (2,)},
+        ),
+    }.get(config["model_type"], ("model.layers.{}.self_attn.{}", {"rotary_emb.inv_freq": (8,)}))
+    for layer in range(n_layers):
+        for name, shape in shapes.items():
+            tensors[names.format(layer, name)] = np.ones(shape, dtype=np.float32)
+    write_folder(path, config, tensors)
+    return path
+
+
 def rewritten(source: Path, path: Path, change: Callable[[Tensors], Tensors]) -> Path:
     """A copy of an fp32 folder with its tensors changed."""
     config, tensors = read_folder(source)
@@ -327,17 +377,26 @@ def rewritten(source: Path, path: Path, change: Callable[[Tensors], Tensors]) ->
     return path
 
 
-def make_vision_language_folder(path: str | Path, kind: str, layout: str = "published") -> Path:
+def make_vision_language_folder(
+    path: str | Path,
+    kind: str,
+    layout: str = "published",
+    *,
+    family: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    left_out: Sequence[str] = (),
+) -> Path:
     """A checkpoint "gemma3" or "llava": a tiny vision tower, and a text model under a prefix.
 
-    The text model of "gemma3" is gemma3_text's first variant, that of "llava" is llama's. Names
-    are the published ones, `language_model.model.layers.0`, or "nested" as some versions of
-    transformers wrote them, `model.language_model.layers.0`.
+    The text model is the first variant of `family`, gemma3_text or llama by default, with
+    `settings` changed; those `left_out` are not written into its configuration. Names are the
+    published ones, `language_model.model.layers.0`, or "nested" as some versions of transformers
+    wrote them, `model.language_model.layers.0`.
     """
     from transformers import AutoConfig, AutoModelForImageTextToText
 
-    family = {"gemma3": "gemma3_text", "llava": "llama"}[kind]
-    settings = {**_base(family), **next(iter(FAMILIES[family].values())).config}
+    family = family or {"gemma3": "gemma3_text", "llava": "llama"}[kind]
+    settings = {**_base(family), **next(iter(FAMILIES[family].values())).config, **(settings or {})}
     tower = {
         "model_type": {"gemma3": "siglip_vision_model", "llava": "clip_vision_model"}[kind],
         "hidden_size": 16,
@@ -361,8 +420,32 @@ def make_vision_language_folder(path: str | Path, kind: str, layout: str = "publ
     tensors, written = _saved(path, model)
     if layout == "nested":
         tensors = {_nested(name): tensor for name, tensor in tensors.items()}
+    for name in left_out:
+        del written["text_config"][name]
     write_folder(path, written, tensors)
     return path
+
+
+# Sizes that a vision-language checkpoint's text_config leaves out: its family's defaults.
+LEFT_OUT: list[tuple[str, str, dict[str, int]]] = [
+    (kind, family, dict(zip(SIZES, sizes, strict=True)))
+    for kind, family, sizes in (
+        ("llava", "llama", (32, 32, 32, 2048)),
+        ("llava", "mistral", (32, 32, 8, 131072)),
+        ("gemma3", "gemma3_text", (26, 8, 4, 131072)),
+    )
+]
+
+
+def make_left_out_folder(path: str | Path, kind: str, family: str) -> Path:
+    """The vision-language checkpoint of a row of LEFT_OUT."""
+    sizes = next(row[2] for row in LEFT_OUT if row[:2] == (kind, family))
+    settings: dict[str, Any] = {**sizes, "hidden_size": 64}
+    if kind == "gemma3":
+        settings["layer_types"] = None  # as many as there are layers
+    return make_vision_language_folder(
+        path, kind, family=family, settings=settings, left_out=list(sizes)
+    )
 
 
 def _nested(name: str) -> str:

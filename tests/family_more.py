@@ -51,6 +51,17 @@ MORE: dict[str, dict[str, Variant]] = {
             "more than one period of windows with RoPE and full layers without, tied",
             {**WIDE, **TIED, "num_hidden_layers": 6, "sliding_window": WINDOW, "logit_scale": 0.5},
         ),
+        "pattern of 3": Variant(
+            "another period than the default, biases, tied",
+            {
+                **WIDE,
+                **TIED,
+                **layers(SLIDING, SLIDING, FULL, SLIDING),
+                "sliding_window": WINDOW,
+                "logit_scale": 0.7,
+                "attention_bias": True,
+            },
+        ),
         "pattern of its own": Variant(
             "listed layer types, biases, linear RoPE, untied",
             {
@@ -123,6 +134,16 @@ MORE: dict[str, dict[str, Variant]] = {
             "norms after the blocks, of q and k by head; windows with RoPE, full layers without",
             {**WIDE, "num_hidden_layers": 6, "sliding_window": WINDOW},
         ),
+        "pattern of 3": Variant(
+            "another period than the default, one head a group",
+            {
+                **WIDE,
+                "num_hidden_layers": 5,
+                "sliding_window": 40,
+                "sliding_window_pattern": 3,
+                "num_key_value_heads": 4,
+            },
+        ),
         "full": Variant(
             "no window, so RoPE in every layer; llama3 RoPE, tied",
             {**LLAMA3, **WIDE, **TIED, **layers(FULL, FULL, FULL), "sliding_window": None},
@@ -160,9 +181,9 @@ MORE: dict[str, dict[str, Variant]] = {
             {**WIDE, "final_logit_softcapping": 4.0},
         ),
         "uncapped": Variant(
-            "no cap, biases in attention, linear RoPE, one head a group",
+            "no cap, biases in attention, yarn, whose factor the norms after RoPE take out again",
             {
-                **LINEAR,
+                **YARN_OPTIONS,
                 **WIDE,
                 "final_logit_softcapping": None,
                 "attention_bias": True,

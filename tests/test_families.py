@@ -15,11 +15,14 @@ from attninfluence import _core
 from attninfluence.reference import Reference
 from tests.family_models import (
     FAMILIES,
+    LEFT_OUT,
     MIXTURES,
     SUPPORTED,
     make_family_folder,
+    make_left_out_folder,
     make_vision_language_folder,
     with_head,
+    with_saved_buffers,
     without_body_prefix,
 )
 from tests.family_parity import TOLERANCE, Opened, open_variant, run_all_sets, worst_loss
@@ -31,7 +34,7 @@ ATTENTION_TOLERANCE = 3e-5
 # within, and the mean. Of mixtures 9 of 10 tokens: one that rounding sends to another expert moves
 # by up to a nat. The limits are about 1.3 times what was measured.
 DENSE_TOLERANCES = {"bf16": (0.05, 0.013), "int8": (0.15, 0.04)}
-MIXTURE_TOLERANCES = {"bf16": (0.05, 0.02), "int8": (0.09, 0.05)}
+MIXTURE_TOLERANCES = {"bf16": (0.08, 0.035), "int8": (0.15, 0.065)}
 
 IDS = [f"{family}-{variant}".replace(" ", "-") for family, variant in SUPPORTED]
 FIRST = [(family, next(iter(variants))) for family, variants in FAMILIES.items()]
@@ -225,6 +228,29 @@ def test_text_of_a_vision_language_checkpoint(
     found = core.run([ids], variants=heads[None])[0]
     assert difference(found[0], reference.read(ids).losses) <= TOLERANCE
     assert difference(found[1], reference.read(ids, heads).losses) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("kind", "family", "sizes"), LEFT_OUT)
+def test_sizes_that_a_text_config_leaves_out(
+    tmp_path: Path, kind: str, family: str, sizes: dict[str, int]
+) -> None:
+    """They are the defaults of the family's class in transformers."""
+    folder = make_left_out_folder(tmp_path, kind, family)
+    core, reference = _core.Model(str(folder), "fp32"), Reference(folder)
+    assert core.n_layers == sizes["num_hidden_layers"]
+    assert core.n_heads == sizes["num_attention_heads"]
+    assert core.n_kv_heads == sizes["num_key_value_heads"]
+    assert core.max_position_embeddings == sizes["max_position_embeddings"]
+    ids = random_ids(4, 60, core.vocab_size - 1)
+    assert difference(core.run([ids])[0][0], reference.read(ids).losses) <= 10 * TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("family", "variant"), [("gpt2", "by layer"), ("gpt_neox", "parallel"), ("mistral", "window")]
+)
+def test_buffers_that_old_versions_saved(tmp_path: Path, family: str, variant: str) -> None:
+    folder = make_family_folder(tmp_path / "plain", family, variant)
+    assert same_losses(folder, with_saved_buffers(folder, tmp_path / "with"))
 
 
 # ------------------------------------------------------------------------ sweep

@@ -330,6 +330,17 @@ def test_routers_have_no_near_ties(folder: Callable[..., Path], family: str, var
     assert gaps and min(gaps) > 5e-5, min(gaps)
 
 
+def test_missing_weights_are_not_made_up(folder: Callable[..., Path], tmp_path: Path) -> None:
+    """transformers would draw them at random, and warn."""
+    name = "model.layers.1.mlp.up_proj.weight"
+
+    def without(tensors: dict[str, Any]) -> dict[str, Any]:
+        return {key: tensor for key, tensor in tensors.items() if key != name}
+
+    with pytest.raises(ValueError, match=rf"lacks the weights \['{name}'\]"):
+        Reference(rewritten(folder("llama", "tied"), tmp_path, without))
+
+
 def test_wrong_arguments(folder: Callable[..., Path]) -> None:
     reference = Reference(folder("llama", "tied"))
     ids = random_ids(14, 5, VOCABULARY)

@@ -20,6 +20,7 @@ from tests.family_models import (
     REMOVED,
     SUPPORTED,
     changed_settings,
+    default_shape,
     make_family_folder,
     read_folder,
 )
@@ -77,6 +78,29 @@ TELLING: list[tuple[str, str, dict[str, Any]]] = [
     ("gpt_oss", "limited", {"rope_parameters": REMOVED, "rope_theta": 9000.0}),
 ]
 
+LONGROPE = {
+    key: FAMILIES["phi3"]["longrope"].config["rope_parameters"][key]
+    for key in ("short_factor", "long_factor")
+}
+# Settings of published files, which are read.
+PUBLISHED: list[tuple[str, str, dict[str, Any]]] = [
+    (
+        "phi3",
+        "longrope",
+        {
+            "rope_parameters": REMOVED,
+            "partial_rotary_factor": 0.5,
+            "rope_scaling": {"type": kind, **LONGROPE},
+        },
+    )
+    for kind in ("longrope", "su", "yarn")
+] + [
+    ("hunyuan_v1_dense", "alpha", {"use_qk_norm": True}),
+    ("gemma", "tied", {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"}),
+    ("mixtral", "full", {"router_jitter_noise": 0.1, "sliding_window": None}),
+    ("llama", "tied", {"rope_scaling": None, "pretraining_tp": 1}),
+]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
@@ -118,6 +142,16 @@ def test_a_telling_setting(
         assert disagreement(path) == ""
 
 
+@pytest.mark.parametrize(("family", "variant", "fields"), PUBLISHED)
+def test_a_published_setting(
+    folder: Callable[[str, str], Path], family: str, variant: str, fields: dict[str, Any]
+) -> None:
+    path = folder(family, variant)
+    with changed_settings(path, fields):
+        assert _core.Model(str(path)).model_type == family
+        assert disagreement(path) == ""
+
+
 EPSILONS = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "norm_epsilon")
 
 
@@ -130,9 +164,26 @@ def test_the_epsilon_of_norms(tmp_path: Path, family: str, variant: str) -> None
         assert disagreement(path) == ""
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_default_shapes(tmp_path: Path, family: str) -> None:
+    """A file that leaves out what equals its family's default, which may be another's size."""
+    shape = default_shape(family)
+    path = make_family_folder(tmp_path, family, next(iter(FAMILIES[family])), settings=shape)
+    for name in ("", *shape):
+        with changed_settings(path, {name: REMOVED}):
+            assert disagreement(path) == ""
+
+
 # ------------------------------------------------------------------------ sweep
 
+# What no loss depends on, and sizes of matrices: a file without one describes another model.
 NO_NUMBERS = {
+    "hidden_size",
+    "n_embd",
+    "intermediate_size",
+    "moe_intermediate_size",
+    "ffn_dim",
+    "word_embed_proj_dim",
     "architectures",
     "transformers_version",
     "dtype",
