@@ -21,9 +21,9 @@ what a corpus of that many tokens takes.
 
 GFLOP/s counts a multiply-add as two. Reading S tokens takes, in each layer,
 2 S w + 2 h e S (S + 1), less where rows see a window, and at the end
-2 (S - 1) d V: w weights that a token meets in the layer, h heads of dimension e,
-hidden size d, vocabulary V. Layers below the first masked head count once for
-both readings.
+2 (S - 1) d V: w weights that a token meets in the layer, h heads of dimension
+e, hidden size d, vocabulary V. Layers below the first masked head count once
+for both readings.
 """
 EXAMPLE = "attninfluence bench HuggingFaceTB/SmolLM2-135M --precision all --estimate 241B"
 
