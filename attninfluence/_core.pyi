@@ -61,6 +61,10 @@ class Model:
         """The factor of `rope_type`; 1 where it has none."""
 
     @property
+    def rope_original_context(self) -> int:
+        """The context before it was stretched; 0: `rope_type` knows of none."""
+
+    @property
     def rotary_dim(self) -> int:
         """Dimensions of a head that turn with their position; 0: none do."""
 

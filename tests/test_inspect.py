@@ -42,13 +42,23 @@ def test_a_llama_with_a_tokenizer(tiny_folder: Path, capsys: pytest.CaptureFixtu
     assert found["vocabulary"] == config["vocab_size"]
     assert found["context"] == config["max_position_embeddings"]
     assert found["retrieval_heads"] is None
-    assert found["tokenizer"] == "byte-level BPE" and found["bos"] == ["<s>"]
-    assert found["rope"] == {"type": "default", "theta": 10000.0}
+    assert found["tokenizer"] == {"kind": "byte-level BPE", "vocabulary": 278}
+    assert (found["bos"], found["bos_ids"]) == (["<s>"], [0])
+    assert "BOS              <s> (0) before each text, as transformers' tokenizer" in told
+    assert found["rope"] == {
+        "type": "default",
+        "theta": 10000.0,
+        "factor": None,
+        "original_context": None,
+        "windowed_theta": None,
+        "dimensions": found["head_dim"],
+        "layers_without": 0,
+    }
     assert found["window"] is None and found["experts"] is None
     assert found["kernels"] == list(_core.kernels("fp32"))
     assert found["kernel"] == load(tiny_folder, precision="fp32").kernel
-    assert f"kernels                    {', '.join(found['kernels'])}\n" in told
-    assert found["tokens_per_second"] > 0
+    assert f"this CPU has {', '.join(found['kernels'])}\n" in told
+    assert found["speed"]["tokens_per_second"] > 0
 
 
 def test_a_folder_without_a_tokenizer(
@@ -67,29 +77,33 @@ def test_memory_is_what_each_precision_takes(inspected: Any, tmp_path: Path) -> 
     found, _ = inspected("mixtral", "window", "--precision", "fp32")
     taken = {name: _core.Model(str(tmp_path), name).weight_bytes for name in ("fp32", "bf16")}
     taken["int8"] = _core.Model(str(tmp_path), "int8").weight_bytes
-    assert found["weight_bytes_by_precision"] == taken
-    assert found["weight_bytes"] == taken["fp32"] > taken["bf16"] > taken["int8"]
+    assert found["weight_bytes"] == taken
+    assert taken["fp32"] > taken["bf16"] > taken["int8"]
 
 
 def test_windows_and_two_rotary_bases(inspected: Any) -> None:
     found, told = inspected("gemma3_text", "pattern of 3")
-    assert found["window"] == {"keys": 24, "layers": 5} and found["layers"] == 7
-    assert found["rope"]["theta"] != found["rope"]["theta_of_windowed_layers"]
+    assert found["window"] == {"tokens": 24, "layers": 5} and found["layers"] == 7
+    assert found["rope"]["theta"] != found["rope"]["windowed_theta"]
     assert found["rope"]["type"] == "linear" and found["rope"]["factor"] == 4.0
-    assert "window                     keys 24, layers 5\n" in told
+    assert "attention        a window of 24 tokens in 5 of 7 layers\n" in told
+    assert "                 base 300 in layers with one\n" in told
 
 
 def test_partial_rotation_learned_positions_and_layers_without(inspected: Any) -> None:
     found, _ = inspected("gpt_neox", "parallel")
     assert found["rope"]["dimensions"] < found["head_dim"]
     found, told = inspected("gpt2", "plain")
-    assert found["rope"] is None and "rope                       -\n" in told
+    assert found["rope"] is None and "RoPE             none; positions are learned\n" in told
     found, _ = inspected("smollm3", "every second")
     assert found["rope"]["layers_without"] == found["layers"] // 2
 
 
 def test_experts(inspected: Any) -> None:
-    found, _ = inspected("gpt_oss", "alternating")
+    found, told = inspected("gpt_oss", "alternating")
+    count, used = found["experts"]["count"], found["experts"]["per_token"]
+    assert f"experts          {count}, {used} of them for a token\n" in told
+    assert found["rope"]["original_context"] is not None
     assert found["experts"]["count"] > found["experts"]["per_token"] >= 2
 
 

@@ -26,12 +26,12 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
+from delta_mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("csrc", "attninfluence", "tests", "tools")
@@ -40,29 +40,6 @@ TOLERANCE = 1e-4  # nats a token
 SETTING_TOLERANCE = 1e-3  # of base readings alone, with settings removed
 TIMEOUT = 120  # seconds, after which a mutation that hangs is killed
 
-
-@dataclass(frozen=True)
-class Mutation:
-    """`old` occurs exactly once in `file`, as a regular expression when `pattern`."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    families: tuple[str, ...]
-    pattern: bool = False
-
-    def apply(self, text: str) -> str:
-        found = len(re.findall(self.old, text)) if self.pattern else text.count(self.old)
-        if found != 1:
-            raise ValueError(f"{self.name}: found {found} times in {self.file}, expected once")
-        if self.pattern:
-            return re.sub(self.old, self.new, text)
-        return text.replace(self.old, self.new)
-
-
-# Differences that are computed and stand in no row of the table.
-MUTATIONS: tuple[Mutation, ...] = ()
 
 # Elements of a row without which nothing could be opened at all.
 IDENTITY = re.compile(r"USUAL\(|BODY\(|\.model_type|\.names|\.keys|\.body|\.head =|\.head=")

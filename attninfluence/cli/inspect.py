@@ -38,71 +38,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the description."""
-    model = options.load_model(arguments)
-    described = describe(model)
-    width = max(map(len, described))
-    for name, value in described.items():
-        console.say(f"{name:<{width}}  {console.printable(_told(value))}")
+    from attninfluence.cli.description import lines_of
+
+    described = describe(options.load_model(arguments))
+    lines = lines_of(described)
+    width = max(len(label) for label, _ in lines)
+    for label, text in lines:
+        console.say(f"{label:<{width}}  {console.printable(text)}".rstrip())
     console.print_json(described)
     return 0
 
 
-def _told(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ", ".join(value) or "-"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_told(item)}" for name, item in value.items())
-    return f"{value:,}" if type(value) is int else str(value)
-
-
 def describe(model: Model) -> dict[str, Any]:
-    """The model in JSON values; bytes for memory, the speed in document tokens a second."""
-    core = model.core
+    """The model in JSON values; None for what it does not have."""
+    from attninfluence import _core
+
+    core, found = model.core, model.heads
     return {
         "path": model.path,
         "commit": model.commit,
+        "fingerprint": model.fingerprint,
         "family": core.model_type,
         "parameters": core.n_parameters,
         "layers": core.n_layers,
-        "heads": core.n_heads,
-        "key_value_heads": core.n_kv_heads,
-        "head_dim": core.head_dim,
         "hidden_size": core.hidden_size,
         "intermediate_size": core.intermediate_size,
         "vocabulary": core.vocab_size,
         "tied_embeddings": core.tied,
-        "context": model.context,
-        "rope": _rope(core),
-        "window": _window(core),
         "experts": _experts(core),
+        "heads": core.n_heads,
+        "key_value_heads": core.n_kv_heads,
+        "head_dim": core.head_dim,
+        "context": model.context,
+        "window": _window(core),
+        "rope": _rope(core),
         **_tokenizer(model),
-        **_arithmetic(model),
-        "tokens_per_second": _speed(model),
-        "fingerprint": model.fingerprint,
-        "retrieval_heads": _retrieval_heads(model),
+        "weight_bytes": {
+            "fp32": core.fp32_bytes,
+            "bf16": core.bf16_bytes,
+            "int8": core.int8_bytes,
+        },
+        "precision": model.precision,
+        "kernel": model.kernel,
+        "kernels": list(_core.kernels(model.precision)),
+        "speed": _speed(model),
+        "retrieval_heads": None if found is None else [list(map(int, at)) for at in found.selected],
     }
-
-
-def _rope(core: Core) -> dict[str, Any] | None:
-    """The rotary embedding; None where positions are learned."""
-    if not core.rotary_dim:
-        return None
-    rope: dict[str, Any] = {"type": core.rope_type, "theta": core.rope_theta}
-    if core.rope_factor != 1:
-        rope["factor"] = core.rope_factor
-    if core.window_rope_theta:
-        rope["theta_of_windowed_layers"] = core.window_rope_theta
-    if core.rotary_dim < core.head_dim:
-        rope["dimensions"] = core.rotary_dim
-    if core.n_unrotated_layers:
-        rope["layers_without"] = core.n_unrotated_layers
-    return rope
-
-
-def _window(core: Core) -> dict[str, int] | None:
-    return {"keys": core.window, "layers": core.n_windowed_layers} if core.window else None
 
 
 def _experts(core: Core) -> dict[str, int] | None:
@@ -111,43 +92,46 @@ def _experts(core: Core) -> dict[str, int] | None:
     return {"count": core.n_experts, "per_token": core.experts_per_token}
 
 
+def _window(core: Core) -> dict[str, int] | None:
+    return {"tokens": core.window, "layers": core.n_windowed_layers} if core.window else None
+
+
+def _rope(core: Core) -> dict[str, Any] | None:
+    """The rotary embedding; None where positions are learned."""
+    if not core.rotary_dim:
+        return None
+    return {
+        "type": core.rope_type,
+        "theta": core.rope_theta,
+        "factor": None if core.rope_factor == 1 else core.rope_factor,
+        "original_context": core.rope_original_context or None,
+        "windowed_theta": core.window_rope_theta or None,
+        "dimensions": core.rotary_dim,
+        "layers_without": core.n_unrotated_layers,
+    }
+
+
 def _tokenizer(model: Model) -> dict[str, Any]:
     """The kind and size of the tokenizer, and what stands before each text."""
     if not model.has_tokenizer:
-        return {"tokenizer": None, "tokenizer_vocabulary": None, "bos": None}
+        return {"tokenizer": None, "bos": None, "bos_ids": None}
     tokenizer = model.tokenizer
+    bos = tokenizer.bos_ids("auto")
     return {
-        "tokenizer": tokenizer.kind,
-        "tokenizer_vocabulary": tokenizer.vocab_size,
-        "bos": tokenizer.token_strings(tokenizer.bos_ids("auto")),
+        "tokenizer": {"kind": tokenizer.kind, "vocabulary": tokenizer.vocab_size},
+        "bos": tokenizer.token_strings(bos),
+        "bos_ids": bos,
     }
 
 
-def _arithmetic(model: Model) -> dict[str, Any]:
-    from attninfluence import _core
-
-    core = model.core
-    memory = {"fp32": core.fp32_bytes, "bf16": core.bf16_bytes, "int8": core.int8_bytes}
-    return {
-        "weight_bytes": core.weight_bytes,
-        "weight_bytes_by_precision": memory,
-        "precision": model.precision,
-        "kernel": model.kernel,
-        "kernels": list(_core.kernels(model.precision)),
-        "threads": model.threads,
-    }
-
-
-def _speed(model: Model) -> int:
-    """Document tokens a second of both readings, about."""
+def _speed(model: Model) -> dict[str, Any]:
+    """Document tokens a second of both readings, and what they were measured with."""
     from attninfluence.bench import choose_heads, measure
 
     speed = measure(model, choose_heads(model, None), seconds=SPEED_SECONDS)
-    return round(speed.tokens_per_second)
-
-
-def _retrieval_heads(model: Model) -> list[list[int]] | None:
-    found = model.heads
-    if found is None:
-        return None
-    return [[int(layer), int(head)] for layer, head in found.selected]
+    return {
+        "tokens_per_second": speed.tokens_per_second,
+        "threads": speed.threads,
+        "tokens": speed.tokens,
+        "seconds": speed.seconds,
+    }

@@ -76,14 +76,15 @@ typedef struct {
     size_t intermediate_size;
     size_t vocab_size;
     size_t max_position_embeddings;
-    double rope_theta;         /* base of the rotary frequencies; 0: nothing turns */
-    double window_rope_theta;  /* of windowed layers; 0: the same */
-    double rope_factor;        /* of the rope_type; 1 where it has none */
-    size_t rotary_dim;         /* dimensions of a head that turn; 0: none do */
-    size_t window;             /* keys that a row of a windowed layer sees; 0: there is none */
-    size_t n_windowed_layers;  /* layers with a window */
-    size_t n_unrotated_layers; /* layers that turn nothing */
-    size_t n_experts;          /* of a layer with experts; 0: there is none */
+    double rope_theta;            /* base of the rotary frequencies; 0: nothing turns */
+    double window_rope_theta;     /* of windowed layers; 0: the same */
+    double rope_factor;           /* of the rope_type; 1 where it has none */
+    size_t rope_original_context; /* before it was stretched; 0: the rope_type knows of none */
+    size_t rotary_dim;            /* dimensions of a head that turn; 0: none do */
+    size_t window;                /* keys that a row of a windowed layer sees; 0: there is none */
+    size_t n_windowed_layers;     /* layers with a window */
+    size_t n_unrotated_layers;    /* layers that turn nothing */
+    size_t n_experts;             /* of a layer with experts; 0: there is none */
     size_t experts_per_token;
     size_t n_parameters;  /* values of the tensors read; a tied matrix counts once */
     size_t layer_weights; /* of matrices that a token meets in all layers */

@@ -55,6 +55,13 @@ static size_t measure(const ati_model *model, ati_precision precision) {
                : 0;
 }
 
+/* The context that llama3, yarn and longrope stretch. */
+static size_t original_context(const ati_rope *rope) {
+    bool has_one = rope->type == ATI_ROPE_LLAMA3 || rope->type == ATI_ROPE_YARN ||
+                   rope->type == ATI_ROPE_LONGROPE;
+    return has_one ? rope->original_context : 0;
+}
+
 ati_model_info ati_model_describe(const ati_model *model) {
     const ati_config *config = &model->config;
     size_t n_windowed = 0, n_unrotated = 0, layer_weights = 0;
@@ -75,6 +82,7 @@ ati_model_info ati_model_describe(const ati_model *model) {
         .rope_theta = config->ropes[0].theta,
         .window_rope_theta = config->n_ropes > 1 ? config->ropes[1].theta : 0,
         .rope_factor = config->n_ropes > 0 ? config->ropes[0].factor : 1,
+        .rope_original_context = original_context(&config->ropes[0]),
         .fp32_bytes = measure(model, ATI_FP32),
         .bf16_bytes = measure(model, ATI_BF16),
         .int8_bytes = measure(model, ATI_INT8),

@@ -389,6 +389,7 @@ static PyMemberDef model_members[] = {
     INFO(T_DOUBLE, rope_theta),
     INFO(T_DOUBLE, window_rope_theta),
     INFO(T_DOUBLE, rope_factor),
+    INFO(T_PYSSIZET, rope_original_context),
     INFO(T_PYSSIZET, fp32_bytes),
     INFO(T_PYSSIZET, bf16_bytes),
     INFO(T_PYSSIZET, int8_bytes),

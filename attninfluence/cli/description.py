@@ -1,0 +1,131 @@
+"""The lines in which `attninfluence inspect` tells a person what its JSON summary holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Described = dict[str, Any]
+
+
+def lines_of(described: Described) -> list[tuple[str, str]]:
+    """(label, text) of each line; both are empty between two groups."""
+    groups = (_identity, _shape, _attention, _text, _cost)
+    lines: list[tuple[str, str]] = []
+    for group in groups:
+        lines += [*([("", "")] if lines else []), *group(described)]
+    return lines
+
+
+def _identity(of: Described) -> list[tuple[str, str]]:
+    tied = "; embeddings and output are one matrix" if of["tied_embeddings"] else ""
+    return [
+        ("path", of["path"]),
+        *([("commit", of["commit"])] if of["commit"] else []),
+        ("fingerprint", of["fingerprint"]),
+        ("family", of["family"]),
+        ("parameters", f"{of['parameters']:,}{tied}"),
+    ]
+
+
+def _shape(of: Described) -> list[tuple[str, str]]:
+    lines = [
+        ("layers", f"{of['layers']:,}"),
+        ("hidden size", f"{of['hidden_size']:,}"),
+        ("inner size", f"{of['intermediate_size']:,}"),
+        ("vocabulary", f"{of['vocabulary']:,}"),
+    ]
+    if of["experts"]:
+        count, used = of["experts"]["count"], of["experts"]["per_token"]
+        lines.append(("experts", f"{count:,}, {used} of them for a token"))
+    return lines
+
+
+def _attention(of: Described) -> list[tuple[str, str]]:
+    heads = f"{of['heads']} a layer, {of['key_value_heads']} for keys and values"
+    return [
+        ("heads", f"{heads}, {of['head_dim']} dimensions each"),
+        ("retrieval heads", _retrieval_heads(of["retrieval_heads"])),
+        ("attention", _window(of)),
+        ("context", f"{of['context']:,} tokens"),
+        *_positions(of),
+    ]
+
+
+def _retrieval_heads(found: list[list[int]] | None) -> str:
+    if found is None:
+        return "no heads.json in the folder"
+    return ", ".join(f"({layer}, {head})" for layer, head in found) or "none"
+
+
+def _window(of: Described) -> str:
+    if of["window"] is None:
+        return "whole context"
+    count, layers = of["window"]["layers"], of["layers"]
+    where = "all layers" if count == layers else f"{count} of {layers} layers"
+    return f"a window of {of['window']['tokens']:,} tokens in {where}"
+
+
+def _positions(of: Described) -> list[tuple[str, str]]:
+    rope = of["rope"]
+    if rope is None:
+        return [("RoPE", "none; positions are learned")]
+    lines = [("RoPE", _rope(rope))]
+    if rope["windowed_theta"] is not None:
+        lines[0] = ("RoPE", f"{_rope(rope)} in layers without a window")
+        lines.append(("", f"base {_number(rope['windowed_theta'])} in layers with one"))
+    if rope["dimensions"] < of["head_dim"]:
+        lines.append(("", f"on {rope['dimensions']} of {of['head_dim']} dimensions of a head"))
+    if rope["layers_without"]:
+        lines.append(("", f"not in {rope['layers_without']} of {of['layers']} layers"))
+    return lines
+
+
+def _rope(rope: Described) -> str:
+    parts = [rope["type"], f"base {_number(rope['theta'])}"]
+    if rope["factor"] is not None:
+        parts.append(f"factor {_number(rope['factor'])}")
+    if rope["original_context"] is not None:
+        parts.append(f"original context {rope['original_context']:,}")
+    return ", ".join(parts)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
+
+
+def _text(of: Described) -> list[tuple[str, str]]:
+    if of["tokenizer"] is None:
+        return [("tokenizer", "none in the folder")]
+    tokenizer = of["tokenizer"]
+    named = [f"{text} ({token})" for text, token in zip(of["bos"], of["bos_ids"], strict=True)]
+    rule = "as transformers' tokenizer of the folder"
+    return [
+        ("tokenizer", f"{tokenizer['kind']}, {tokenizer['vocabulary']:,} tokens"),
+        ("BOS", f"{', '.join(named)} before each text, {rule}" if named else f"none, {rule}"),
+    ]
+
+
+def _cost(of: Described) -> list[tuple[str, str]]:
+    speed = of["speed"]
+    memory = (f"{_bytes(size)} in {name}" for name, size in of["weight_bytes"].items())
+    threads = f"{speed['threads']} thread{'s' * (speed['threads'] > 1)}"
+    return [
+        ("weights", ", ".join(memory)),
+        ("kernel", f"{of['kernel']} in {of['precision']}"),
+        ("", f"this CPU has {', '.join(of['kernels'])}"),
+        ("speed", f"about {_rounded(speed['tokens_per_second'])} tokens/s, {threads}"),
+        ("", f"both readings of documents of random tokens, measured {speed['seconds']:.1f} s"),
+    ]
+
+
+def _bytes(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def _rounded(value: float) -> str:
+    """Two significant digits: it is an estimate."""
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 10 else f"{value:.2g}"
