@@ -1,8 +1,9 @@
-"""Text to token ids and back, with the model folder's own `tokenizer.json`.
+"""Text to token ids and back, with the model folder's own tokenizer files.
 
-All tokenisation is done by the `tokenizers` library. This module knows what to ask
-of it: no truncation, no padding, which BOS, what to do with text that looks
-like a special token, and offsets in characters.
+All tokenisation is done by the `tokenizers` library, set up from the files as
+transformers does it (tokenizer_files.py). This module knows what to ask of it: no
+truncation, no padding, which BOS, what to do with text that looks like a special
+token, and offsets in characters.
 
 Texts are encoded one at a time: it starts no threads (so a later fork is safe),
 and a text that makes the library panic fails alone. Reading a text costs thousands
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,16 +23,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence._core import ModelError
+from attninfluence.tokenizer_class import AS_FILE
+from attninfluence.tokenizer_files import class_of, extra_files, open_folder
 
 BOS_POLICIES = ("auto", "always", "never")
 SPECIAL_POLICIES = ("text", "control")
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-
-# Classes for which transformers rebuilds the post-processor without a BOS, whatever
-# tokenizer.json says.
-_CLASSES_WITHOUT_BOS = {"GPTNeoXTokenizer", "GPTNeoXTokenizerFast"}
 
 
 class TokenizerError(ValueError):
@@ -57,16 +54,17 @@ class Encoding:
 class Tokenizer:
     """The tokenizer of a model folder.
 
-    ModelError when the folder has no readable `tokenizer.json`. Pickles as the
-    folder's path. Any number of threads may share one.
+    ModelError when the folder has no readable `tokenizer.json`, nor a `vocab.json` and
+    `merges.txt` that transformers reads for its class, and for a class whose tokens
+    would be a guess. Pickles as the folder's path. Any number of threads may share one.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = os.path.abspath(folder)
-        self._config = _read_json(Path(self.folder, "tokenizer_config.json"))
-        plain = _open(self.folder)
-        self._auto_bos = _leading_special_ids(plain, self._config)
-        self._plain = _without_extras(plain)
+        opened = open_folder(self.folder)
+        self._auto_bos = opened.bos_ids
+        self._bos_token = opened.bos_token
+        self._plain = _without_extras(opened.backend)
         self._plain.encode_special_tokens = True
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -77,7 +75,9 @@ class Tokenizer:
 
     @functools.cached_property
     def _control(self) -> Any:
-        return _without_extras(_open(self.folder))
+        opened = open_folder(self.folder)
+        opened.backend.encode_special_tokens = opened.splits_special
+        return _without_extras(opened.backend)
 
     @functools.cached_property
     def vocab_size(self) -> int:
@@ -96,22 +96,29 @@ class Tokenizer:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the folder's tokenizer files, as 64 hexadecimal digits."""
+        """SHA-256 over what decides the tokens, as 64 hexadecimal digits.
+
+        That is the folder's tokenizer files, and the class that transformers opens them
+        with where it does not take tokenizer.json as it stands.
+        """
         digest = hashlib.sha256()
-        for name in _FILES:
+        for name in (*_FILES, *extra_files(self.folder)):
             path = Path(self.folder, name)
             content = path.read_bytes() if path.is_file() else b""
             digest.update(f"{name}:{len(content)}:".encode() + content)
+        name = class_of(self.folder)
+        if name != AS_FILE:
+            digest.update(f"class:{name}".encode())
         return digest.hexdigest()
 
     def bos_ids(self, bos: str = "auto") -> list[int]:
         """The ids that the policy puts before each text (METHOD.md section 4).
 
         "auto": what transformers' tokenizer of the folder puts there. With a
-        `tokenizer.json` that is decided by its post-processor alone: transformers 5
-        ignores `add_bos_token` of tokenizer_config.json then. "always": the same, or
-        else the BOS token that the folder names; ValueError if it names none.
-        "never": none.
+        `tokenizer.json` that is decided by its post-processor: transformers 5 ignores
+        `add_bos_token` of tokenizer_config.json then, and reads it only without one.
+        "always": the same, or else the BOS token that the folder names or its class has
+        by default; ValueError if there is none. "never": none.
         """
         if bos not in BOS_POLICIES:
             raise ValueError(f"bos must be one of {', '.join(BOS_POLICIES)}, got {bos!r}")
@@ -168,56 +175,14 @@ class Tokenizer:
         return " " + text if piece.startswith("\u2581") and not text.startswith(" ") else text
 
     def _named_bos(self) -> int:
-        named = self._config.get("bos_token")
-        if named is None:
-            named = _read_json(Path(self.folder, "special_tokens_map.json")).get("bos_token")
-        content = named.get("content") if isinstance(named, dict) else named
-        token = self._plain.token_to_id(content) if isinstance(content, str) else None
+        bos = self._bos_token
+        token = None if bos is None else self._plain.token_to_id(bos)
         if token is None:
             raise ValueError(
                 f"bos='always', but the tokenizer in {self.folder!r} has no BOS token; "
                 "use bos='auto' or bos='never'"
             )
         return int(token)
-
-
-def _open(folder: str) -> Any:
-    import tokenizers
-
-    path = Path(folder, "tokenizer.json")
-    if not path.is_file():
-        raise ModelError(_missing(folder))
-    try:
-        backend = tokenizers.Tokenizer.from_file(str(path))
-    except (KeyboardInterrupt, SystemExit, MemoryError):
-        raise
-    except BaseException as error:  # the library's panics are no Exceptions
-        raise ModelError(f"{path}: not a tokenizer that can be read ({error})") from error
-    backend.no_truncation()
-    backend.no_padding()
-    return backend
-
-
-def _missing(folder: str) -> str:
-    for other in ("tokenizer.model", "vocab.json", "tekken.json"):
-        if Path(folder, other).is_file():
-            return (
-                f"no tokenizer.json in {folder!r}, only {other}; convert it once with "
-                "transformers: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
-            )
-    return f"no tokenizer.json in {folder!r}: text cannot be tokenized; give token ids instead"
-
-
-def _leading_special_ids(backend: Any, config: dict[str, Any]) -> list[int]:
-    """The ids that the post-processor puts before a text."""
-    if config.get("tokenizer_class") in _CLASSES_WITHOUT_BOS:
-        return []
-    bare = _guarded_encode(backend, "a").ids
-    full = backend.encode("a", add_special_tokens=True).ids
-    for start in range(len(full) - len(bare) + 1):
-        if full[start : start + len(bare)] == bare:
-            return [int(token) for token in full[:start]]
-    return []
 
 
 def _without_extras(backend: Any) -> Any:
@@ -247,16 +212,3 @@ def _guarded_encode(backend: Any, text: str) -> Any:
         raise
     except BaseException as error:  # the library's panics are no Exceptions
         raise TokenizerError(f"the tokenizer failed: {error}") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty when there is no file, ModelError when it is broken."""
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{path}: expected a JSON object, found {type(value).__name__}")
-    return value

@@ -1,0 +1,314 @@
+"""The tokenizer files of a model folder, put together as transformers does it.
+
+What decides the tokens of a text: `tokenizer.json`, or `vocab.json` and `merges.txt`
+where there is none; the class that transformers opens the folder with
+(tokenizer_class.py); and the added tokens that the other files name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attninfluence._core import ModelError
+from attninfluence.tokenizer_class import AS_FILE, tokenizer_class
+from attninfluence.tokenizer_pipelines import PIPELINES
+
+_NAMED = tuple(f"{name}_token" for name in "bos eos unk sep pad cls mask".split())
+_NEEDS_CONVERSION = re.compile(r"tekken\.json|tokenizer\.model|tiktoken\.model")
+_PIECES = ("vocab.json", "merges.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A tokenizer as transformers would have it.
+
+    backend: the `tokenizers.Tokenizer`, its post-processor included. bos_ids: what is put
+    before each text. bos_token: the BOS token that the folder names, or that its class
+    has by default. splits_special: text that looks like a special token is text.
+    """
+
+    backend: Any
+    bos_ids: list[int]
+    bos_token: str | None
+    splits_special: bool
+
+
+def has_tokenizer(folder: str | os.PathLike[str]) -> bool:
+    """Whether the folder has the files of a tokenizer that is known here."""
+    try:
+        _settings(folder)
+    except ModelError:
+        return False
+    return True
+
+
+def extra_files(folder: str | os.PathLike[str]) -> list[str]:
+    """The files that decide tokens beside tokenizer.json and the two that set it up."""
+    names = [] if _has(folder, "tokenizer.json") else list(_PIECES)
+    try:
+        settings = read_json(Path(folder, "tokenizer_config.json"))
+    except ModelError:  # broken, which is for those who want its tokenizer to say
+        settings = {}
+    if "added_tokens_decoder" not in settings:
+        names.append("added_tokens.json")
+    return [name for name in names if _has(folder, name)]
+
+
+def class_of(folder: str | os.PathLike[str]) -> str:
+    """The class that transformers opens the folder's tokenizer with."""
+    stored = Path(folder, "tokenizer.json")
+    config = read_json(Path(folder, "config.json"))
+    settings = read_json(Path(folder, "tokenizer_config.json"))
+    try:
+        return tokenizer_class(
+            config, settings, lambda: stored.is_file() and b'"ByteLevel"' in stored.read_bytes()
+        )
+    except ModelError as error:
+        raise ModelError(f"{os.fspath(folder)!r}: {error}") from None
+
+
+def open_folder(folder: str) -> Opened:
+    """The folder's tokenizer; ModelError, saying what is missing or wrong."""
+    name, settings = _settings(folder)
+    source = Path(folder, "tokenizer.json" if _has(folder, "tokenizer.json") else "vocab.json")
+    try:
+        return _as_stored(folder, settings) if name == AS_FILE else _rebuilt(folder, name, settings)
+    except (KeyboardInterrupt, SystemExit, MemoryError, ModelError, OSError):
+        raise
+    except BaseException as error:  # the library's panics are no Exceptions
+        raise ModelError(f"{source}: not a tokenizer that can be read ({error})") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty when there is no file, ModelError when it is broken."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def _as_stored(folder: str, settings: dict[str, Any]) -> Opened:
+    import tokenizers
+
+    backend = tokenizers.Tokenizer.from_file(str(Path(folder, "tokenizer.json")))
+    backend.no_truncation()
+    backend.no_padding()
+    tokens = _Tokens(folder, settings, {}, [])
+    tokens.add_to(backend)
+    return Opened(backend, _bos_of(backend), tokens.bos, tokens.splits_special)
+
+
+def _rebuilt(folder: str, name: str, settings: dict[str, Any]) -> Opened:
+    import tokenizers
+
+    pipeline = PIPELINES[name]
+    path = Path(folder, "tokenizer.json")
+    has_json, stored = path.is_file(), read_json(path)
+    tokens = _Tokens(folder, settings, pipeline.special_tokens, stored.get("added_tokens", []))
+    vocab, merges = _vocab_of(path, stored, name) if has_json else _read_pieces(folder)
+    backend = tokenizers.Tokenizer(pipeline.model(vocab, merges, tokens.settings))
+    pipeline.set_up(backend, tokens.settings)
+    tokens.add_to(backend)
+    pipeline.finish(backend, list(tokens.named.values()), tokens.extra)
+    if has_json and not pipeline.own_bos:
+        backend.post_processor = _post_processor(stored)
+        bos = _bos_of(backend)
+    else:
+        adds = pipeline.adds_bos if has_json else settings.get("add_bos_token", False)
+        found = backend.token_to_id(tokens.bos) if adds and tokens.bos else None
+        bos = [] if found is None else [found]
+    return Opened(backend, bos, tokens.bos, tokens.splits_special)
+
+
+def _vocab_of(path: Path, stored: dict[str, Any], name: str) -> tuple[Any, Any]:
+    model = stored.get("model", {})
+    if model.get("type", "BPE") != "BPE":
+        raise ModelError(
+            f"{path}: a {model['type']} model, but transformers opens it with {name}, which is for "
+            "byte pairs; write tokenizer_class PreTrainedTokenizerFast into tokenizer_config.json"
+        )
+    merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"]]
+    return model["vocab"], merges
+
+
+def _read_pieces(folder: str) -> tuple[Any, Any]:
+    from tokenizers.models import BPE
+
+    vocab, merges = (str(Path(folder, name)) for name in _PIECES)
+    return BPE.read_file(vocab, merges)
+
+
+def _post_processor(stored: dict[str, Any]) -> Any:
+    """The post-processor of a tokenizer.json, read without its vocabulary."""
+    import tokenizers
+
+    model = {"type": "BPE", "vocab": {}, "merges": []}
+    shell = {"version": "1.0", "post_processor": stored.get("post_processor"), "model": model}
+    return tokenizers.Tokenizer.from_str(json.dumps(shell)).post_processor
+
+
+def _bos_of(backend: Any) -> list[int]:
+    """The ids that the post-processor puts before a text."""
+    for probe in ("a", "0", ".", "\u4e00"):  # what the vocabulary lacks may give no token
+        bare = backend.encode(probe, add_special_tokens=False).ids
+        if bare:
+            break
+    full = backend.encode(probe, add_special_tokens=True).ids
+    for start in range(len(full) - len(bare) + 1):
+        if full[start : start + len(bare)] == bare:
+            return [int(token) for token in full[:start]]
+    return []
+
+
+class _Tokens:
+    """The added tokens of a folder: those with an id, those with a role, and others.
+
+    settings: tokenizer_config.json, and special_tokens_map.json where transformers reads
+    it. defaults: the special tokens of the class. stored: `added_tokens` of tokenizer.json.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        settings: dict[str, Any],
+        defaults: dict[str, str],
+        stored: list[dict[str, Any]],
+    ) -> None:
+        self.settings = settings = dict(settings)
+        self.splits_special = bool(settings.get("split_special_tokens", False))
+        if settings.get("additional_special_tokens") and not settings.get("extra_special_tokens"):
+            settings["extra_special_tokens"] = settings.pop("additional_special_tokens")
+        if "added_tokens_decoder" in settings:
+            listed = settings["added_tokens_decoder"].items()
+            self.numbered = {int(index): _token(value) for index, value in listed}
+        else:
+            settings |= read_json(Path(folder, "special_tokens_map.json"))
+            extra = settings.get("extra_special_tokens")
+            self.numbered = _read_added(folder, settings, extra if isinstance(extra, list) else [])
+            self.numbered |= {token["id"]: _token(token) for token in stored}
+        extra = settings.get("extra_special_tokens", settings.get("additional_special_tokens"))
+        roles = dict(extra) if isinstance(extra, dict) else {}
+        self.extra = [] if isinstance(extra, dict) else [_special(token) for token in extra or []]
+        self.named = self._named(defaults, roles)
+        for name in _NAMED:  # a default may have been overwritten by the folder, with null too
+            if name in self.named:
+                settings[name] = str(self.named[name])
+
+    @property
+    def bos(self) -> str | None:
+        bos = self.named.get("bos_token")
+        return None if bos is None else str(bos)
+
+    def _named(self, defaults: dict[str, str], roles: dict[str, Any]) -> dict[str, Any]:
+        """Role to token, in the order in which transformers adds them."""
+        by_text = {str(token): token for token in self.numbered.values()}
+        given = {name: self.settings.get(name, defaults.get(name)) for name in _NAMED}
+        named = {name: _special(value) for name, value in given.items() if value is not None}
+        for name in named.keys() & self.settings.keys():
+            named[name] = by_text.get(str(named[name]), named[name])
+        others = {
+            name: value
+            for name, value in {**defaults, **self.settings}.items()
+            if name.endswith("_token") and name not in _NAMED and isinstance(value, (str, dict))
+        }
+        return named | {name: _special(value) for name, value in (others | roles).items()}
+
+    def add_to(self, backend: Any) -> None:
+        """Add them in transformers' order: what is new gets the next ids."""
+        from tokenizers import AddedToken
+
+        tokens = [token for _, token in sorted(self.numbered.items())]
+        known = {token.content for token in backend.get_added_tokens_decoder().values()}
+        known |= {str(token) for token in tokens}
+        for token in [*self.named.values(), *self.extra]:
+            if str(token) not in known and token not in tokens:
+                tokens.append(token)
+        roles = {str(token) for token in self.named.values()}
+        for at, token in enumerate(tokens):
+            if isinstance(token, str):
+                tokens[at] = AddedToken(token, special=True)
+            elif str(token) in roles:
+                token.special = True
+        backend.add_tokens(tokens)
+
+
+def _token(value: Any) -> Any:
+    """An added token as the files write it: its text, or an object with its properties."""
+    from tokenizers import AddedToken
+
+    if isinstance(value, dict):
+        properties = {key: value[key] for key in value if key not in ("id", "__type")}
+        return AddedToken(**properties)
+    return value
+
+
+def _special(value: Any) -> Any:
+    """As `_token`; an object of special_tokens_map.json does not say that it is special."""
+    if isinstance(value, dict) and "__type" not in value:
+        return _token({"special": True, **value})
+    return _token(value)
+
+
+def _read_added(folder: str, settings: dict[str, Any], extra: list[Any]) -> dict[int, Any]:
+    from tokenizers import AddedToken
+
+    special = {str(_token(settings[name])) for name in _NAMED if settings.get(name)}
+    special |= {str(_token(token)) for token in extra}
+    listed = read_json(Path(folder, "added_tokens.json"))
+    return {
+        index: AddedToken(text, normalized=text not in special, special=text in special)
+        for text, index in listed.items()
+    }
+
+
+def _has(folder: str | os.PathLike[str], name: str) -> bool:
+    return Path(folder, name).is_file()
+
+
+def _settings(folder: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
+    """The class and tokenizer_config.json; ModelError when nothing can be made of the folder."""
+    has_json = _has(folder, "tokenizer.json")
+    if not has_json:
+        _check_pieces(os.fspath(folder))
+    name = class_of(folder)
+    if not has_json and not (name != AS_FILE and PIPELINES[name].reads_pieces):
+        raise ModelError(
+            f"no tokenizer.json in {os.fspath(folder)!r}, and transformers reads no vocab.json for "
+            f"this folder ({name}); if its tokenizer is BPE on bytes as GPT-2's, convert it once: "
+            "GPT2Tokenizer.from_pretrained(folder).save_pretrained(folder)"
+        )
+    path = Path(folder, "tokenizer_config.json")
+    settings = read_json(path)
+    if settings.get("fix_mistral_regex"):
+        raise ModelError(f"{path}: fix_mistral_regex is not supported; save tokenizer.json mended")
+    if set(settings.get("fast_tokenizer_files") or []) - {"tokenizer.json"}:
+        raise ModelError(f"{path}: fast_tokenizer_files is not supported; leave tokenizer.json")
+    return name, settings
+
+
+def _check_pieces(folder: str) -> None:
+    """ModelError unless vocab.json and merges.txt are there and nothing that goes before them."""
+    present = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for other in present:
+        if _NEEDS_CONVERSION.search(other):
+            raise ModelError(
+                f"no tokenizer.json in {folder!r}, only {other}; convert it once with "
+                "transformers: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
+            )
+    missing = [name for name in _PIECES if name not in present]
+    if len(missing) == len(_PIECES):
+        raise ModelError(
+            f"no tokenizer.json in {folder!r}: text cannot be tokenized; give token ids instead"
+        )
+    if missing:
+        raise ModelError(f"no tokenizer.json in {folder!r}, and no {missing[0]} beside the other")
