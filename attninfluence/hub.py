@@ -15,6 +15,9 @@ _WANTED = [
     "heads.json",
     "tokenizer*.json",
     "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
     "*.safetensors",
     "*.safetensors.index.json",
 ]

@@ -20,6 +20,7 @@ from attninfluence._core import ModelError
 from attninfluence.hub import resolve_folder
 from attninfluence.threads import default_threads
 from attninfluence.tokenizer import Tokenizer
+from attninfluence.tokenizer_files import extra_files, has_tokenizer
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 MASKS = ("uniform", "zero")
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
-# Files whose content decides a loss. heads.json is a result, not part of the model.
+# Files whose content decides a loss, beside those that only some tokenizers are read from.
+# heads.json is a result, not part of the model.
 _DIGESTED = (
     "config.json",
     "*.safetensors",
@@ -166,8 +168,8 @@ class Model:
 
     @property
     def has_tokenizer(self) -> bool:
-        """Whether the folder has a tokenizer.json."""
-        return Path(self.path, "tokenizer.json").is_file()
+        """Whether the folder has a tokenizer that this library can read."""
+        return has_tokenizer(self.path)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -359,7 +361,8 @@ def _read_config(folder: str) -> dict[str, Any]:
 
 
 def _digested_files(folder: str) -> list[Path]:
-    return sorted({path for pattern in _DIGESTED for path in Path(folder).glob(pattern)})
+    patterns = (*_DIGESTED, *extra_files(folder))
+    return sorted({path for pattern in patterns for path in Path(folder).glob(pattern)})
 
 
 def _stamps(folder: str) -> dict[str, tuple[int, int]]:

@@ -102,11 +102,12 @@ def test_what_is_downloaded(monkeypatch, tmp_path):
     assert (asked["name"], asked["revision"], asked["token"]) == ("owner/name", "r", "t")
     files = ["config.json", "model.safetensors", "model-00001-of-00002.safetensors"]
     files += ["model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json"]
+    files += ["special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt"]
     files += ["pytorch_model.bin", "original/consolidated.00.pth", "consolidated.safetensors"]
     filtered = huggingface_hub.utils.filter_repo_objects(
         files, allow_patterns=asked["allow_patterns"], ignore_patterns=asked["ignore_patterns"]
     )
-    assert list(filtered) == files[:6]
+    assert list(filtered) == files[:10]
 
 
 def test_a_gated_model_says_so(monkeypatch):
