@@ -55,9 +55,9 @@ static void grow_queries(const ati_part *part, ati_row_block block) {
     size_t columns = ati_qkv_columns(config);
     for (size_t row = block.first; row < block.first + block.count; row++) {
         size_t position = find_position(pass->pack, row % pass->pack->n_rows);
-        float periods = (float)(position / config->query_period);
+        float growth = (float)log(1.0 + (double)(position / config->query_period));
         ati_scale(pass->rows.qkv + row * columns, ati_query_columns(config),
-                  1.0F + config->query_growth * logf(1.0F + periods));
+                  1.0F + config->query_growth * growth);
     }
 }
 
