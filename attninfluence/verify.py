@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,10 +145,17 @@ def verify(
     reference = _open_reference(opened.path)
     documents = make_documents(opened)
     masked = choose_heads(opened.n_layers, opened.n_heads, seed)
-    cores = [_core.Model(opened.path, precision, kernel) for precision in precisions]
-    rows = compare(cores, reference, documents, masked)
+    cores = [_core_of(opened, precision, kernel) for precision in precisions]
+    rows = compare(cores, reference, documents, masked, opened.threads)
     heads = tuple((int(layer), int(head)) for layer, head in np.argwhere(masked))
     return ErrorTable(tuple(rows), len(documents), sum(len(ids) - 1 for ids in documents), heads)
+
+
+def _core_of(opened: Model, precision: str, kernel: str | None) -> _core.Model:
+    """The model in that precision: as it is opened, or opened anew beside it."""
+    if opened.precision == precision and kernel in (None, opened.kernel):
+        return opened.core
+    return _core.Model(opened.path, precision, kernel)
 
 
 def _open_reference(path: str) -> Reference:
@@ -189,21 +196,42 @@ class _Read:
     logits: NDArray[np.float32]
 
 
+@dataclass
+class _Tally:
+    """Differences of one core in one reading, and the documents' mean losses (ours, theirs)."""
+
+    gaps: list[NDArray[np.float64]] = field(default_factory=list)
+    logits: float = 0.0
+    means: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, ours: _Read, theirs: _Read) -> None:
+        self.gaps.append(_gap(ours.losses, theirs.losses))
+        self.logits = max(self.logits, _largest_gap(ours.logits, theirs.logits))
+        self.means.append((mean_loss(ours.losses), mean_loss(theirs.losses)))
+
+
 def compare(
     cores: Sequence[_core.Model],
     reference: Reference,
     documents: Sequence[NDArray[np.int32]],
     masked: NDArray[np.bool_],
+    threads: int = 1,
 ) -> list[Difference]:
-    """A row for each core and reading; transformers reads every document once a reading."""
-    expected = {
-        name: [_theirs(reference, ids, masked, name) for ids in documents] for name in READINGS
-    }
-    rows = []
-    for core in cores:
-        found = {name: [_ours(core, ids, masked, name) for ids in documents] for name in READINGS}
-        rows += [_difference(core, name, found, expected) for name in READINGS]
-    return rows
+    """A row for each core and reading; transformers reads every document once a reading.
+
+    Two sets of one document's logits are in memory at a time. threads: of ours.
+    """
+    tallies = {(at, name): _Tally() for at in range(len(cores)) for name in READINGS}
+    for ids in documents:
+        for name in READINGS:
+            theirs = _theirs(reference, ids, masked, name)
+            for at, core in enumerate(cores):
+                tallies[at, name].add(_ours(core, ids, masked, name, threads), theirs)
+    return [
+        _difference(core, name, tallies[at, name], tallies[at, "base"])
+        for at, core in enumerate(cores)
+        for name in READINGS
+    ]
 
 
 def _theirs(
@@ -213,23 +241,21 @@ def _theirs(
     return _Read(read.losses, read.logits)
 
 
-def _ours(core: _core.Model, ids: NDArray[np.int32], masked: NDArray[np.bool_], name: str) -> _Read:
+def _ours(
+    core: _core.Model, ids: NDArray[np.int32], masked: NDArray[np.bool_], name: str, threads: int
+) -> _Read:
     if name == "base":
-        return _Read(core.run([ids])[0][0], core.logits(ids))
-    losses = core.run([ids], variants=masked[np.newaxis], mask=name)[0][1]
-    return _Read(losses, core.logits(ids, masked, name))
+        return _Read(core.run([ids], n_threads=threads)[0][0], core.logits(ids, n_threads=threads))
+    variants = masked[np.newaxis]
+    losses = core.run([ids], variants=variants, mask=name, n_threads=threads)[0][1]
+    return _Read(losses, core.logits(ids, masked, name, threads))
 
 
-def _difference(
-    core: _core.Model, name: str, found: dict[str, list[_Read]], expected: dict[str, list[_Read]]
-) -> Difference:
-    pairs = list(zip(found[name], expected[name], strict=True))
-    losses = np.concatenate([_gap(ours.losses, theirs.losses) for ours, theirs in pairs])
-    logits = max(float(_gap(ours.logits, theirs.logits).max()) for ours, theirs in pairs)
-    scores = None if name == "base" else _largest_score_gap(found, expected, name)
-    return Difference(
-        core.precision, core.kernel, name, float(losses.max()), float(losses.mean()), logits, scores
-    )
+def _difference(core: _core.Model, name: str, tally: _Tally, base: _Tally) -> Difference:
+    losses = np.concatenate(tally.gaps)
+    score = None if name == "base" else _largest_score_gap(base.means, tally.means)
+    largest, mean = float(losses.max()), float(losses.mean())
+    return Difference(core.precision, core.kernel, name, largest, mean, tally.logits, score)
 
 
 def _gap(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -238,19 +264,17 @@ def _gap(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.f
     return np.where(np.isnan(gap), np.inf, gap)
 
 
+def _largest_gap(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
+    """The largest `_gap` of two matrices, row by row."""
+    return max(float(_gap(a, b).max()) for a, b in zip(ours, theirs, strict=True))
+
+
 def _largest_score_gap(
-    found: dict[str, list[_Read]], expected: dict[str, list[_Read]], name: str
+    base: Sequence[tuple[float, float]], changed: Sequence[tuple[float, float]]
 ) -> float:
     """Over the documents whose score is a number in both."""
     gaps = [
-        abs(ours - theirs)
-        for ours, theirs in zip(_scores(found, name), _scores(expected, name), strict=True)
+        abs(relative_rise(ours, our_rise) - relative_rise(theirs, their_rise))
+        for (ours, theirs), (our_rise, their_rise) in zip(base, changed, strict=True)
     ]
     return max((gap for gap in gaps if not math.isnan(gap)), default=math.nan)
-
-
-def _scores(reads: dict[str, list[_Read]], name: str) -> list[float]:
-    return [
-        relative_rise(mean_loss(base.losses), mean_loss(changed.losses))
-        for base, changed in zip(reads["base"], reads[name], strict=True)
-    ]

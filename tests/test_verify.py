@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,25 +109,56 @@ def test_documents_are_cut_to_the_context(tmp_path: Path) -> None:
 def test_what_is_not_a_number_is_beyond_any_bound(
     ordinary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    core, run = _core.Model, _core.Model.run
-
     class Broken:
-        def __init__(self, *arguments: Any) -> None:
-            self.model = core(*arguments)
+        def __init__(self, core: _core.Model) -> None:
+            self.core = core
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(self.model, name)
+            return getattr(self.core, name)
 
         def run(self, *arguments: Any, **options: Any) -> Any:
-            return [
-                losses * np.float32(np.nan) for losses in run(self.model, *arguments, **options)
-            ]
+            found = self.core.run(*arguments, **options)
+            return [losses * np.float32(np.nan) for losses in found]
 
     model = load(ordinary, precision="fp32")
-    monkeypatch.setattr(verify_module._core, "Model", Broken)
+    monkeypatch.setattr(model, "core", Broken(model.core))
     table = verify(model, ("fp32",))
     assert "by up to inf nat" in table.excess
     json.dumps(table.as_dict(), allow_nan=False)
+
+
+def test_the_logits_of_one_document_are_in_memory_at_a_time(
+    ordinary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a vocabulary of 256,000 would fill a machine that holds the models."""
+    held: list[weakref.ref[Any]] = []
+    read = reference_module.Reference.read
+
+    def watched(self: Any, *arguments: Any) -> Any:
+        assert sum(reference() is not None for reference in held) <= 1
+        reading = read(self, *arguments)
+        held.append(weakref.ref(reading.logits))
+        return reading
+
+    monkeypatch.setattr(reference_module.Reference, "read", watched)
+    assert verify(ordinary, ("fp32", "int8")).excess == ""
+    assert len(held) == 5 * len(READINGS)
+
+
+def test_the_weights_are_opened_once_in_each_precision(
+    ordinary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, opened = load(ordinary, precision="bf16"), []
+
+    def counted(*arguments: Any) -> _core.Model:
+        opened.append(arguments[1:])
+        return _core.Model(*arguments)
+
+    monkeypatch.setattr(verify_module, "_core", SimpleNamespace(Model=counted))
+    verify(model, ("fp32", "bf16"))
+    assert opened == [("fp32", None)]
+    rows = verify(model, ("bf16",), kernel="portable").rows
+    assert opened[1:] == [("bf16", "portable")] and rows[0].kernel == "portable"
 
 
 @pytest.mark.parametrize("missing", ["torch", "transformers"])
