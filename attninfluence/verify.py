@@ -6,6 +6,7 @@ side is `attninfluence.reference`, the only module of the package that needs tor
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 import os
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from attninfluence import _core
 from attninfluence.losses import mean_loss, relative_rise
-from attninfluence.model import Model, load
+from attninfluence.model import Model, as_whole_number, load
 
 if TYPE_CHECKING:
     from attninfluence.reference import Reference
@@ -31,7 +32,12 @@ READINGS = ("base", "uniform", "zero")
 BOUNDS = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.2}
 
 MASKED_SHARE = 0.05
-RANDOM_LENGTHS = (2, 33, 160, 600)
+
+# Tokens of the longest document: past any window of up to WIDEST_WINDOW keys by PAST_WINDOW rows.
+LONGEST = 640
+WIDEST_WINDOW = 1024
+PAST_WINDOW = 128
+RANDOM_LENGTHS = (2, 33, 160)
 
 TEXTS = (
     "The lighthouse keeper wrote down the hour, the wind and the ships, as he had every evening "
@@ -41,17 +47,20 @@ TEXTS = (
     "    return (ordered[middle - 1] + ordered[middle]) / 2\n",
     "If 3x + 7 = 22, then 3x = 15 and x = 5. Check: 3 * 5 + 7 = 15 + 7 = 22.",
     "Größe, naïveté, Ærø \u2014 東京は夜の七時。 Привет, мир! \N{SNOWMAN}",
-    "\n".join(
-        f"Entry {n}: {name} brought {n * 7 % 13 + 2} baskets of {fruit} and took {n % 4} home."
-        for n, (name, fruit) in enumerate(
-            zip(
-                ["Ada", "Boris", "Chidi", "Dolores", "Emre", "Fatima", "Goran"] * 4,
-                ["pears", "plums", "quinces", "figs", "cherries"] * 5,
-                strict=False,
-            )
-        )
-    ),
 )
+NAMES = ("Ada", "Boris", "Chidi", "Dolores", "Emre", "Fatima", "Goran")
+FRUITS = ("pears", "plums", "quinces", "figs", "cherries")
+TOKENS_OF_AN_ENTRY = 8  # at least, of any tokenizer
+
+
+def long_text(n_tokens: int) -> str:
+    """Entries of a list, much alike, of at least that many tokens."""
+    entries = [
+        f"Entry {n}: {NAMES[n % len(NAMES)]} brought {n * 7 % 13 + 2} baskets of "
+        f"{FRUITS[n % len(FRUITS)]} and took {n % 4} home."
+        for n in range(-(-n_tokens // TOKENS_OF_AN_ENTRY))
+    ]
+    return "\n".join(entries)
 
 
 @dataclass(frozen=True)
@@ -82,12 +91,26 @@ class Difference:
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """All differences, and what they were found on: documents, scored tokens, masked heads."""
+    """All differences, and what they were found on.
+
+    documents, tokens: how many were read, and scored. longest: tokens of the longest document.
+    window: keys that a row of a windowed layer sees, 0 where
+    that is no fewer than the context has. heads: those masked.
+    versions: of transformers and torch.
+    """
 
     rows: tuple[Difference, ...]
     documents: int
     tokens: int
+    longest: int
+    window: int
     heads: tuple[tuple[int, int], ...]
+    versions: dict[str, str]
+
+    @property
+    def is_window_passed(self) -> bool:
+        """Whether some row had more before it than its window, so that the window mattered."""
+        return not self.window or self.longest > self.window
 
     @property
     def excess(self) -> str:
@@ -107,13 +130,15 @@ class ErrorTable:
     def as_dict(self) -> dict[str, Any]:
         """In JSON values; None for what is not finite."""
         rows = [asdict(row) | {"bound": row.bound, "within": row.is_within} for row in self.rows]
-        finite = [{k: _finite(v) for k, v in row.items()} for row in rows]
-        heads = [list(head) for head in self.heads]
         return {
             "documents": self.documents,
             "tokens": self.tokens,
-            "heads": heads,
-            "rows": finite,
+            "longest": self.longest,
+            "window": self.window,
+            "window_passed": self.is_window_passed,
+            "heads": [list(head) for head in self.heads],
+            "versions": self.versions,
+            "rows": [{k: _finite(v) for k, v in row.items()} for row in rows],
         }
 
 
@@ -126,29 +151,39 @@ def verify(
     precisions: Sequence[str] = PRECISIONS,
     seed: int = 0,
     *,
+    length: int | None = None,
     kernel: str | None = None,
 ) -> ErrorTable:
     """Compare a model with transformers (fp32, eager attention, one unpadded document at a time).
 
     model: opened, or what `load` takes. precisions: to open it in. kernel: as in `load`.
-    Documents are built-in texts by the model's own tokenizer, or random ids where it has none,
-    cut to its context; the masked heads are a random 5 % (at least one), masked either way
-    (METHOD.md section 3).
+    length: tokens of the longest document; None is 640, or more where that takes it past a
+    window of up to 1,024 keys, and at most the context.
+    Documents are built-in texts by the model's own tokenizer, or random ids where it has none;
+    the masked heads are a random 5 % (at least one), masked either way (METHOD.md section 3).
 
     ImportError, saying what to install, without torch and transformers; ValueError for a
-    precision that is none; otherwise as `load`, and whatever transformers raises for the folder.
+    precision that is none, or a length outside 2..context; otherwise as `load`, and whatever
+    transformers raises for the folder.
     """
     wrong = [name for name in precisions if name not in PRECISIONS]
     if wrong or not precisions:
         raise ValueError(f"precisions must be of {', '.join(PRECISIONS)}, got {list(precisions)}")
     opened = model if isinstance(model, Model) else load(model, precision=precisions[0])
+    documents = make_documents(opened, length)
     reference = _open_reference(opened.path)
-    documents = make_documents(opened)
     masked = choose_heads(opened.n_layers, opened.n_heads, seed)
     cores = [_core_of(opened, precision, kernel) for precision in precisions]
     rows = compare(cores, reference, documents, masked, opened.threads)
     heads = tuple((int(layer), int(head)) for layer, head in np.argwhere(masked))
-    return ErrorTable(tuple(rows), len(documents), sum(len(ids) - 1 for ids in documents), heads)
+    lengths = [len(ids) for ids in documents]
+    scored = sum(lengths) - len(lengths)
+    window = opened.core.window if opened.core.window < opened.context else 0
+    return ErrorTable(tuple(rows), len(lengths), scored, max(lengths), window, heads, _versions())
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("transformers", "torch")}
 
 
 def _core_of(opened: Model, precision: str, kernel: str | None) -> _core.Model:
@@ -169,14 +204,30 @@ def _open_reference(path: str) -> Reference:
     return Reference(path)
 
 
-def make_documents(model: Model) -> list[NDArray[np.int32]]:
-    """Documents of 2 tokens or more and at most the model's context."""
+def make_documents(model: Model, length: int | None = None) -> list[NDArray[np.int32]]:
+    """Documents of 2 tokens or more, the longest of `length` (`verify`)."""
+    length = _check_length(model, length)
     if model.has_tokenizer:
-        found = [encoding.ids for encoding in model.tokenizer.encode(TEXTS, offsets=False)]
+        texts = (*TEXTS, long_text(length))
+        found = [encoding.ids for encoding in model.tokenizer.encode(texts, offsets=False)]
     else:
-        draw = np.random.default_rng(0).integers
-        found = [draw(0, model.vocab_size, n, dtype=np.int32) for n in RANDOM_LENGTHS]
-    return [ids[: model.context] for ids in found if len(ids) >= 2]
+        draw, lengths = np.random.default_rng(0).integers, (*RANDOM_LENGTHS, length)
+        found = [draw(0, model.vocab_size, n, dtype=np.int32) for n in lengths]
+    return [ids[:length] for ids in found if len(ids) >= 2]
+
+
+def _check_length(model: Model, length: int | None) -> int:
+    """`length`, or what None stands for; ValueError outside 2..context."""
+    if length is None:
+        window = model.core.window
+        past = window + PAST_WINDOW if window <= WIDEST_WINDOW else 0
+        return min(max(LONGEST, past), model.context)
+    length = as_whole_number("length", length)
+    if not 2 <= length <= model.context:
+        raise ValueError(
+            f"length must be 2..{model.context} tokens, up to the model's context, got {length}"
+        )
+    return length
 
 
 def choose_heads(n_layers: int, n_heads: int, seed: int) -> NDArray[np.bool_]:

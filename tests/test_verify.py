@@ -81,7 +81,15 @@ def test_the_command(ordinary: Path, capsys: pytest.CaptureFixture[str]) -> None
     output = capsys.readouterr()
     assert status == 0 and "differences from transformers over" in output.err
     found = json.loads(output.out)
-    assert set(found) == {"model", "commit", "documents", "tokens", "heads", "rows"}
+    assert set(found) == {
+        *("model", "commit", "documents", "tokens", "longest", "window", "window_passed"),
+        *("heads", "versions", "rows"),
+    }
+    assert set(found["versions"]) == {"transformers", "torch"}
+    assert f"versions: transformers {found['versions']['transformers']}, torch" in output.err
+    assert "kernels: bf16 portable\n" in output.err
+    assert output.err.endswith("every difference is within what is allowed\n")
+    assert max(map(len, output.err.splitlines())) <= 80
     assert [row["kernel"] for row in found["rows"]] == ["portable"] * 3
     assert set(found["rows"][0]) == {
         *("precision", "kernel", "reading", "largest", "mean", "logits", "score"),
@@ -159,6 +167,57 @@ def test_the_weights_are_opened_once_in_each_precision(
     assert opened == [("fp32", None)]
     rows = verify(model, ("bf16",), kernel="portable").rows
     assert opened[1:] == [("bf16", "portable")] and rows[0].kernel == "portable"
+
+
+@pytest.fixture(scope="module")
+def wide_window(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mistral whose window is wider than the texts that are read unasked."""
+    settings = {"sliding_window": 1100, "max_position_embeddings": 1300}
+    path = tmp_path_factory.mktemp("mistral")
+    return make_family_folder(
+        path, "mistral", "window", tokenizer=True, ordinary=True, settings=settings
+    )
+
+
+def test_a_wide_window_is_passed_when_asked_for(
+    wide_window: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """One key more in the window of one side is seen past it, and only there."""
+    config, tensors = read_folder(wide_window)
+    other = {**config, "sliding_window": config["sliding_window"] + 1}
+    write_folder(tmp_path / "other", other, tensors)
+    opener = reference_module.Reference
+    monkeypatch.setattr(reference_module, "Reference", lambda _: opener(tmp_path / "other"))
+    command = ["verify", str(wide_window), "--precision", "fp32"]
+    assert cli.main(command) == 0
+    output = capsys.readouterr()
+    assert "no text was longer than the window of 1,100 tokens, which --length 1228" in output.err
+    assert json.loads(output.out)["window_passed"] is False
+    assert cli.main([*command, "--length", "1228"]) == 1
+    output = capsys.readouterr()
+    assert "no text was longer" not in output.err
+    assert json.loads(output.out)["longest"] == 1228
+
+
+@pytest.mark.parametrize(
+    ("window", "context", "longest"),
+    [(0, 4096, 640), (0, 64, 64), (40, 512, 512), (128, 8192, 640), (700, 8192, 828)]
+    + [(1024, 8192, 1152), (1024, 1100, 1100), (4096, 8192, 640)],
+)
+def test_the_longest_document(ordinary: Path, window: int, context: int, longest: int) -> None:
+    model: Any = SimpleNamespace(
+        core=SimpleNamespace(window=window),
+        context=context,
+        has_tokenizer=True,
+        tokenizer=load(ordinary).tokenizer,
+    )
+    assert max(map(len, make_documents(model))) == longest
+
+
+@pytest.mark.parametrize("length", [1, 513, 0])
+def test_lengths_that_cannot_be(ordinary: Path, length: int) -> None:
+    with pytest.raises(ValueError, match=r"length must be 2\.\.512 tokens"):
+        verify(ordinary, ("fp32",), length=length)
 
 
 @pytest.mark.parametrize("missing", ["torch", "transformers"])

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from attninfluence.cli import console, options
+from attninfluence.cli.numbers import positive
 
 if TYPE_CHECKING:
     from attninfluence.verify import ErrorTable
@@ -34,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a model folder or hub id (default: the model of the package)",
     )
+    parser.add_argument(
+        "--length",
+        type=positive,
+        metavar="TOKENS",
+        help="tokens of the longest text (default: 640, or past a window of up to 1,024 tokens;"
+        " at most the model's context)",
+    )
     options.add_loading_options(parser, precisions=("all", *PRECISIONS))
 
 
@@ -46,15 +54,19 @@ def run(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     precisions = PRECISIONS if arguments.precision == "all" else (arguments.precision,)
     model = options.load_model(arguments, precision=precisions[0])
-    table = verify(model, precisions, kernel=arguments.kernel)
+    # Read when torch is imported, which would take every CPU of the machine.
+    os.environ.setdefault("OMP_NUM_THREADS", str(model.threads))
+    console.say(f"reading with transformers, and in {', '.join(precisions)}")
+    table = verify(model, precisions, length=arguments.length, kernel=arguments.kernel)
     _report(table)
     console.print_json({"model": model.path, "commit": model.commit, **table.as_dict()})
-    if table.excess:
-        console.say(table.excess)
     return 1 if table.excess else 0
 
 
 def _report(table: ErrorTable) -> None:
+    """The table, what it was made with, and the verdict."""
+    from attninfluence.verify import PAST_WINDOW
+
     header = ["", "reading", "largest", "mean", "allowed", "logits", "score"]
     rows = [
         [
@@ -73,3 +85,15 @@ def _report(table: ErrorTable) -> None:
         f" {len(table.heads)} head{'s' * (len(table.heads) > 1)} masked; losses in nats a token"
     )
     console.print_table(title, header, rows)
+    console.say(f"versions: {_told(table.versions)}")
+    console.say(f"kernels: {_told({row.precision: row.kernel for row in table.rows})}")
+    if not table.is_window_passed:
+        console.say(
+            f"no text was longer than the window of {table.window:,} tokens, which --length"
+            f" {table.window + PAST_WINDOW} would check"
+        )
+    console.say(table.excess or "every difference is within what is allowed")
+
+
+def _told(named: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in named.items())
