@@ -163,8 +163,8 @@ def verify(
     the masked heads are a random 5 % (at least one), masked either way (METHOD.md section 3).
 
     ImportError, saying what to install, without torch and transformers; ValueError for a
-    precision that is none, or a length outside 2..context; otherwise as `load`, and whatever
-    transformers raises for the folder.
+    precision that is none, a length outside 2..context, or a folder that transformers cannot
+    open; otherwise as `load`.
     """
     wrong = [name for name in precisions if name not in PRECISIONS]
     if wrong or not precisions:
@@ -201,7 +201,10 @@ def _open_reference(path: str) -> Reference:
             "comparing with transformers needs torch and transformers: "
             f'pip install "attninfluence[verify]" ({error})'
         ) from error
-    return Reference(path)
+    try:
+        return Reference(path)
+    except (RuntimeError, LookupError, AttributeError, TypeError) as error:
+        raise ValueError(f"transformers cannot open {path!r}: {error}") from error
 
 
 def make_documents(model: Model, length: int | None = None) -> list[NDArray[np.int32]]:

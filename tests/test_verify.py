@@ -233,6 +233,23 @@ def test_it_says_what_to_install(
     assert 'pip install "attninfluence[verify]"' in capsys.readouterr().err
 
 
+def test_what_cannot_be_compared_is_one_sentence(
+    ordinary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
+    assert cli.main(["verify", str(tmp_path)]) == 2
+    assert "mamba" in capsys.readouterr().err.splitlines()[-1]
+
+    def fail(folder: str) -> None:
+        raise RuntimeError("size mismatch for\n  lm_head.weight")
+
+    monkeypatch.setattr(reference_module, "Reference", fail)
+    assert cli.main(["verify", str(ordinary)]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("attninfluence verify: error: transformers cannot open '")
+    assert told.endswith("': size mismatch for lm_head.weight")
+
+
 def test_precisions_that_are_none(ordinary: Path) -> None:
     for wrong in ((), ("fp16",), ("auto",)):
         with pytest.raises(ValueError, match="precisions must be of fp32, bf16, int8"):
