@@ -17,8 +17,8 @@ Show a model's family, sizes, heads, context, rotary embedding, windows,
 experts, tokenizer, BOS, memory in each precision, kernels, expected speed, and
 its retrieval heads where the folder has a heads.json.
 
-The speed is of both readings of documents of random tokens, measured as
-`attninfluence bench` does, but over half a second only: an estimate.
+The speed is of both readings of documents of random tokens, as in
+`attninfluence bench`, but measured within half a second or so: an estimate.
 """
 EXAMPLE = "attninfluence inspect HuggingFaceTB/SmolLM2-135M"
 
@@ -125,13 +125,8 @@ def _tokenizer(model: Model) -> dict[str, Any]:
 
 
 def _speed(model: Model) -> dict[str, Any]:
-    """Document tokens a second of both readings, and what they were measured with."""
-    from attninfluence.bench import choose_heads, measure
+    """Document tokens a second of both readings, about."""
+    from attninfluence.bench import choose_heads, measure_quickly
 
-    speed = measure(model, choose_heads(model, None), seconds=SPEED_SECONDS)
-    return {
-        "tokens_per_second": speed.tokens_per_second,
-        "threads": speed.threads,
-        "tokens": speed.tokens,
-        "seconds": speed.seconds,
-    }
+    rate = measure_quickly(model, choose_heads(model, None), SPEED_SECONDS)
+    return {"tokens_per_second": rate, "threads": model.threads}
