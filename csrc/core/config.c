@@ -310,11 +310,9 @@ static ati_status read_sizes(const ati_config_reader *r, ati_config *config) {
         config->n_kv_heads = config->n_heads;
         return status;
     }
+    /* Where it is absent and transformers has another default, shapes will not fit. */
     bool absent = ati_json_get(r->json, r->root, keys->n_kv_heads) == ATI_JSON_NONE;
-    size_t kv_heads = !absent || !family->states_kv_heads ? config->n_heads : 0;
-    if (absent && implied->n_kv_heads > 0) {
-        kv_heads = implied->n_kv_heads;
-    }
+    size_t kv_heads = absent && implied->n_kv_heads > 0 ? implied->n_kv_heads : config->n_heads;
     return ati_config_size(r, r->root, keys->n_kv_heads, MOST_HEADS, kv_heads, &config->n_kv_heads);
 }
 

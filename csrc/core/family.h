@@ -35,19 +35,6 @@ typedef enum {
     ATI_QK_NORM_WHOLE,     /* all query heads together, all key heads together */
 } ati_qk_norm;
 
-/* How queries, keys and values stand in the checkpoint. */
-typedef enum {
-    ATI_QKV_APART,    /* three tensors */
-    ATI_QKV_ROWS,     /* one: all queries, all keys, all values */
-    ATI_QKV_BY_HEADS, /* one: for each head its query, key and value */
-} ati_qkv_layout;
-
-typedef enum {
-    ATI_MLP_GATED, /* down(act(gate x) * up x); gate and up apart */
-    ATI_MLP_FUSED, /* the same; one tensor, the rows of gate first */
-    ATI_MLP_PLAIN, /* down(act(up x)) */
-} ati_mlp_layout;
-
 /* How the weights of experts stand in the checkpoint; the family's MLP is gated. */
 typedef enum {
     ATI_EXPERTS_NONE,
@@ -137,10 +124,9 @@ typedef struct {
     double eps;          /* where the key is absent */
 
     /* Attention */
-    size_t head_dim;      /* where config.json has none; 0: hidden / heads */
-    size_t ffn_factor;    /* of hidden_size, where config.json has no intermediate_size */
-    bool states_kv_heads; /* without num_key_value_heads, a folder is refused */
-    ati_qkv_layout qkv;
+    size_t head_dim;   /* where config.json has none; 0: hidden / heads */
+    size_t ffn_factor; /* of hidden_size, where config.json has no intermediate_size */
+    bool qkv_by_heads; /* names.qkv holds each head's query, key and value, not all queries first */
     ati_choice qkv_bias, output_bias;
     ati_qk_norm qk_norm;
     const char *qk_norm_key; /* that turns it on; NULL: always */
@@ -179,7 +165,7 @@ typedef struct {
     ati_choice parallel;       /* attention and MLP read the same h */
     bool parallel_shares_norm; /* and then there is no mlp_norm */
     const char *residual_multiplier_key;
-    ati_mlp_layout mlp;
+    bool plain_mlp; /* down(act(up x)), without a gate */
     ati_choice mlp_bias;
     const char *activation; /* where config.json has none */
     bool gelu_is_tanh;      /* "gelu" means its tanh form */

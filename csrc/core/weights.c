@@ -100,7 +100,7 @@ static ati_mlp *place_mlps(cursor *c, size_t l, ati_mlp *mlps, ati_layer_weights
     const ati_config *config = c->config;
     const ati_family *family = config->family;
     bool is_sparse = config->layers[l].is_sparse;
-    bool is_gated = is_sparse || family->mlp != ATI_MLP_PLAIN;
+    bool is_gated = is_sparse || !family->plain_mlp;
     bool has_bias = is_sparse ? family->experts == ATI_EXPERTS_TRANSPOSED : config->mlp_bias;
     size_t ffn = is_sparse ? config->expert_size : config->intermediate_size;
     layer->n_mlps = is_sparse ? config->n_experts : 1;

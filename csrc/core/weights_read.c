@@ -149,7 +149,7 @@ static ati_status visit_qkv(ati_tensors *tensors, size_t layer, const ati_layer_
         {names->key, kv, ati_row_of_key},
         {names->value, kv, ati_row_of_value},
         {names->qkv, q + 2 * kv,
-         config->family->qkv == ATI_QKV_BY_HEADS ? ati_row_of_head_qkv : ati_row_of_qkv},
+         config->family->qkv_by_heads ? ati_row_of_head_qkv : ati_row_of_qkv},
     };
     ati_status status = ATI_OK;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == ATI_OK; i++) {
@@ -215,7 +215,7 @@ static ati_status visit_dense(ati_tensors *tensors, size_t layer, const ati_mlp 
     const ati_config *config = tensors->config;
     const ati_names *names = &config->family->names;
     size_t ffn = config->intermediate_size;
-    ati_row_map *up = config->family->mlp == ATI_MLP_PLAIN ? ati_row_as_is : ati_row_of_up;
+    ati_row_map *up = config->family->plain_mlp ? ati_row_as_is : ati_row_of_up;
     const linear_part parts[] = {
         {names->gate, ffn, ati_row_of_gate, &mlp->up, mlp->up_bias},
         {names->up, ffn, up, &mlp->up, mlp->up_bias},

@@ -257,8 +257,7 @@ static void test_family_fields(void) {
     refuse_family("llama", "\"hidden_act\":\"xielu\"", ATI_UNSUPPORTED, "'xielu'");
     refuse_family("gpt_oss", "\"num_experts\":2,\"num_experts_per_tok\":1,\"hidden_act\":\"relu\"",
                   ATI_UNSUPPORTED, "expected 'silu'");
-    refuse_family("ministral3", "\"sliding_window\":null", ATI_FORMAT,
-                  "'rope_parameters' is missing");
+    refuse_family("ministral3", "\"sliding_window\":null", ATI_FORMAT, "'llama_4_scaling_beta' is");
     config = accept_family("gpt_neox", "\"rotary_pct\":1.0");
     refuse_family("gpt_neox", "\"head_dim\":99,\"rotary_pct\":1.0", ATI_UNSUPPORTED,
                   "'head_dim' is 99");
