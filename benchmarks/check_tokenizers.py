@@ -27,7 +27,7 @@ from tests.tokenizer_reference import Reference
 TEXTS = 20_000
 CHUNK = 500
 CHARACTERS = 1_000
-SPECIAL = f"{END}<s></s> <|im_start|> <eos><|eot_id|> <CLS>"
+SPECIAL = f"{END}x<s>x</s>x<|im_start|>x<eos>x<|eot_id|>x<CLS>x <s> "
 
 
 @dataclass
