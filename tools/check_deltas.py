@@ -135,8 +135,10 @@ def build(root: Path) -> str:
 def prepare(root: Path, families: Sequence[str], cases: Path) -> None:
     """Writes the folders of these families and what transformers reads of them."""
     sys.path.insert(0, str(root))
+    import torch
     from transformers.utils import logging
 
+    torch.set_num_threads(1)  # the models are small, and threads would wait for each other
     logging.set_verbosity_error()
     for family in families:
         folders = (cases / family / str(number) for number in itertools.count())
