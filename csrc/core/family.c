@@ -7,54 +7,23 @@
 
 /* ---- What many rows share ---- */
 
-static const ati_config_keys usual_keys = {
-    .n_layers = "num_hidden_layers",
-    .n_heads = "num_attention_heads",
-    .n_kv_heads = "num_key_value_heads",
-    .head_dim = "head_dim",
-    .hidden_size = "hidden_size",
-    .intermediate_size = "intermediate_size",
-    .context = "max_position_embeddings",
-    .activation = "hidden_act",
-};
+#define LONG_KEYS                                                              \
+    .n_layers = "num_hidden_layers", .n_heads = "num_attention_heads",         \
+    .hidden_size = "hidden_size", .context = "max_position_embeddings"
+#define GROUPED_KEYS                                                           \
+    LONG_KEYS, .n_kv_heads = "num_key_value_heads", .head_dim = "head_dim",    \
+    .intermediate_size = "intermediate_size"
 
-static const ati_config_keys gemma_keys = {
-    .n_layers = "num_hidden_layers",
-    .n_heads = "num_attention_heads",
-    .n_kv_heads = "num_key_value_heads",
-    .head_dim = "head_dim",
-    .hidden_size = "hidden_size",
-    .intermediate_size = "intermediate_size",
-    .context = "max_position_embeddings",
-    .activation = "hidden_activation",
-};
-
+static const ati_config_keys usual_keys = {GROUPED_KEYS, .activation = "hidden_act"};
+static const ati_config_keys gemma_keys = {GROUPED_KEYS, .activation = "hidden_activation"};
 static const ati_config_keys neox_keys = {
-    .n_layers = "num_hidden_layers",
-    .n_heads = "num_attention_heads",
-    .hidden_size = "hidden_size",
-    .intermediate_size = "intermediate_size",
-    .context = "max_position_embeddings",
-    .activation = "hidden_act",
-};
-
-static const ati_config_keys gpt2_keys = {
-    .n_layers = "n_layer",
-    .n_heads = "n_head",
-    .hidden_size = "n_embd",
-    .intermediate_size = "n_inner",
-    .context = "n_positions",
-    .activation = "activation_function",
-};
-
+    LONG_KEYS, .intermediate_size = "intermediate_size", .activation = "hidden_act"};
 static const ati_config_keys opt_keys = {
-    .n_layers = "num_hidden_layers",
-    .n_heads = "num_attention_heads",
-    .hidden_size = "hidden_size",
-    .intermediate_size = "ffn_dim",
-    .context = "max_position_embeddings",
-    .activation = "activation_function",
-};
+    LONG_KEYS, .intermediate_size = "ffn_dim", .activation = "activation_function"};
+static const ati_config_keys gpt2_keys = {
+    .n_layers = "n_layer", .n_heads = "n_head", .hidden_size = "n_embd",
+    .context = "n_positions", .intermediate_size = "n_inner",
+    .activation = "activation_function"};
 
 /* The classes' own defaults, which transformers 4 left out of a text_config. */
 static const ati_sizes llama_sizes = {32, 32, 32, 4096, 11008, 32000, 2048, 0};
@@ -112,8 +81,7 @@ static const ati_family families[] = {
     {
         USUAL("mistral"), RMS_NORM(1e-6), .implied = &mistral_sizes,
         .names = {ENDS, PRE_NORMS, ATTENTION, GATED},
-        .window = ATI_WINDOW_ALL,
-        .states_window = true,
+        .window = ATI_WINDOW_ALL, .states_window = true,
     },
     {
         USUAL("ministral"), RMS_NORM(1e-6),
@@ -121,7 +89,7 @@ static const ati_family families[] = {
         .window = ATI_WINDOW_TYPED, .states_window = true,
     },
     {
-        USUAL("ministral3"), RMS_NORM(1e-5), 
+        USUAL("ministral3"), RMS_NORM(1e-5),
         .names = {ENDS, PRE_NORMS, ATTENTION, GATED},
         .head_dim = 128, .window = ATI_WINDOW_ALL,
         .query_growth_key = "llama_4_scaling_beta",

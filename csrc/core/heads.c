@@ -92,7 +92,6 @@ void ati_project_heads(const ati_part *part, size_t l, ati_row_block block) {
     }
 }
 
-/* Packs the keys and values of every document and reading for attention. */
 void ati_pack_heads(const ati_part *part, size_t layer, size_t readings) {
     const ati_pass *pass = part->pass;
     const ati_config *config = &pass->model->config;
@@ -167,7 +166,6 @@ void ati_attend_heads(const ati_part *part, size_t layer, size_t readings) {
     }
 }
 
-/* The readings after this layer's attention. */
 size_t ati_count_readings(const ati_pass *pass, size_t layer) {
     size_t readings = 1;
     while (readings <= pass->n_branches && pass->branches[readings - 1].first_layer <= layer) {
@@ -176,8 +174,6 @@ size_t ati_count_readings(const ati_pass *pass, size_t layer) {
     return readings;
 }
 
-/* The variants whose first masked head is in this layer leave the base reading:
- * up to here, and in this layer's other heads, they are the same. */
 void ati_branch_heads(const ati_part *part, size_t layer, size_t readings, size_t more_readings) {
     const ati_pass *pass = part->pass;
     const ati_config *config = &pass->model->config;
@@ -203,7 +199,6 @@ void ati_branch_heads(const ati_part *part, size_t layer, size_t readings, size_
     }
 }
 
-/* hidden += norm(heads W_o^T + b). */
 void ati_add_heads(const ati_part *part, size_t l, ati_row_block block) {
     const ati_layer_weights *layer = &part->pass->model->weights.layers[l];
     const ati_layout *layout = &layer->output.layout;

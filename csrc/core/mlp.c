@@ -41,7 +41,7 @@ static void activate(const ati_part *part, const ati_activate *activate, const a
 static void run_mlp(const ati_part *part, const ati_layer_weights *layer, const ati_mlp *mlp,
                     const char *x, size_t n_rows, const ati_sink *sink) {
     const ati_layout *layout = &mlp->down.layout;
-    bool is_gated = mlp->up.n > layout->k;
+    bool is_gated = ati_mlp_is_gated(mlp);
     size_t shared = is_gated ? 2 : 1;
     inner_block inner = {.width = ati_round_up(ati_block_values(layout), ATI_PANEL / shared),
                          .is_gated = is_gated};

@@ -39,7 +39,7 @@ static size_t count_layer_weights(const ati_config *config, const ati_layer_weig
     size_t ffn = mlp->down.layout.k, hidden = config->hidden_size;
     size_t used = layer->router != NULL ? config->experts_per_token : 1;
     size_t router = layer->router != NULL ? layer->n_mlps : 0;
-    size_t projections = mlp->up.n > ffn ? 3 : 2; /* rows that fill a group are none */
+    size_t projections = ati_mlp_is_gated(mlp) ? 3 : 2;
     return hidden * (layer->qkv.n + layer->output.layout.k + router + used * projections * ffn);
 }
 

@@ -96,6 +96,15 @@ ati_status ati_visit_vector(ati_tensors *tensors, const char *name, size_t rank,
                : ati_checkpoint_read_f32(tensors->checkpoint, name, first, n, out, tensors->error);
 }
 
+/* Packs tensors->rows [n, k], which are the rows of the source from `first` on. */
+static void pack_rows(const ati_tensors *tensors, const ati_source *source,
+                      const ati_matrix *matrix, size_t first, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        ati_pack_row(&matrix->layout, tensors->rows + i * matrix->layout.k, matrix->panels,
+                     source->map(tensors->config, source->n, first + i));
+    }
+}
+
 /* Rows as they are stored, some at a time. */
 static ati_status read_rows(ati_tensors *tensors, const ati_source *source,
                             const ati_matrix *matrix) {
@@ -106,9 +115,8 @@ static ati_status read_rows(ati_tensors *tensors, const ati_source *source,
         size_t n = source->n - first < at_a_time ? source->n - first : at_a_time;
         status = ati_checkpoint_read_f32(tensors->checkpoint, source->weight, slab + first * k,
                                          n * k, tensors->rows, tensors->error);
-        for (size_t i = 0; i < n && status == ATI_OK; i++) {
-            ati_pack_row(&matrix->layout, tensors->rows + i * k, matrix->panels,
-                         source->map(tensors->config, source->n, first + i));
+        if (status == ATI_OK) {
+            pack_rows(tensors, source, matrix, first, n);
         }
     }
     return status;
@@ -128,8 +136,7 @@ static ati_status read_columns(ati_tensors *tensors, const ati_source *source,
         for (size_t i = 0; i < k; i++) {
             tensors->rows[i] = whole[i * n + t];
         }
-        ati_pack_row(&matrix->layout, tensors->rows, matrix->panels,
-                     source->map(tensors->config, n, t));
+        pack_rows(tensors, source, matrix, t, 1);
     }
     ati_free(whole);
     return status;
@@ -200,9 +207,8 @@ static ati_status read_mxfp4(ati_tensors *tensors, const ati_source *source,
     for (size_t first = 0; first < source->n && status == ATI_OK; first += at_a_time) {
         size_t n = source->n - first < at_a_time ? source->n - first : at_a_time;
         status = read_mxfp4_values(tensors, source, first, n, k, bytes);
-        for (size_t i = 0; i < n && status == ATI_OK; i++) {
-            ati_pack_row(&matrix->layout, tensors->rows + i * k, matrix->panels,
-                         source->map(tensors->config, source->n, first + i));
+        if (status == ATI_OK) {
+            pack_rows(tensors, source, matrix, first, n);
         }
     }
     ati_free(bytes);

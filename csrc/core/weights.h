@@ -27,6 +27,11 @@ typedef struct {
     float *down_bias; /* [hidden], or NULL */
 } ati_mlp;
 
+/* Whether `up` holds gates as well: padded to groups, it then has more rows than that. */
+static inline bool ati_mlp_is_gated(const ati_mlp *mlp) {
+    return mlp->up.n > mlp->down.layout.k;
+}
+
 /* How the heads of a layer attend (attention.h). */
 typedef struct {
     float scale;    /* of scores */
