@@ -94,9 +94,8 @@ class ErrorTable:
     """All differences, and what they were found on.
 
     documents, tokens: how many were read, and scored. longest: tokens of the longest document.
-    window: keys that a row of a windowed layer sees, 0 where
-    that is no fewer than the context has. heads: those masked.
-    versions: of transformers and torch.
+    window: keys that a row of a windowed layer sees, 0 where that is no fewer than the context
+    has. heads: those masked. versions: of transformers and torch.
     """
 
     rows: tuple[Difference, ...]

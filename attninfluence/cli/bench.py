@@ -32,12 +32,7 @@ PRICE = (0.01, 0.05)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    parser.add_argument(
-        "model",
-        nargs="?",
-        metavar="MODEL",
-        help="a model folder or hub id (default: the model of the package)",
-    )
+    options.add_model_argument(parser)
     parser.add_argument(
         "--heads",
         metavar="FILE",

@@ -27,12 +27,7 @@ SPEED_SECONDS = 0.5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    parser.add_argument(
-        "model",
-        nargs="?",
-        metavar="MODEL",
-        help="a model folder or hub id (default: the model of the package)",
-    )
+    options.add_model_argument(parser)
     options.add_loading_options(parser)
 
 

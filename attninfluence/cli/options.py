@@ -33,6 +33,16 @@ SCORING_OPTIONS = (
 )
 
 
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    """The model that a command is about, where the bundled one will do."""
+    parser.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="a model folder or hub id (default: the model of the package)",
+    )
+
+
 def add_loading_options(
     parser: argparse.ArgumentParser, precisions: Sequence[str] = PRECISIONS
 ) -> None:

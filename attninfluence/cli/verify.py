@@ -24,17 +24,12 @@ more than 0.05 in bf16 and 0.2 in int8: the exit status is 1 where they do.
 """
 EXAMPLE = "attninfluence verify HuggingFaceTB/SmolLM2-135M"
 
-PRECISIONS = ("fp32", "bf16", "int8")
+PRECISIONS = options.PRECISIONS[1:]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    parser.add_argument(
-        "model",
-        nargs="?",
-        metavar="MODEL",
-        help="a model folder or hub id (default: the model of the package)",
-    )
+    options.add_model_argument(parser)
     parser.add_argument(
         "--length",
         type=positive,
