@@ -17,6 +17,7 @@ from tests.child import IS_SANITIZED
 from tests.family_models import (
     FAMILIES,
     LEFT_OUT,
+    LENGTHS,
     MIXTURES,
     SUPPORTED,
     make_family_folder,
@@ -40,6 +41,8 @@ MIXTURE_TOLERANCES = {"bf16": (0.08, 0.035), "int8": (0.15, 0.065)}
 FIRST = [(family, next(iter(variants))) for family, variants in FAMILIES.items()]
 # With sanitizers, under which torch is slow, one configuration of each family.
 READ = FIRST if IS_SANITIZED else SUPPORTED
+# Those that transformers 4 could write; it reads the others as other models, or not at all.
+OLDER = [pair for pair in READ if "v4" in FAMILIES[pair[0]][pair[1]].dialects]
 IDS = [f"{family}-{variant}".replace(" ", "-") for family, variant in READ]
 
 
@@ -136,13 +139,17 @@ def test_bits_do_not_depend_on_the_batch(opened: Opened, kernel: str) -> None:
                 assert np.array_equal(losses.view(np.uint32), alone[i].view(np.uint32))
 
 
-def test_both_dialects_are_the_same_bits(opened: Opened, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("family", "variant"), OLDER)
+def test_both_dialects_are_the_same_bits(tmp_path: Path, family: str, variant: str) -> None:
     """config.json as transformers 4 wrote it; test_reference.py shows what it means to them."""
-    if "v4" not in FAMILIES[opened.family][opened.variant].dialects:
-        return  # transformers reads it as another model, or not at all
-    older = make_family_folder(tmp_path, opened.family, opened.variant, dialect="v4")
-    found = _core.Model(str(older), "fp32").run(opened.documents)
-    for ours, theirs in zip(found, opened.core.run(opened.documents), strict=True):
+    newer, older = (
+        _core.Model(
+            str(make_family_folder(tmp_path / dialect, family, variant, dialect=dialect)), "fp32"
+        )
+        for dialect in ("v5", "v4")
+    )
+    documents = [random_ids(n, n, newer.vocab_size) for n in LENGTHS]
+    for ours, theirs in zip(newer.run(documents), older.run(documents), strict=True):
         assert np.array_equal(ours.view(np.uint32), theirs.view(np.uint32))
 
 
@@ -245,7 +252,7 @@ def test_sizes_that_a_text_config_leaves_out(
     assert core.n_kv_heads == sizes["num_key_value_heads"]
     assert core.max_position_embeddings == sizes["max_position_embeddings"]
     ids = random_ids(4, 60, core.vocab_size - 1)
-    assert difference(core.run([ids])[0][0], reference.read(ids).losses) <= 10 * TOLERANCE
+    assert difference(core.run([ids])[0][0], reference.read(ids).losses) <= TOLERANCE
 
 
 @pytest.mark.parametrize(
