@@ -17,7 +17,7 @@ rm -rf "$copy"
 mkdir -p "$copy"
 tar -C "$root" --exclude=__pycache__ --exclude='*.so*' --exclude='*.o' --exclude='*.a' -cf - \
     setup.py pyproject.toml README.md LICENSE NOTICE \
-    attninfluence csrc tests tools benchmarks examples |
+    attninfluence csrc tests tools benchmarks examples docs |
     tar -C "$copy" -xf -
 cd "$copy"
 ATTNINFLUENCE_SANITIZE=1
