@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attninfluence import html
 from attninfluence.demo_texts import Text, collect_texts, write_texts
-from attninfluence.output import OutputError, open_finished, write_json
+from attninfluence.finished import open_finished
+from attninfluence.output import OutputError, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console, Group

@@ -33,14 +33,8 @@ from numpy.typing import NDArray
 
 from attninfluence.corpus.extract import extract_rows
 from attninfluence.corpus.files import file_format, file_size, is_url, open_binary
-from attninfluence.output import (
-    FinishedRun,
-    OutputError,
-    OutputFolder,
-    open_finished,
-    publish,
-    write_json,
-)
+from attninfluence.finished import FinishedRun, open_finished
+from attninfluence.output import OutputError, OutputFolder, publish, write_json
 
 RECIPE_NAME = "recipe.json"
 SUMMARY_NAME = "summary.json"

@@ -15,8 +15,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -237,89 +235,3 @@ class PartWriter:
         except Exception:  # noqa: BLE001 - the file is removed; the first error is the one to report
             pass
         self._temporary.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """An output folder that has its _SUCCESS: `run` and `totals` are its two JSON files."""
-
-    path: Path
-    run: dict[str, Any]
-    totals: dict[str, Any]
-
-    @property
-    def parts(self) -> list[Path]:
-        """The part files in order."""
-        return [self.path / f"part-{index:05d}.parquet" for index in range(self.totals["parts"])]
-
-    def schema(self) -> pa.Schema:
-        """The columns of the parts, without metadata."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        parts = self.parts
-        return pq.read_schema(parts[0]).remove_metadata() if parts else pa.schema([])
-
-    def tables(self, columns: list[str] | None = None, rows: int = 65536) -> Iterator[pa.Table]:
-        """All rows in order, at most `rows` at a time; OutputError for a part of another run."""
-        import pyarrow as pa
-
-        seen = 0
-        for part in self.parts:
-            with _open_part(part, self.run["run_id"]) as file:
-                for batch in file.iter_batches(batch_size=rows, columns=columns):
-                    seen += batch.num_rows
-                    yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
-        if seen != self.totals["rows"]:
-            raise OutputError(
-                f"{self.path}: {SUCCESS_NAME} promises {self.totals['rows']} rows, found {seen}"
-            )
-
-
-def _open_part(part: Path, run_id: str) -> pq.ParquetFile:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not part.exists():
-        raise OutputError(f"{part}: missing, though {SUCCESS_NAME} counts it; the run is damaged")
-    try:
-        file = pq.ParquetFile(part, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise OutputError(f"{part}: not a readable Parquet file ({error})") from error
-    found = (file.schema_arrow.metadata or {}).get(RUN_ID_KEY, b"none").decode("ascii", "replace")
-    if found != run_id:
-        raise OutputError(f"{part}: belongs to run {found}, its folder to run {run_id}")
-    return file
-
-
-def open_finished(path: str | os.PathLike[str], kind: str) -> FinishedRun:
-    """Open an output folder of one kind (``scores``, ``selection``, ``mix``).
-
-    Raises OutputError when it is of another kind or version, or its run did not finish.
-    """
-    folder = Path(path)
-    if not (folder / RUN_NAME).is_file():
-        raise OutputError(f"{folder}: no {RUN_NAME}; expected a folder that {_MAKERS[kind]} wrote")
-    run = read_json(folder / RUN_NAME)
-    if run.get("format") != f"attninfluence-{kind}":
-        raise OutputError(
-            f"{folder}: its {RUN_NAME} says {run.get('format')!r}; expected a folder that"
-            f" {_MAKERS[kind]} wrote"
-        )
-    if run.get("version") != FORMAT_VERSION:
-        raise OutputError(
-            f"{folder}: format version {run.get('version')!r}; this package reads {FORMAT_VERSION}"
-        )
-    if not (folder / SUCCESS_NAME).is_file():
-        raise OutputError(f"{folder}: no {SUCCESS_NAME}: the run did not finish; make it anew")
-    totals = read_json(folder / SUCCESS_NAME)
-    if totals.get("run_id") != run.get("run_id"):
-        raise OutputError(f"{folder}: {RUN_NAME} and {SUCCESS_NAME} are of different runs")
-    return FinishedRun(folder, run, totals)
-
-
-_MAKERS = {
-    "scores": "`attninfluence score`",
-    "selection": "`attninfluence select`",
-    "mix": "`attninfluence mix`",
-}

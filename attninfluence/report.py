@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attninfluence import html
-from attninfluence.output import FinishedRun, open_finished
+from attninfluence.finished import FinishedRun, open_finished
 from attninfluence.select import (
     Documents,
     Rule,

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.output import FinishedRun, OutputError, OutputFolder, open_finished, write_json
+from attninfluence.finished import FinishedRun, open_finished
+from attninfluence.output import OutputError, OutputFolder, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa

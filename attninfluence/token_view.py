@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from attninfluence._core import ModelError
 
 if TYPE_CHECKING:
+    from attninfluence.finished import FinishedRun
     from attninfluence.model import Model
-    from attninfluence.output import FinishedRun
 
 
 class TokenView(NamedTuple):

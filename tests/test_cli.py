@@ -17,8 +17,8 @@ import pytest
 
 from attninfluence import _core, _options, cli, documents, model, scoring, tokenizer, windows
 from attninfluence.cli import console, numbers, options
+from attninfluence.finished import open_finished
 from attninfluence.head_scores import HeadScores
-from attninfluence.output import open_finished
 from tests.score_tables import score_row, write_scores
 from tests.test_corpus import NASTY, write_rows
 

@@ -12,8 +12,9 @@ import pytest
 
 from attninfluence import mix as mix_module
 from attninfluence.corpus import iter_rows, resolve_columns
+from attninfluence.finished import open_finished
 from attninfluence.mix import mix
-from attninfluence.output import OutputError, open_finished
+from attninfluence.output import OutputError
 from attninfluence.select import Rule, select
 from tests.score_tables import score_row, write_scores
 from tests.test_corpus import write_rows

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from attninfluence import output
-from attninfluence.output import OutputError, OutputFolder, open_finished, score_schema, write_json
+from attninfluence.finished import open_finished
+from attninfluence.output import OutputError, OutputFolder, score_schema, write_json
 from tests.score_tables import score_row, write_scores
 
 

@@ -414,7 +414,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> tuple
 def test_tokens_shown_have_the_losses_of_the_table(
     scored: tuple[Path, Any], tmp_path: Path
 ) -> None:
-    from attninfluence.output import open_finished
+    from attninfluence.finished import open_finished
     from attninfluence.select import Rule
 
     out, model = scored

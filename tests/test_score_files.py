@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from attninfluence.corpus import CorpusError
 from attninfluence.documents import as_text
-from attninfluence.output import OutputError, open_finished
+from attninfluence.finished import open_finished
+from attninfluence.output import OutputError
 from attninfluence.score_files import Source, score_files
 from attninfluence.scores import Scores
 from tests.test_corpus import NASTY, SUFFIXES, write_rows

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attninfluence.output import OutputError, open_finished
+from attninfluence.finished import open_finished
+from attninfluence.output import OutputError
 from attninfluence.select import (
     Documents,
     Rule,

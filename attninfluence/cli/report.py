@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _model_of_the_run(arguments: argparse.Namespace) -> Model:
     """The model, opened in the run's precision, and with its kernel where this CPU has it."""
     from attninfluence._core import ModelError
-    from attninfluence.output import open_finished
+    from attninfluence.finished import open_finished
 
     scoring = open_finished(arguments.scores, "scores").run["scoring"]
     precision, kernel = scoring["precision"], scoring["kernel"]
