@@ -1,0 +1,127 @@
+"""One run at a time in an output folder.
+
+    with RunLock("scores"):
+        ...   # nobody else, on this machine or on another that shares the folder
+
+The lock is the system's (`flock`), so a killed run lets go of it whatever happens; the file
+`.lock` only says who holds it. Where the file system has no locks, the file decides: it is
+taken over when it names a process of this machine that is gone, and otherwise refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+LOCK_NAME = ".lock"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+
+
+class LockedError(ValueError):
+    """The folder is in use by another run; the message says whose."""
+
+
+class RunLock:
+    """The lock of one folder, which must exist. Use it in a `with` statement.
+
+    LockedError, at once, while another process holds it; OSError when the lock file cannot
+    be made.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.path = Path(folder, LOCK_NAME)
+        self._descriptor = -1
+
+    def __enter__(self) -> RunLock:
+        while self._descriptor < 0:
+            self._try()
+        owner = json.dumps({"host": socket.gethostname(), "pid": os.getpid()})
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, owner.encode(), 0)
+        return self
+
+    def _try(self) -> None:
+        """Open and lock the file; it stays unlocked when it was removed in between."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            self._lock(descriptor)
+            if _is_at(descriptor, self.path):
+                self._descriptor, descriptor = descriptor, -1
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = _owner(descriptor)
+            if error.errno not in _NO_LOCKS:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise
+                raise LockedError(f"{self.path.parent}: {_in_use_by(owner)}") from None
+            if owner and not _is_gone(owner):
+                raise LockedError(
+                    f"{self.path.parent}: {_in_use_by(owner)}, and the file system has no locks "
+                    f"to tell whether it still runs; if it does not, remove {self.path}"
+                ) from None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def check_unlocked(folder: str | os.PathLike[str]) -> None:
+    """LockedError when another run is writing into `folder`, which need not exist."""
+    if Path(folder, LOCK_NAME).exists():
+        with RunLock(folder):
+            pass
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is the one that `path` names: its holder removes it at the end."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _owner(descriptor: int) -> dict[str, Any]:
+    try:
+        owner = json.loads(os.pread(descriptor, 4096, 0))
+    except ValueError:
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def _is_gone(owner: dict[str, Any]) -> bool:
+    """Whether the holder was a process of this machine that no longer exists."""
+    if owner.get("host") != socket.gethostname() or not isinstance(owner.get("pid"), int):
+        return False
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _in_use_by(owner: dict[str, Any]) -> str:
+    if not owner:
+        return "another run is writing into it"
+    return f"process {owner.get('pid')} on {owner.get('host')} is writing into it"

@@ -1,0 +1,120 @@
+"""One run at a time in an output folder."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from attninfluence.run_lock import LOCK_NAME, LockedError, RunLock, check_unlocked
+
+HOLD = """
+import sys, time
+from attninfluence.run_lock import RunLock
+with RunLock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_the_second_is_refused_at_once_and_told_who(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    started = time.monotonic()
+    for _ in range(100):
+        with pytest.raises(LockedError, match=f"process {holder.pid} on "), RunLock(tmp_path):
+            pass
+        with pytest.raises(LockedError, match=str(tmp_path)):
+            check_unlocked(tmp_path)
+    assert time.monotonic() - started < 1.0
+
+
+def test_the_lock_of_a_killed_run_is_taken_over(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    assert (tmp_path / LOCK_NAME).exists()
+    with RunLock(tmp_path):
+        assert json.loads((tmp_path / LOCK_NAME).read_text())["pid"] == os.getpid()
+
+
+def test_nothing_is_left_behind_and_it_can_be_taken_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with RunLock(tmp_path):
+            pass
+        assert list(tmp_path.iterdir()) == []
+    check_unlocked(tmp_path)
+    check_unlocked(tmp_path / "absent")
+
+
+def test_a_file_removed_by_its_holder_is_not_mistaken_for_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file may go between opening and locking it: two runs would hold different files."""
+    real, calls = fcntl.flock, []
+
+    def flock(descriptor: int, operation: int) -> None:
+        if not calls:
+            (tmp_path / LOCK_NAME).unlink()
+        calls.append(descriptor)
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with RunLock(tmp_path):
+        assert len(calls) == 2
+        assert (tmp_path / LOCK_NAME).exists()
+
+
+@pytest.mark.parametrize(("host", "refused"), [(socket.gethostname(), False), ("other", True)])
+def test_without_locks_the_file_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, refused: bool
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    (tmp_path / LOCK_NAME).write_text(json.dumps({"host": host, "pid": child.pid}))
+    if refused:
+        with pytest.raises(LockedError, match="on other is writing"), RunLock(tmp_path):
+            pass
+    else:
+        with RunLock(tmp_path):
+            pass
+
+
+def test_without_locks_a_living_process_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    owner = {"host": socket.gethostname(), "pid": os.getpid()}
+    (tmp_path / LOCK_NAME).write_text(json.dumps(owner))
+    with pytest.raises(LockedError, match="remove"), RunLock(tmp_path):
+        pass
