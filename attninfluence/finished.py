@@ -14,6 +14,7 @@ from attninfluence.output import (
     RUN_NAME,
     SUCCESS_NAME,
     OutputError,
+    part_name,
     read_json,
 )
 
@@ -33,7 +34,7 @@ class FinishedRun:
     @property
     def parts(self) -> list[Path]:
         """The part files in order."""
-        return [self.path / f"part-{index:05d}.parquet" for index in range(self.totals["parts"])]
+        return [self.path / part_name(index) for index in range(self.totals["parts"])]
 
     def schema(self) -> pa.Schema:
         """The columns of the parts, without metadata."""

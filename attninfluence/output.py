@@ -7,7 +7,8 @@
 A part is written as ``.part-00007.<run id>.tmp``, closed, reopened to check its row count, synced
 and renamed, and its folder is synced; a file under its final name is therefore complete, even
 after the power fails. Each part carries the run's id in its metadata, so a part of another run is
-noticed. A folder belongs to one run: one that holds anything is refused.
+noticed. A folder belongs to one run. One that holds anything is refused here; a run over a corpus
+goes on where it was (`attninfluence.resumable`).
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
 RUN_NAME = "run.json"
 SUCCESS_NAME = "_SUCCESS"
@@ -36,10 +36,13 @@ class OutputError(ValueError):
     """An output folder cannot be used, or does not hold what it should; the message names it."""
 
 
-def score_schema(control: bool = False, text: bool = False) -> pa.Schema:
+def score_schema(
+    control: bool = False, text: bool = False, kept: Mapping[str, pa.DataType] | None = None
+) -> pa.Schema:
     """The columns of a score table (DESIGN.md section 4); null where there is no number.
 
-    `control` adds the losses under the control heads, `text` the document itself.
+    `control` adds the losses under the control heads, `text` the document itself, `kept` columns
+    of the input. OutputError when one of these has the name of another column.
     """
     import pyarrow as pa
 
@@ -61,14 +64,32 @@ def score_schema(control: bool = False, text: bool = False) -> pa.Schema:
         fields += [pa.field("control_loss", pa.float64()), pa.field("control_score", pa.float64())]
     if text:
         fields.append(pa.field("text", pa.large_string()))
+    for name, kind in (kept or {}).items():
+        if name in [field.name for field in fields]:
+            raise OutputError(
+                f"the column {name!r} cannot be kept: the scores have one of that name"
+            )
+        fields.append(pa.field(name, kind))
     return pa.schema(fields)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the system name the file it is about."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def sync(path: Path) -> None:
     """Make a file or a folder's list of names last."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -87,7 +108,8 @@ def write_json(path: Path, value: Any) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        with naming(temporary):
+            temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
         publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -147,9 +169,16 @@ class OutputFolder:
         }
         write_json(self.path / RUN_NAME, {**head, **run})
 
-    def part(self, schema: pa.Schema) -> PartWriter:
-        """A writer of the next part file; use it in a `with` statement."""
-        return PartWriter(self, schema)
+    @contextmanager
+    def part(self, schema: pa.Schema) -> Iterator[PartWriter]:
+        """A writer of the next part file, which is published when the block succeeds."""
+        part = PartWriter(self.path / part_name(self.parts), self.run_id, schema)
+        try:
+            yield part
+            part.publish()
+            self.parts += 1
+        finally:
+            part.discard()
 
     def finish(self, totals: dict[str, Any]) -> None:
         """Write _SUCCESS: every part is published and the totals are these."""
@@ -157,32 +186,40 @@ class OutputFolder:
         write_json(self.path / SUCCESS_NAME, {**head, **totals})
 
 
+def part_name(index: int) -> str:
+    return f"part-{index:05d}.parquet"
+
+
 class PartWriter:
-    """One part file: nothing is seen of it until the `with` block ends, and nothing ever if that
-    fails. Rows are gathered into row groups, so memory does not grow with the part.
+    """A Parquet file of one run: nothing is seen of it until `publish`, and nothing ever after
+    `discard`. Rows are gathered into row groups, so memory does not grow with the file.
+
+    The file is written in Python, so that an error of the system names it.
     """
 
-    def __init__(self, folder: OutputFolder, schema: pa.Schema) -> None:
-        self._folder = folder
-        self._schema = schema.with_metadata({RUN_ID_KEY: folder.run_id.encode()})
-        self._name = f"part-{folder.parts:05d}"
-        self._temporary = folder.path / f".{self._name}.{folder.run_id}.tmp"
-        self._writer: pq.ParquetWriter | None = None
-        self._pending: list[pa.Table] = []
-        self._pending_rows = self._pending_bytes = 0
-        self.rows = 0
-
-    def __enter__(self) -> PartWriter:
+    def __init__(
+        self,
+        final: Path,
+        run_id: str,
+        schema: pa.Schema,
+        metadata: Mapping[bytes, bytes] | None = None,
+    ) -> None:
         import pyarrow.parquet as pq
 
+        self.rows = 0
+        self._final = final
+        self._schema = schema.with_metadata({RUN_ID_KEY: run_id.encode(), **(metadata or {})})
+        self._temporary = final.with_name(f".{final.stem}.{run_id}.tmp")
+        self._pending: list[pa.Table] = []
+        self._pending_rows = self._pending_bytes = 0
+        self._sink: BinaryIO = open(self._temporary, "wb")  # noqa: SIM115 - lives as long as this
         self._writer = pq.ParquetWriter(
-            self._temporary,
+            self._sink,
             self._schema,
             compression="zstd",
             write_page_index=True,
             write_page_checksum=True,
         )
-        return self
 
     def write(self, table: pa.Table) -> None:
         """Append rows with the columns of the schema."""
@@ -196,28 +233,20 @@ class PartWriter:
     def _flush(self) -> None:
         import pyarrow as pa
 
-        assert self._writer is not None
         if self._pending:
-            self._writer.write_table(pa.concat_tables(self._pending).cast(self._schema))
+            with naming(self._temporary):
+                self._writer.write_table(pa.concat_tables(self._pending).cast(self._schema))
             self._pending.clear()
             self._pending_rows = self._pending_bytes = 0
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._writer is not None
-        try:
-            if kind is None:
-                self._flush()
-                self._writer.close()
-                self._check()
-                publish(self._temporary, self._folder.path / f"{self._name}.parquet")
-                self._folder.parts += 1
-        finally:
-            self._discard()
+    def publish(self) -> None:
+        """Finish the file, check it and give it its final name, durably."""
+        self._flush()
+        with naming(self._temporary):
+            self._writer.close()
+            self._sink.close()
+        self._check()
+        publish(self._temporary, self._final)
 
     def _check(self) -> None:
         import pyarrow.parquet as pq
@@ -227,11 +256,11 @@ class PartWriter:
         if found != self.rows:
             raise OutputError(f"{self._temporary}: wrote {self.rows} rows, read back {found}")
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
         """Remove the temporary file, where it was not published."""
-        assert self._writer is not None
-        try:
-            self._writer.close()
-        except Exception:  # noqa: BLE001 - the file is removed; the first error is the one to report
-            pass
+        for file in (self._writer, self._sink):
+            try:
+                file.close()
+            except Exception:  # noqa: BLE001 - the file goes; the first error is the one to report
+                pass
         self._temporary.unlink(missing_ok=True)
