@@ -194,7 +194,7 @@ class _Sources:
         self._counts: dict[tuple[str, str], Count] = {}
 
     def add(self, part: str, file: str, count: Count) -> None:
-        key = (part, {"parquet": "parquet", "jsonl": "json"}[file_format(file)])
+        key = (part, {"parquet": "parquet", "jsonl": "json", "text": "text"}[file_format(file)])
         self._files.setdefault(key, []).append(file)
         self._counts.setdefault(key, Count()).add(count.documents, count.tokens)
 

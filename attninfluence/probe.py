@@ -296,5 +296,5 @@ def _texts_of_file(path: str) -> Iterator[str]:
     from attninfluence.corpus import expand_inputs, iter_rows, resolve_columns
 
     for file in expand_inputs([path]):
-        for batch in iter_rows(file, resolve_columns(file)):
+        for batch in iter_rows(file.name, resolve_columns(file.name)):
             yield from (text for text in batch.texts if isinstance(text, str))

@@ -24,7 +24,7 @@ from attninfluence.corpus import (
     resolve_columns,
 )
 from attninfluence.corpus.files import is_url
-from attninfluence.corpus.rows import printable
+from attninfluence.corpus.kept import printable
 from attninfluence.output import OutputFolder, PartWriter, score_schema
 from attninfluence.tally import Tally
 
@@ -125,7 +125,7 @@ def score_files(
     started = time.monotonic()
     folder = OutputFolder(output, "scores")
     folder.check_unused()
-    names = expand_inputs(source.inputs)
+    names = [file.name for file in expand_inputs(source.inputs)]
     options = {"model": model, "heads": heads, "control": control, **options}
     settings = _settings(options)
     options["heads"], options["control"] = settings["heads"], settings["control"]

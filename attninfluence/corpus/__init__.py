@@ -1,23 +1,30 @@
 """Files of documents: which ones an argument names, and their rows, streamed.
 
-A corpus is a list of files, Parquet or JSONL (plain, ``.gz`` or ``.zst``). A document is known by
-its key ``(file, row)``, the row counted from 0 within its file; an id is a label that may repeat.
-A file that cannot be read to its last row raises :class:`CorpusError` and counts as a whole, since
-a shard of which only the beginning was seen must never pass for a finished one.
+A corpus is a list of files: Parquet, JSONL or text (plain, ``.gz`` or ``.zst``). A document is
+known by its key ``(file, row)``, the row counted from 0 within its file; an id is a label that may
+repeat. A file that cannot be read to its last row raises :class:`CorpusError` and counts as a
+whole, since a shard of which only the beginning was seen must never pass for a finished one.
 
 This package knows nothing about models, scores or output folders.
 """
 
-from attninfluence.corpus.files import CorpusError, expand_inputs, file_format, file_size
+from attninfluence.corpus.files import CorpusError, file_format, file_size
+from attninfluence.corpus.inputs import InputFile, expand_inputs
+from attninfluence.corpus.kept import kept_types
 from attninfluence.corpus.rows import Columns, RowBatch, iter_rows, resolve_columns
+from attninfluence.corpus.survey import Survey, survey
 
 __all__ = [
     "Columns",
     "CorpusError",
+    "InputFile",
     "RowBatch",
+    "Survey",
     "expand_inputs",
     "file_format",
     "file_size",
     "iter_rows",
+    "kept_types",
     "resolve_columns",
+    "survey",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import BinaryIO, cast
@@ -13,18 +14,18 @@ from numpy.typing import NDArray
 
 from attninfluence.corpus.files import file_format, file_suffix, open_binary
 from attninfluence.corpus.jsonl import iter_lines
-from attninfluence.corpus.parquet import iter_batches, open_parquet
+from attninfluence.corpus.parquet import iter_batches, open_parquet, open_source
 
 
 def extract_rows(path: str, rows: NDArray[np.int64], target: str | os.PathLike[str]) -> int:
     """Write `rows` (ascending, distinct) of `path` to the new local file `target`.
 
     The format and the compression are those of `path`; JSONL lines keep their bytes, Parquet rows
-    their columns, types and metadata. Returns the rows written: fewer than asked for when the file
-    is shorter.
+    their columns, types and metadata; the one row of a text file is the file as stored. Returns the
+    rows written: fewer than asked for when the file is shorter.
     """
-    extract = _extract_parquet if file_format(path) == "parquet" else _extract_jsonl
-    return extract(path, rows, target)
+    extract = {"parquet": _extract_parquet, "jsonl": _extract_jsonl, "text": _extract_text}
+    return extract[file_format(path)](path, rows, target)
 
 
 def _extract_jsonl(path: str, rows: NDArray[np.int64], target: str | os.PathLike[str]) -> int:
@@ -38,6 +39,14 @@ def _extract_jsonl(path: str, rows: NDArray[np.int64], target: str | os.PathLike
                 written += 1
                 following = next(wanted, None)
     return written
+
+
+def _extract_text(path: str, rows: NDArray[np.int64], target: str | os.PathLike[str]) -> int:
+    with closing(open_binary(path)) as source, open(target, "wb") as output:
+        if 0 not in rows:
+            return 0
+        shutil.copyfileobj(source, output, 1 << 20)
+    return 1
 
 
 @contextmanager
@@ -64,7 +73,7 @@ def _extract_parquet(path: str, rows: NDArray[np.int64], target: str | os.PathLi
     import pyarrow.parquet as pq
 
     start = written = 0
-    with closing(open_binary(path)) as source:
+    with closing(open_source(path)) as source:
         schema = open_parquet(path, source).schema_arrow
         with pq.ParquetWriter(os.fspath(target), schema, compression="zstd") as output:
             for batch in iter_batches(path, source, None, 1024):

@@ -1,11 +1,9 @@
-"""The files that arguments name, and how each is opened."""
+"""The kinds of files a corpus has, and how each is opened."""
 
 from __future__ import annotations
 
-import glob
 import os
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 FORMATS = {
     ".parquet": "parquet",
@@ -15,7 +13,13 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".ndjson.gz": "jsonl",
     ".ndjson.zst": "jsonl",
+    ".txt": "text",
+    ".txt.gz": "text",
+    ".txt.zst": "text",
 }
+
+# About how much text is held at once, unless one row has more.
+BATCH_BYTES = 16 << 20
 
 
 class CorpusError(ValueError):
@@ -37,7 +41,7 @@ def file_suffix(path: str) -> str | None:
 
 
 def file_format(path: str) -> str:
-    """``"parquet"`` or ``"jsonl"``; CorpusError for any other suffix."""
+    """``"parquet"``, ``"jsonl"`` or ``"text"``; CorpusError for any other suffix."""
     suffix = file_suffix(path)
     if suffix is None:
         raise CorpusError(path, f"not a known kind of file; expected one of {', '.join(FORMATS)}")
@@ -49,13 +53,19 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
-def open_binary(path: str) -> BinaryIO:
-    """Open a local path, or a URL through fsspec, for reading bytes as they are stored."""
+def open_binary(path: str, *, in_order: bool = True) -> BinaryIO:
+    """Open a local path, or a URL through fsspec, for reading bytes as they are stored.
+
+    in_order  the file is read from its first byte to its last; otherwise a remote one is asked for
+              the bytes that are read and for none ahead of them
+    """
     if not is_url(path):
         return open(path, "rb")
-    import fsspec
+    from fsspec.core import url_to_fs
 
-    return cast(BinaryIO, fsspec.open(path, "rb").open())
+    filesystem, inner = url_to_fs(path)
+    options: dict[str, Any] = {} if in_order else {"cache_type": "none"}
+    return cast(BinaryIO, filesystem.open(inner, "rb", **options))
 
 
 def file_size(path: str) -> int:
@@ -66,78 +76,3 @@ def file_size(path: str) -> int:
 
     filesystem, inner = url_to_fs(path)
     return int(filesystem.size(inner))
-
-
-def expand_inputs(patterns: Iterable[str]) -> list[str]:
-    """The files that files, folders, globs and fsspec URLs name, each once, in a fixed order.
-
-    The order is that of the arguments, and by name within a folder or a glob. From a folder come
-    all files below it with a suffix of FORMATS, but for names that begin with ``.`` or ``_``. A
-    local name stays relative or absolute as it was given. Raises FileNotFoundError for an argument
-    that names nothing and CorpusError for a file of another kind.
-    """
-    files: dict[str, None] = {}
-    for pattern in patterns:
-        for path in _expand_url(pattern) if is_url(pattern) else _expand_local(pattern):
-            file_format(path)
-            _check_name(path)
-            files[path] = None
-    return list(files)
-
-
-def _check_name(path: str) -> None:
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise CorpusError(repr(path), "the name is not valid UTF-8; rename the file") from None
-
-
-def _expand_local(pattern: str) -> list[str]:
-    if os.path.isfile(pattern):
-        return [_normal(pattern)]
-    if os.path.isdir(pattern):
-        found = sorted(_walk(pattern))
-    else:
-        found = []
-        for match in sorted(glob.glob(pattern, recursive=True)):
-            found += sorted(_walk(match)) if os.path.isdir(match) else [_normal(match)]
-    if not found:
-        raise FileNotFoundError(
-            f"{pattern}: no such file, and no folder or glob that holds any of {', '.join(FORMATS)}"
-        )
-    return found
-
-
-def _normal(path: str) -> str:
-    return os.path.normpath(path).replace(os.sep, "/")
-
-
-def _visible(name: str) -> bool:
-    return not name.startswith((".", "_"))
-
-
-def _walk(folder: str) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if _visible(name)]
-        for name in names:
-            if _visible(name) and file_suffix(name):
-                yield _normal(os.path.join(parent, name))
-
-
-def _expand_url(pattern: str) -> list[str]:
-    from fsspec.core import url_to_fs
-
-    filesystem, inner = url_to_fs(pattern)
-    if filesystem.isfile(inner):
-        return [pattern]
-    inner = inner.rstrip("/")
-    matches = filesystem.find(inner) if filesystem.isdir(inner) else filesystem.glob(inner)
-    hidden_from = len(inner) if filesystem.isdir(inner) else 0
-    found = [
-        filesystem.unstrip_protocol(path)
-        for path in sorted(matches)
-        if file_suffix(path) and all(map(_visible, path[hidden_from:].strip("/").split("/")))
-    ]
-    if not found:
-        raise FileNotFoundError(f"{pattern}: names no file of the kinds {', '.join(FORMATS)}")
-    return found

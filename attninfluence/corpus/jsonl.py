@@ -6,73 +6,19 @@ it is, so that one bad byte costs a repaired character and not the row.
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, BinaryIO, cast
+from itertools import islice
+from typing import Any, BinaryIO
 
-from attninfluence.corpus.files import CorpusError, open_binary
+from attninfluence.corpus.compressed import decompressed, decompressing
+from attninfluence.corpus.files import BATCH_BYTES, CorpusError, open_binary
+from attninfluence.corpus.text import UTF8_MARK
 
-_UTF8_MARK = b"\xef\xbb\xbf"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_CHUNK = 1 << 17
-
-
-class ZstdReader(io.RawIOBase):
-    """Decompresses all zstd frames of a file, and refuses one that ends within a frame.
-
-    zstandard's own `stream_reader` takes a cut file for a finished one.
-    """
-
-    def __init__(self, source: BinaryIO) -> None:
-        import zstandard
-
-        self._source = source
-        self._codec = zstandard.ZstdDecompressor()
-        self._frame: Any = None
-        self._waiting = b""
-        self._ready = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer)
-        while not self._ready and self._advance():
-            pass
-        count = min(len(view), len(self._ready))
-        view[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
-
-    def _advance(self) -> bool:
-        """Decompress one more chunk into `_ready`; False at the end of the file."""
-        chunk = self._waiting or self._source.read(_CHUNK)
-        self._waiting = b""
-        if not chunk:
-            if self._frame is not None:
-                raise EOFError("the file ends within a zstd frame")
-            return False
-        if self._frame is None:
-            self._frame = self._codec.decompressobj()
-        self._ready = self._frame.decompress(chunk)
-        if self._frame.eof:
-            self._waiting = self._frame.unused_data
-            self._frame = None
-        return True
-
-
-def decompressed(path: str, source: BinaryIO) -> BinaryIO:
-    """`source` as the plain bytes of the file, by the suffix of `path`."""
-    if path.lower().endswith(".gz"):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=source))
-    if path.lower().endswith(".zst"):
-        return cast(BinaryIO, io.BufferedReader(ZstdReader(source), _CHUNK))
-    return source
+PEEKED_ROWS = 100
 
 
 def iter_lines(path: str, source: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -80,22 +26,22 @@ def iter_lines(path: str, source: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
     Lines end at ``\\n`` alone. Raises CorpusError when the compressed stream is damaged or cut.
     """
-    import zstandard
-
-    try:
+    with decompressing(path):
         for number, line in enumerate(decompressed(path, source), start=1):
             if number == 1:
-                line = line.removeprefix(_UTF8_MARK)
+                line = line.removeprefix(UTF8_MARK)
             if line.strip():
                 yield number, line
-    except (EOFError, zlib.error, zstandard.ZstdError, gzip.BadGzipFile) as error:
-        raise CorpusError(path, f"the compressed file is damaged or cut short ({error})") from error
 
 
 def parse_line(path: str, number: int, line: bytes) -> dict[str, Any]:
     """The object on one line; CorpusError with the line's number when there is none."""
     try:
-        value = json.loads(text := line.decode("utf-8", "surrogateescape"))
+        text, is_utf8 = line.decode(), True
+    except UnicodeDecodeError:
+        text, is_utf8 = line.decode("utf-8", "surrogateescape"), False
+    try:
+        value = json.loads(text)
     except RecursionError:
         raise CorpusError(path, f"line {number} is nested too deeply to be parsed") from None
     except ValueError as error:
@@ -104,15 +50,7 @@ def parse_line(path: str, number: int, line: bytes) -> dict[str, Any]:
         raise CorpusError(
             path, f"line {number} is not a JSON object but {_kind(value)}; expected one a line"
         )
-    return value if text.isascii() or _is_utf8(line) else _with_bytes(value)
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return value if is_utf8 else _with_bytes(value)
 
 
 def _with_bytes(row: dict[str, Any]) -> dict[str, Any]:
@@ -135,18 +73,35 @@ def _kind(value: Any) -> str:
     return {bool: "true or false", list: "an array", str: "a string"}.get(type(value), "a number")
 
 
-def iter_objects(path: str, source: BinaryIO) -> Iterator[dict[str, Any]]:
-    """The object of each row."""
-    for number, line in iter_lines(path, source):
-        yield parse_line(path, number, line)
+def iter_batches(
+    path: str,
+    source: BinaryIO,
+    batch_size: int,
+    first_row: int = 0,
+    stop_row: int | None = None,
+) -> Iterator[list[dict[str, Any]]]:
+    """The objects of rows `first_row` up to `stop_row` (None: the last), some rows at a time.
+
+    A batch ends at `batch_size` rows or BATCH_BYTES of lines. Rows before `first_row` are not
+    parsed.
+    """
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for number, line in islice(iter_lines(path, source), first_row, stop_row):
+        batch.append(parse_line(path, number, line))
+        size += len(line)
+        if len(batch) == batch_size or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
-def peek_columns(path: str, rows: int = 100) -> list[str]:
-    """The keys found in the first `rows` objects, in order of appearance."""
+def peek_columns(path: str) -> list[str]:
+    """The keys found in the first PEEKED_ROWS objects, in order of appearance."""
     found: dict[str, None] = {}
     with closing(open_binary(path)) as source:
-        for index, row in enumerate(iter_objects(path, source)):
-            if index == rows:
-                break
-            found.update(dict.fromkeys(row))
+        for batch in iter_batches(path, source, PEEKED_ROWS, 0, PEEKED_ROWS):
+            for row in batch:
+                found.update(dict.fromkeys(row))
     return list(found)

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from attninfluence.corpus.files import CorpusError, open_binary
+from attninfluence.corpus.files import BATCH_BYTES, CorpusError, open_binary
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+
+# Bytes of a column read at once.
+_BUFFER_BYTES = 1 << 20
 
 
 class OtherValue(NamedTuple):
@@ -36,38 +40,90 @@ def reading(path: str) -> Iterator[None]:
 
 
 def open_parquet(path: str, source: BinaryIO) -> pq.ParquetFile:
-    """The file behind `source`, with page checksums verified where it has them."""
+    """The file behind `source`, with page checksums verified where it has them.
+
+    Without a buffer size a whole column chunk would be held while its pages are read.
+    """
     import pyarrow.parquet as pq
 
     with reading(path):
-        return pq.ParquetFile(source, page_checksum_verification=True)
+        return pq.ParquetFile(
+            source, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER_BYTES
+        )
+
+
+def open_source(path: str) -> BinaryIO:
+    """The stored bytes, for the ranges that `open_parquet` asks for."""
+    return open_binary(path, in_order=False)
 
 
 def iter_batches(
-    path: str, source: BinaryIO, columns: list[str] | None, batch_size: int
+    path: str,
+    source: BinaryIO,
+    columns: list[str] | None,
+    batch_size: int,
+    first_row: int = 0,
+    stop_row: int | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Record batches of at most `batch_size` rows with `columns` (None: all).
+    """Rows `first_row` up to `stop_row` (None: all) with `columns` (None: all), some at a time.
 
-    Raises CorpusError when a page is damaged or the rows are not as many as the footer says.
+    A batch has at most `batch_size` rows and about BATCH_BYTES. Row groups without any of these
+    rows are not read. Raises CorpusError when a page is damaged or the rows are not as many as the
+    footer says.
     """
     file = open_parquet(path, source)
-    rows = 0
-    batches = file.iter_batches(batch_size=batch_size, columns=columns)
+    rows = file.metadata.num_rows
+    stop_row = rows if stop_row is None else min(stop_row, rows)
+    row, groups = _row_groups(file.metadata, first_row, stop_row)
+    size = _batch_rows(file.metadata, groups, batch_size)
+    for batch in _checked_batches(path, file, row_groups=groups, columns=columns, batch_size=size):
+        start, stop = max(first_row - row, 0), min(stop_row - row, batch.num_rows)
+        row += batch.num_rows
+        if start < stop:
+            yield batch.slice(start, stop - start)
+        if row >= stop_row:
+            return
+    if row < stop_row:
+        raise CorpusError(path, f"the footer promises {rows} rows, found {row}")
+
+
+def _row_groups(metadata: pq.FileMetaData, first_row: int, stop_row: int) -> tuple[int, list[int]]:
+    """The first row of the row groups that hold rows `first_row` up to `stop_row`, and these."""
+    start, position = 0, 0
+    groups: list[int] = []
+    for group in range(metadata.num_row_groups):
+        following = position + metadata.row_group(group).num_rows
+        if position < stop_row and following > first_row:
+            start = start if groups else position
+            groups.append(group)
+        position = following
+    return start, groups
+
+
+def _batch_rows(metadata: pq.FileMetaData, groups: list[int], batch_size: int) -> int:
+    """Rows a batch, by the mean size of a row, so that a batch has about BATCH_BYTES."""
+    largest = 1
+    for group in map(metadata.row_group, groups):
+        if group.num_rows:
+            largest = max(largest, group.total_byte_size // group.num_rows)
+    return max(1, min(batch_size, BATCH_BYTES // largest))
+
+
+def _checked_batches(path: str, file: pq.ParquetFile, **options: Any) -> Iterator[pa.RecordBatch]:
+    """What `file.iter_batches` gives; one thread, since the cores are for the scorer."""
+    batches = file.iter_batches(use_threads=False, **options)
     while True:
         with reading(path):
             batch = next(batches, None)
         if batch is None:
-            break
-        rows += batch.num_rows
+            return
         yield batch
-    if rows != file.metadata.num_rows:
-        raise CorpusError(path, f"the footer promises {file.metadata.num_rows} rows, found {rows}")
 
 
-def peek_columns(path: str) -> list[str]:
-    """Names of the columns of the schema."""
-    with closing(open_binary(path)) as source:
-        return list(open_parquet(path, source).schema_arrow.names)
+def read_schema(path: str) -> pa.Schema:
+    """The columns of the file and their Arrow types."""
+    with closing(open_source(path)) as source:
+        return open_parquet(path, source).schema_arrow
 
 
 def python_values(column: pa.Array) -> list[Any]:

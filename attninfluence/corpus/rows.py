@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, BinaryIO, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from attninfluence.corpus import jsonl, parquet
+from attninfluence.corpus import jsonl, kept, parquet, text
 from attninfluence.corpus.files import CorpusError, file_format, open_binary
+from attninfluence.corpus.kept import kept_types, printable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Columns(NamedTuple):
-    """Names of the columns to read; None where there is no such column."""
+    """Names of the columns to read; None where there is no such column.
+
+    keep  further columns, handed on as they are
+    """
 
     text: str
     id: str | None
     domain: str | None
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class RowBatch:
     ids    str or None
     domains  str or None
     position  bytes of the stored file that were read so far
+    kept   the kept columns by name, each of its type in `kept_types`
     """
 
     file: str
@@ -36,6 +44,7 @@ class RowBatch:
     ids: list[str | None]
     domains: list[str | None]
     position: int
+    kept: dict[str, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -46,81 +55,145 @@ def resolve_columns(
     text_column: str = "text",
     id_column: str | None = None,
     domain_column: str | None = None,
+    keep_columns: Iterable[str] = (),
 ) -> Columns:
     """Check the columns of one file before any of it is scored.
 
     With None, `id` and `domain` are used where the file has them; an empty name means none. Raises
     CorpusError for a column that was asked for and is not there, naming those that are. A JSONL
-    file is judged by its first 100 rows, and one without any rows has every column.
+    file is judged by its first 100 rows, and one without any rows has every column. A text file has
+    its text, under any name, and no other column: it is named by its file.
     """
-    is_parquet = file_format(path) == "parquet"
-    found = parquet.peek_columns(path) if is_parquet else jsonl.peek_columns(path)
-    anything_goes = not is_parquet and not found
-    for name in (text_column, id_column, domain_column):
+    kind = file_format(path)
+    keep = tuple(dict.fromkeys(keep_columns))
+    found = _found_columns(path, kind, text_column)
+    anything_goes = kind == "jsonl" and not found
+    for name in (text_column, id_column, domain_column, *keep):
         if name and name not in found and not anything_goes:
             raise CorpusError(path, f"no column {name!r}; the file has {_listed(found)}")
+        if name and found.count(name) > 1:
+            raise CorpusError(path, f"{found.count(name)} columns have the name {name!r}")
     return Columns(
         text_column,
-        _optional("id", id_column, found, is_parquet),
-        _optional("domain", domain_column, found, is_parquet),
+        _optional("id", id_column, found, kind),
+        _optional("domain", domain_column, found, kind),
+        keep,
     )
 
 
-def _optional(default: str, name: str | None, found: list[str], is_parquet: bool) -> str | None:
+def _found_columns(path: str, kind: str, text_column: str) -> list[str]:
+    if kind == "text":
+        return [text_column]
+    if kind == "jsonl":
+        return jsonl.peek_columns(path)
+    return list(parquet.read_schema(path).names)
+
+
+def _optional(default: str, name: str | None, found: list[str], kind: str) -> str | None:
     if name is not None:
         return name or None
     # A later line of a JSONL file may have what the first ones lack.
-    return default if default in found or not is_parquet else None
+    return default if kind == "jsonl" or (kind == "parquet" and default in found) else None
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(repr(name) for name in names) if names else "none"
 
 
-def iter_rows(path: str, columns: Columns, batch_size: int = 256) -> Iterator[RowBatch]:
-    """All rows of one file in order, `batch_size` at a time.
+def iter_rows(
+    path: str,
+    columns: Columns,
+    batch_size: int = 256,
+    first_row: int = 0,
+    stop_row: int | None = None,
+    types: Mapping[str, pa.DataType] | None = None,
+) -> Iterator[RowBatch]:
+    """Rows `first_row` up to `stop_row` (None: the last) of one file in order, some at a time.
 
-    Raises CorpusError when a row cannot be read or its id or domain is neither a string, an integer
-    nor null. Nothing is skipped: what follows a damaged row was not seen.
+    A batch has at most `batch_size` rows, and fewer of long ones (BATCH_BYTES). types: what
+    `kept_types` says of all files that are read (None: of this file alone). Raises CorpusError when
+    a row cannot be read or its id or domain is neither a string, an integer nor null. Nothing is
+    skipped: what follows a damaged row was not seen.
     """
-    with closing(open_binary(path)) as source:
-        read = _parquet_rows if file_format(path) == "parquet" else _jsonl_rows
-        first_row = 0
-        for texts, ids, domains in read(path, source, columns, batch_size):
-            yield RowBatch(
-                path,
-                first_row,
-                texts,
-                _labels(path, first_row, columns.id, ids),
-                _labels(path, first_row, columns.domain, domains),
-                source.tell(),
-            )
-            first_row += len(texts)
+    in_order = file_format(path) != "parquet"
+    with closing(open_binary(path, in_order=in_order)) as source:
+        yield from read_rows(path, source, columns, batch_size, first_row, stop_row, types)
 
 
-_Values = tuple[list[Any], list[Any], list[Any]]
+def read_rows(
+    path: str,
+    source: BinaryIO,
+    columns: Columns,
+    batch_size: int = 256,
+    first_row: int = 0,
+    stop_row: int | None = None,
+    types: Mapping[str, pa.DataType] | None = None,
+) -> Iterator[RowBatch]:
+    """As `iter_rows`, from the opened file `source`."""
+    if types is None:
+        types = kept_types([(path, columns)])
+    read = {"parquet": _parquet_rows, "jsonl": _jsonl_rows, "text": _text_rows}[file_format(path)]
+    row = first_row
+    for values in read(path, source, columns, types, (batch_size, first_row, stop_row)):
+        ids = _labels(path, row, columns.id, values.ids)
+        domains = _labels(path, row, columns.domain, values.domains)
+        yield RowBatch(path, row, values.texts, ids, domains, source.tell(), values.kept)
+        row += len(values.texts)
+
+
+class _Values(NamedTuple):
+    """Values of consecutive rows as the file holds them."""
+
+    texts: list[Any]
+    ids: list[Any]
+    domains: list[Any]
+    kept: dict[str, pa.Array]
+
+
+_Types = Mapping[str, "pa.DataType"]
+_Part = tuple[int, int, "int | None"]  # batch size, first row, stop row
 
 
 def _jsonl_rows(
-    path: str, source: BinaryIO, columns: Columns, batch_size: int
+    path: str, source: BinaryIO, columns: Columns, types: _Types, part: _Part
 ) -> Iterator[_Values]:
-    rows = jsonl.iter_objects(path, source)
-    while batch := list(islice(rows, batch_size)):
-        text, id_, domain = ([row.get(name) if name else None for row in batch] for name in columns)
-        yield text, id_, domain
+    for batch in jsonl.iter_batches(path, source, *part):
+        texts, ids, domains = (
+            [row.get(name) if name else None for row in batch] for name in columns[:3]
+        )
+        yield _Values(
+            texts,
+            ids,
+            domains,
+            {
+                name: kept.from_json(path, name, [row.get(name) for row in batch])
+                for name in columns.keep
+            },
+        )
 
 
 def _parquet_rows(
-    path: str, source: BinaryIO, columns: Columns, batch_size: int
+    path: str, source: BinaryIO, columns: Columns, types: _Types, part: _Part
 ) -> Iterator[_Values]:
-    names = list(dict.fromkeys(name for name in columns if name))
-    for batch in parquet.iter_batches(path, source, names, batch_size):
+    names = list(dict.fromkeys(name for name in (*columns[:3], *columns.keep) if name))
+    for batch in parquet.iter_batches(path, source, names, *part):
         with parquet.reading(path):
-            text, id_, domain = (
+            texts, ids, domains = (
                 parquet.python_values(batch.column(name)) if name else [None] * batch.num_rows
-                for name in columns
+                for name in columns[:3]
             )
-        yield text, id_, domain
+            kept_columns = {
+                name: kept.from_arrow(batch.column(name), types[name]) for name in columns.keep
+            }
+        yield _Values(texts, ids, domains, kept_columns)
+
+
+def _text_rows(
+    path: str, source: BinaryIO, columns: Columns, types: _Types, part: _Part
+) -> Iterator[_Values]:
+    _, first_row, stop_row = part
+    if first_row == 0 and stop_row != 0:
+        yield _Values([text.read_text(path, source)], [None], [None], {})
 
 
 def _labels(
@@ -143,14 +216,3 @@ def _labels(
                 " null (choose another column, or '' for none)",
             )
     return labels
-
-
-def printable(text: str | bytes) -> str:
-    """`text` with what is not valid Unicode replaced by U+FFFD, so that UTF-8 can store it."""
-    if isinstance(text, bytes):
-        return text.decode("utf-8", "replace")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text

@@ -1,0 +1,104 @@
+"""Compressed files as streams of plain bytes; a cut or damaged stream is an error."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, cast
+
+from attninfluence.corpus.files import CorpusError, file_suffix
+
+_CHUNK = 1 << 17
+# How many stored bytes are decompressed at once: few, since a kilobyte of very regular text may
+# stand for megabytes, and fewer after a piece that gave more than _READY bytes.
+_STEP = 8192
+_SMALLEST_STEP = 64
+_READY = 1 << 20
+
+
+class StreamReader(io.RawIOBase):
+    """Decompresses all frames (gzip: members) of a file, and refuses one that ends within a frame.
+
+    `new_decoder` makes an object like zlib.decompressobj() for each frame; bytes of `padding` may
+    stand between frames. zstandard's own reader takes a cut file for a finished one, and gzip's an
+    empty one.
+    """
+
+    def __init__(
+        self, source: BinaryIO, new_decoder: Callable[[], Any], padding: bytes = b""
+    ) -> None:
+        self._source = source
+        self._new_decoder = new_decoder
+        self._padding = padding
+        self._decoder: Any = new_decoder()
+        self._stored = b""
+        self._at = 0
+        self._step = _STEP
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        while not self._ready and self._advance():
+            pass
+        count = min(len(view), len(self._ready))
+        view[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def _advance(self) -> bool:
+        """Decompress some more bytes into `_ready`; False at the end of the file."""
+        if self._at == len(self._stored):
+            self._stored, self._at = self._source.read(_CHUNK), 0
+            if not self._stored and self._decoder is not None:
+                raise EOFError("the file ends within a frame")
+            return bool(self._stored)
+        if self._decoder is None:
+            if self._stored[self._at] in self._padding:
+                self._at += 1
+                return True
+            self._decoder = self._new_decoder()
+        self._decode()
+        return True
+
+    def _decode(self) -> None:
+        piece = self._stored[self._at : self._at + self._step]
+        self._ready = self._decoder.decompress(piece)
+        self._at += len(piece)
+        if self._decoder.eof:
+            self._at -= len(self._decoder.unused_data)
+            self._decoder = None
+        if len(self._ready) > _READY:
+            self._step = max(_SMALLEST_STEP, self._step // 4)
+        else:
+            self._step = min(_STEP, 2 * self._step)
+
+
+def decompressed(path: str, source: BinaryIO) -> BinaryIO:
+    """`source` as the plain bytes of the file, by the suffix of `path`."""
+    suffix = file_suffix(path) or ""
+    if suffix.endswith(".gz"):
+        reader = StreamReader(source, lambda: zlib.decompressobj(wbits=31), padding=b"\0")
+    elif suffix.endswith(".zst"):
+        import zstandard
+
+        codec = zstandard.ZstdDecompressor()
+        reader = StreamReader(source, codec.decompressobj)
+    else:
+        return source
+    return cast(BinaryIO, io.BufferedReader(reader, _CHUNK))
+
+
+@contextmanager
+def decompressing(path: str) -> Iterator[None]:
+    """Turn what the decoders raise over a damaged or cut file into CorpusError."""
+    import zstandard
+
+    try:
+        yield
+    except (EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise CorpusError(path, f"the compressed file is damaged or cut short ({error})") from error

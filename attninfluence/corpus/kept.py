@@ -1,0 +1,142 @@
+"""Columns that are kept beside the scores: one type each over all files, and their values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from attninfluence.corpus import parquet
+from attninfluence.corpus.files import CorpusError, file_format
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from attninfluence.corpus.rows import Columns
+
+
+def printable(text: str | bytes) -> str:
+    """`text` with what is not valid Unicode replaced by U+FFFD, so that UTF-8 can store it."""
+    if isinstance(text, bytes):
+        return text.decode("utf-8", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def kept_types(files: Iterable[tuple[str, Columns]]) -> dict[str, pa.DataType]:
+    """The Arrow type of each kept column, the same for all `files`.
+
+    A column that has one type in all files, Parquet all of them, keeps it (of a dictionary, the
+    type of its values). Any other column becomes a string.
+    """
+    import pyarrow as pa
+
+    found: dict[str, set[pa.DataType]] = {}
+    for path, columns in files:
+        schema = parquet.read_schema(path) if _has_types(path, columns) else None
+        for name in columns.keep:
+            kind = pa.string() if schema is None else _plain_type(schema.field(name).type)
+            found.setdefault(name, set()).add(kind)
+    return {name: kinds.pop() if len(kinds) == 1 else pa.string() for name, kinds in found.items()}
+
+
+def _has_types(path: str, columns: Columns) -> bool:
+    return bool(columns.keep) and file_format(path) == "parquet"
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def from_json(path: str, name: str, values: list[Any]) -> pa.Array:
+    """Values of a JSON column as strings: a string itself, null null, others their JSON text."""
+    import pyarrow as pa
+
+    try:
+        return pa.array([_as_text(value) for value in values], pa.string())
+    except RecursionError:
+        raise CorpusError(path, f"column {name!r} is nested too deeply to be kept") from None
+
+
+def from_arrow(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """A Parquet column as `kind`, which is its own type, that of a dictionary's values, or string.
+
+    What is not valid UTF-8 in a string, or within a list or struct, is replaced.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if column.type == kind and _is_valid(column):
+        return column
+    if column.type == kind and pa.types.is_nested(kind):
+        values = column.cast(_readable(kind, texts_only=True)).to_pylist()
+        return pa.array([_repaired(value) for value in values], kind)
+    values = column.cast(_readable(column.type)).to_pylist()
+    return pa.array([_as_text(value) for value in values], kind)
+
+
+def _is_valid(column: pa.Array) -> bool:
+    import pyarrow as pa
+
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _readable(kind: pa.DataType, texts_only: bool = False) -> pa.DataType:
+    """`kind` with types in it that become Python values whatever they hold.
+
+    Strings become bytes; times and decimals strings, unless `texts_only`.
+    """
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_struct(kind):
+        fields = [kind.field(index) for index in range(kind.num_fields)]
+        return pa.struct([field.with_type(_readable(field.type, texts_only)) for field in fields])
+    if types.is_map(kind):
+        return pa.map_(_readable(kind.key_type, texts_only), _readable(kind.item_type, texts_only))
+    if types.is_nested(kind) and hasattr(kind, "value_type"):
+        value = _readable(kind.value_type, texts_only)
+        if types.is_fixed_size_list(kind):
+            return pa.list_(value, kind.list_size)
+        return pa.large_list(value) if types.is_large_list(kind) else pa.list_(value)
+    if types.is_dictionary(kind):
+        return _readable(kind.value_type, texts_only)
+    if types.is_string(kind) or str(kind) == "string_view":
+        return pa.binary()
+    if types.is_large_string(kind):
+        return pa.large_binary()
+    as_string = types.is_temporal(kind) or types.is_decimal(kind)
+    return pa.string() if as_string and not texts_only else kind
+
+
+def _repaired(value: Any) -> Any:
+    """A nested value with its bytes, in place of strings, as text."""
+    if isinstance(value, bytes):
+        return printable(value)
+    if isinstance(value, dict):
+        return {name: _repaired(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_repaired, value))
+    return value
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, (str, bytes)):
+        return printable(value)
+    return printable(json.dumps(value, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> str:
+    return printable(value) if isinstance(value, bytes) else str(value)
