@@ -11,10 +11,11 @@ from typing import Any, BinaryIO, cast
 from attninfluence.corpus.files import CorpusError, file_suffix
 
 _CHUNK = 1 << 17
-# How many stored bytes are decompressed at once: few, since a kilobyte of very regular text may
-# stand for megabytes, and fewer after a piece that gave more than _READY bytes.
-_STEP = 8192
+# Stored bytes that are decompressed at once: few, since a kilobyte of very regular text may stand
+# for megabytes, and by what the last ones gave, as many as give about _READY bytes.
 _SMALLEST_STEP = 64
+_STEP = 512
+_LARGEST_STEP = 8192
 _READY = 1 << 20
 
 
@@ -36,7 +37,7 @@ class StreamReader(io.RawIOBase):
         self._stored = b""
         self._at = 0
         self._step = _STEP
-        self._ready = b""
+        self._ready = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -67,15 +68,13 @@ class StreamReader(io.RawIOBase):
 
     def _decode(self) -> None:
         piece = self._stored[self._at : self._at + self._step]
-        self._ready = self._decoder.decompress(piece)
+        self._ready = memoryview(self._decoder.decompress(piece))
         self._at += len(piece)
         if self._decoder.eof:
             self._at -= len(self._decoder.unused_data)
             self._decoder = None
-        if len(self._ready) > _READY:
-            self._step = max(_SMALLEST_STEP, self._step // 4)
-        else:
-            self._step = min(_STEP, 2 * self._step)
+        fitting = self._step * _READY // max(1, len(self._ready))
+        self._step = max(_SMALLEST_STEP, min(fitting, 2 * self._step, _LARGEST_STEP))
 
 
 def decompressed(path: str, source: BinaryIO) -> BinaryIO:

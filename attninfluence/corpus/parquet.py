@@ -74,6 +74,8 @@ def iter_batches(
     file = open_parquet(path, source)
     rows = file.metadata.num_rows
     stop_row = rows if stop_row is None else min(stop_row, rows)
+    if first_row >= stop_row:
+        return
     row, groups = _row_groups(file.metadata, first_row, stop_row)
     size = _batch_rows(file.metadata, groups, batch_size)
     for batch in _checked_batches(path, file, row_groups=groups, columns=columns, batch_size=size):
