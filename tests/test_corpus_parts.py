@@ -113,6 +113,32 @@ def test_rows_keep_their_numbers_in_errors(tmp_path):
         rows_of_texts(path, first_row=3)
 
 
+@pytest.mark.parametrize("rows", [22, 24])
+def test_a_footer_that_contradicts_itself_is_refused(files, tmp_path, rows):
+    data = files[".parquet"].read_bytes()
+    # Three fields of the footer: the rows of the file, as an i64, and the list of row groups.
+    promise = b"\x16" + bytes([2 * len(ROWS)]) + b"\x19"
+    assert data.count(promise) == 1
+    path = tmp_path / "a.parquet"
+    path.write_bytes(data.replace(promise, b"\x16" + bytes([2 * rows]) + b"\x19"))
+    with pytest.raises(CorpusError, match=f"promises {rows} rows, its row groups hold 23"):
+        rows_of_texts(path)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])
+def test_position_goes_from_the_beginning_to_the_end(tmp_path, suffix):
+    rows = [{"text": os.urandom(1000).hex(), "id": str(i)} for i in range(4000)]
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        write_rows(path, rows)
+    batches = iter_rows(str(path), resolve_columns(str(path)), 100)
+    found = [batch.position / path.stat().st_size for batch in batches]
+    assert found == pytest.approx([(i + 1) / 40 for i in range(40)], abs=0.04)
+    assert found[-1] == 1
+
+
 @pytest.mark.parametrize("suffix", [".jsonl.zst", ".parquet"])
 def test_a_batch_of_long_rows_has_few(tmp_path, suffix):
     texts = [chr(97 + i) * (3 << 20) for i in range(12)]

@@ -74,9 +74,10 @@ def _extract_parquet(path: str, rows: NDArray[np.int64], target: str | os.PathLi
 
     start = written = 0
     with closing(open_source(path)) as source:
-        schema = open_parquet(path, source).schema_arrow
+        file = open_parquet(path, source)
+        schema = file.schema_arrow
         with pq.ParquetWriter(os.fspath(target), schema, compression="zstd") as output:
-            for batch in iter_batches(path, source, None, 1024):
+            for batch in iter_batches(path, file, None, 1024):
                 first, last = np.searchsorted(rows, [start, start + batch.num_rows])
                 here = rows[first:last] - start
                 start += batch.num_rows

@@ -59,7 +59,7 @@ def open_source(path: str) -> BinaryIO:
 
 def iter_batches(
     path: str,
-    source: BinaryIO,
+    file: pq.ParquetFile,
     columns: list[str] | None,
     batch_size: int,
     first_row: int = 0,
@@ -71,8 +71,7 @@ def iter_batches(
     rows are not read. Raises CorpusError when a page is damaged or the rows are not as many as the
     footer says.
     """
-    file = open_parquet(path, source)
-    rows = file.metadata.num_rows
+    rows = _check_rows(path, file.metadata)
     stop_row = rows if stop_row is None else min(stop_row, rows)
     if first_row >= stop_row:
         return
@@ -87,6 +86,17 @@ def iter_batches(
             return
     if row < stop_row:
         raise CorpusError(path, f"the footer promises {rows} rows, found {row}")
+
+
+def _check_rows(path: str, metadata: pq.FileMetaData) -> int:
+    """The rows of the file, which the footer states for all and for each row group."""
+    groups = range(metadata.num_row_groups)
+    found = sum(int(metadata.row_group(group).num_rows) for group in groups)
+    if found != metadata.num_rows:
+        raise CorpusError(
+            path, f"the footer promises {metadata.num_rows} rows, its row groups hold {found}"
+        )
+    return found
 
 
 def _row_groups(metadata: pq.FileMetaData, first_row: int, stop_row: int) -> tuple[int, list[int]]:

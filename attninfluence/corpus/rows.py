@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class RowBatch:
     texts  values as they are, str or not; bytes for a string that is not valid UTF-8
     ids    str or None
     domains  str or None
-    position  bytes of the stored file that were read so far
+    position  bytes of the stored file up to the last of these rows, about
     kept   the kept columns by name, each of its type in `kept_types`
     """
 
@@ -137,7 +138,7 @@ def read_rows(
     for values in read(path, source, columns, types, (batch_size, first_row, stop_row)):
         ids = _labels(path, row, columns.id, values.ids)
         domains = _labels(path, row, columns.domain, values.domains)
-        yield RowBatch(path, row, values.texts, ids, domains, source.tell(), values.kept)
+        yield RowBatch(path, row, values.texts, ids, domains, values.position, values.kept)
         row += len(values.texts)
 
 
@@ -148,6 +149,7 @@ class _Values(NamedTuple):
     ids: list[Any]
     domains: list[Any]
     kept: dict[str, pa.Array]
+    position: int
 
 
 _Types = Mapping[str, "pa.DataType"]
@@ -161,22 +163,21 @@ def _jsonl_rows(
         texts, ids, domains = (
             [row.get(name) if name else None for row in batch] for name in columns[:3]
         )
-        yield _Values(
-            texts,
-            ids,
-            domains,
-            {
-                name: kept.from_json(path, name, [row.get(name) for row in batch])
-                for name in columns.keep
-            },
-        )
+        kept_columns = {
+            name: kept.from_json(path, name, [row.get(name) for row in batch])
+            for name in columns.keep
+        }
+        yield _Values(texts, ids, domains, kept_columns, source.tell())
 
 
 def _parquet_rows(
     path: str, source: BinaryIO, columns: Columns, types: _Types, part: _Part
 ) -> Iterator[_Values]:
     names = list(dict.fromkeys(name for name in (*columns[:3], *columns.keep) if name))
-    for batch in parquet.iter_batches(path, source, names, *part):
+    size = source.seek(0, os.SEEK_END)
+    file = parquet.open_parquet(path, source)
+    row = part[1]
+    for batch in parquet.iter_batches(path, file, names, *part):
         with parquet.reading(path):
             texts, ids, domains = (
                 parquet.python_values(batch.column(name)) if name else [None] * batch.num_rows
@@ -185,7 +186,9 @@ def _parquet_rows(
             kept_columns = {
                 name: kept.from_arrow(batch.column(name), types[name]) for name in columns.keep
             }
-        yield _Values(texts, ids, domains, kept_columns)
+        row += batch.num_rows
+        # The columns are read in turn, each from a place of its own: rows tell how far it is.
+        yield _Values(texts, ids, domains, kept_columns, size * row // file.metadata.num_rows)
 
 
 def _text_rows(
@@ -193,7 +196,7 @@ def _text_rows(
 ) -> Iterator[_Values]:
     _, first_row, stop_row = part
     if first_row == 0 and stop_row != 0:
-        yield _Values([text.read_text(path, source)], [None], [None], {})
+        yield _Values([text.read_text(path, source)], [None], [None], {}, source.tell())
 
 
 def _labels(
