@@ -7,7 +7,7 @@ keeps its place.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,7 +135,7 @@ def iter_texts(texts: Iterable[Any]) -> Iterator[object]:
 
 def read_texts(
     values: Iterable[object], reader: TextReader, spans: Iterable[Any] | None
-) -> Iterator[Document]:
+) -> Generator[Document, None, None]:
     """A document for each value, with the caller's spans when given.
 
     ValueError when there are not as many lists of spans as texts.
@@ -155,7 +155,7 @@ def read_texts(
         raise ValueError("detail holds spans for more texts than there are")
 
 
-def read_ids(values: Iterable[Any], vocab_size: int) -> Iterator[Document]:
+def read_ids(values: Iterable[Any], vocab_size: int) -> Generator[Document, None, None]:
     """A document for each list of token ids; ValueError, naming it, for ids out of range."""
     for index, value in enumerate(values):
         if value is None or isinstance(value, (str, bytes)):

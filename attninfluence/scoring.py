@@ -8,7 +8,8 @@ chunk of the input is held at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
+from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,7 @@ from attninfluence._options import ScoreOptions
 from attninfluence.documents import Document, TextReader, iter_texts, read_ids, read_texts
 from attninfluence.losses import DEGENERATE_LOSS, mean_loss, relative_rise
 from attninfluence.model import Model, as_model
+from attninfluence.prefetch import prefetch
 from attninfluence.progress import ProgressBar
 from attninfluence.scores import Scores, TokenRows
 from attninfluence.spans import SPAN_KINDS, SpanScore, score_spans
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 # A chunk ends with this many documents, or with this many tokens for each thread.
 CHUNK_DOCUMENTS = 2048
 CHUNK_TOKENS_PER_THREAD = 4096
+# Documents that are read ahead wait up to this many tokens a thread, each counting some more.
+TOKENS_AHEAD_PER_THREAD = 2 * CHUNK_TOKENS_PER_THREAD
+TOKENS_OF_A_DOCUMENT = 8
 
 
 def score(
@@ -113,12 +118,14 @@ def score_batches(
     control: HeadScores | Iterable[tuple[int, int]] | str | PathLike[str] | int | None = None,
     progress: bool = False,
     detail: str | Iterable[Any] = "document",
+    read_ahead: bool = False,
     **options: Any,
-) -> Iterator[Scores]:
+) -> Generator[Scores, None, None]:
     """The rows of `score` as they come: one `Scores` a chunk, in order, at least one.
 
     Arguments are those of `score`, checked at once. The chunks' sizes depend on the
-    texts and the threads; the rows do not.
+    texts and the threads; the rows do not. read_ahead: take and tokenise the texts in a
+    thread of their own while others are scored, about one chunk ahead.
     """
     inputs = texts if input_ids is None else input_ids
     if inputs is None or (texts is not None and input_ids is not None):
@@ -134,6 +141,9 @@ def score_batches(
         documents = read_texts(iter_texts(inputs), _text_reader(reader), spans)
     else:
         documents = read_ids(inputs, opened.vocab_size)
+    if read_ahead:
+        limit = TOKENS_AHEAD_PER_THREAD * opened.threads
+        documents = prefetch(documents, limit, size=_size_ahead)
     total = len(inputs) if isinstance(inputs, Sized) else None
     return _batches(documents, reader, ProgressBar("score", total=total, enabled=progress))
 
@@ -183,11 +193,18 @@ class _Reader:
         )
 
 
-def _batches(documents: Iterable[Document], reader: _Reader, bar: ProgressBar) -> Iterator[Scores]:
+def _size_ahead(document: Document) -> int:
+    """What a waiting document counts, in tokens: one without any takes memory as well."""
+    return len(document.ids) + TOKENS_OF_A_DOCUMENT
+
+
+def _batches(
+    documents: Generator[Document, None, None], reader: _Reader, bar: ProgressBar
+) -> Generator[Scores, None, None]:
     """Read the documents chunk by chunk; an empty input gives one empty chunk."""
     chunk: list[Document] = []
     n_tokens, n_chunks = 0, 0
-    with bar:
+    with bar, closing(documents):
         for document in documents:
             chunk.append(document)
             n_tokens += _read_length(document, reader)
