@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 RUN_NAME = "run.json"
 SUCCESS_NAME = "_SUCCESS"
@@ -213,13 +214,19 @@ class PartWriter:
         self._pending: list[pa.Table] = []
         self._pending_rows = self._pending_bytes = 0
         self._sink: BinaryIO = open(self._temporary, "wb")  # noqa: SIM115 - lives as long as this
-        self._writer = pq.ParquetWriter(
-            self._sink,
-            self._schema,
-            compression="zstd",
-            write_page_index=True,
-            write_page_checksum=True,
-        )
+        self._writer: pq.ParquetWriter | None = None
+        try:
+            with naming(self._temporary):
+                self._writer = pq.ParquetWriter(
+                    self._sink,
+                    self._schema,
+                    compression="zstd",
+                    write_page_index=True,
+                    write_page_checksum=True,
+                )
+        except BaseException:
+            self.discard()
+            raise
 
     def write(self, table: pa.Table) -> None:
         """Append rows with the columns of the schema."""
@@ -235,6 +242,7 @@ class PartWriter:
 
         if self._pending:
             with naming(self._temporary):
+                assert self._writer is not None
                 self._writer.write_table(pa.concat_tables(self._pending).cast(self._schema))
             self._pending.clear()
             self._pending_rows = self._pending_bytes = 0
@@ -242,6 +250,7 @@ class PartWriter:
     def publish(self) -> None:
         """Finish the file, check it and give it its final name, durably."""
         self._flush()
+        assert self._writer is not None
         with naming(self._temporary):
             self._writer.close()
             self._sink.close()
@@ -260,7 +269,8 @@ class PartWriter:
         """Remove the temporary file, where it was not published."""
         for file in (self._writer, self._sink):
             try:
-                file.close()
+                if file is not None:
+                    file.close()
             except Exception:  # noqa: BLE001 - the file goes; the first error is the one to report
                 pass
         self._temporary.unlink(missing_ok=True)

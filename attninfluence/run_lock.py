@@ -80,9 +80,11 @@ class RunLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
-        self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        try:
+            self.path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
 
 
 def check_unlocked(folder: str | os.PathLike[str]) -> None:

@@ -1,48 +1,48 @@
 """Scoring the files of a corpus into an output folder: one row out for each row in.
 
-Each input file becomes one part, and is read, scored and written as a stream. A file is a unit:
-when a row of it cannot be read, nothing of it is published.
+The rows are read, scored and written as a stream, in the order of the inputs. The folder can be
+written in several sessions (`attninfluence.resumable`): killed at any instant, the same call goes
+on where it was, and the rows are those of an uninterrupted run.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attninfluence.corpus import (
     Columns,
     CorpusError,
-    RowBatch,
+    InputFile,
     expand_inputs,
-    file_size,
-    iter_rows,
+    kept_types,
     resolve_columns,
 )
-from attninfluence.corpus.files import is_url
-from attninfluence.corpus.kept import printable
-from attninfluence.output import OutputFolder, PartWriter, score_schema
-from attninfluence.tally import Tally
+from attninfluence.corpus_reader import Corpus, CorpusReader, has_changed, remaining
+from attninfluence.input_plan import Shard, Slice, plan_slices
+from attninfluence.output import score_schema
+from attninfluence.resumable import ResumableFolder, iter_part_columns
+from attninfluence.row_writer import RowWriter
+from attninfluence.run_state import RunState
+from attninfluence.tally import count_repeated
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from attninfluence.model import Model
-    from attninfluence.scores import Scores
 
-BAD_SHARD = ("stop", "quarantine")
-DOMAIN_FROM = ("column", "folder")
+ON_BAD_SHARD = ("stop", "skip")
+DOMAIN_FROM = ("column", "path")
+CHECKPOINT_SECONDS = 300.0
 
 
 class Progress(Protocol):
     """Told of every chunk of documents that was scored."""
 
     def advance(self, documents: int, tokens: int, share: float) -> None:
-        """`share` of all stored bytes has been read so far."""
+        """`share` of the input has been scored so far, earlier sessions included."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,12 @@ class Source:
     """Which files to score and what to read of them.
 
     id_column, domain_column  None: `id` and `domain` where a file has them; "": none
-    domain_from  "column", or "folder": the name of the folder that holds the file
-    bad_shard    what to do with a file that cannot be read to its end: "stop" the run, or
-                 "quarantine": publish nothing of it, name it in the totals and go on
+    domain_from   "column", or "path": the first folder below an input folder, or the file's name
+    keep_columns  further columns, written beside the scores
+    on_bad_shard  what to do with a file that cannot be read to its end: "stop" the run, or "skip"
+                  the file: publish nothing of it, name it in the totals and go on
+    shard         one of n equal shares of the input; None for all of it
+    limit         rows to score at most; None for all
     """
 
     inputs: Sequence[str]
@@ -60,48 +63,22 @@ class Source:
     id_column: str | None = None
     domain_column: str | None = None
     domain_from: str = "column"
-    bad_shard: str = "stop"
+    keep_columns: Sequence[str] = ()
+    on_bad_shard: str = "stop"
+    shard: Shard | None = None
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
             ("domain_from", self.domain_from, DOMAIN_FROM),
-            ("bad_shard", self.bad_shard, BAD_SHARD),
+            ("on_bad_shard", self.on_bad_shard, ON_BAD_SHARD),
         ):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-        if self.domain_from == "folder" and self.domain_column:
-            raise ValueError("a domain comes from a column or from the folder, not from both")
-
-
-class _File(NamedTuple):
-    name: str
-    size: int
-    columns: Columns
-
-
-class _Key(NamedTuple):
-    """What is kept of a row while its text is scored."""
-
-    row: int
-    id: str | None
-    domain: str | None
-    text: str | None
-
-
-@dataclass
-class _Run:
-    """The state of one run over all files."""
-
-    source: Source
-    folder: OutputFolder
-    options: dict[str, Any]
-    keep_text: bool
-    progress: Progress | None
-    total_bytes: int
-    done_bytes: int = 0
-    tally: Tally = field(default_factory=Tally)
-    files: list[dict[str, Any]] = field(default_factory=list)
-    bad_files: list[dict[str, str]] = field(default_factory=list)
+        if self.domain_from == "path" and self.domain_column:
+            raise ValueError("a domain comes from a column or from the path, not from both")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit must be at least 1, got {self.limit}")
 
 
 def score_files(
@@ -112,36 +89,81 @@ def score_files(
     heads: Any = None,
     control: Any = None,
     keep_text: bool = False,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    mixed_kernels: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Score every row of the source's files into the new folder `output` (DESIGN.md section 4).
+    """Score every row of the source's files into the folder `output` (DESIGN.md section 4).
 
-    heads, control and the other options are those of `attninfluence.score`. All files are looked at
-    before the first is scored, so that a missing column or a damaged footer costs no time. Returns
-    the totals that `_SUCCESS` holds. Raises CorpusError for a file that cannot be read, unless
-    quarantined; parts of the files before it stay, without `_SUCCESS`.
+    heads, control and the other options are those of `attninfluence.score`. The folder is new, or
+    holds a run that was given the same and is carried on, or is finished already. All files
+    are looked at before the first is scored, so that a missing column or a damaged footer costs no
+    time. checkpoint_seconds: how much time a killed run loses at most. mixed_kernels: carry a run
+    on with another matrix kernel, whose bits differ; each part records its own.
+
+    Returns the totals that `_SUCCESS` holds. Raises CorpusError for a file that cannot be read,
+    unless such files are skipped; OutputError for a folder with anything else in it, saying what
+    differs; LockedError while another run writes there. The rows scored until then stay.
     """
-    started = time.monotonic()
-    folder = OutputFolder(output, "scores")
-    folder.check_unused()
-    names = [file.name for file in expand_inputs(source.inputs)]
+    corpus = open_corpus(source)
     options = {"model": model, "heads": heads, "control": control, **options}
     settings = _settings(options)
     options["heads"], options["control"] = settings["heads"], settings["control"]
-    run = _Run(source, folder, options, keep_text, progress, sum(map(file_size, names)))
-    files = list(_looked_at(names, run))
-    folder.start(_describe(names, source, model, settings, keep_text))
-    for file in files:
-        _score_file(file, run)
-    totals = {
-        **run.tally.summary(),
-        "files": run.files,
-        "bad_files": run.bad_files,
-        "seconds": round(time.monotonic() - started, 3),
-    }
-    folder.finish(totals)
+    has_control = settings["control"] is not None
+    score_schema(has_control, keep_text, corpus.kept_types)  # refuses a name that is taken
+    with ResumableFolder(output) as folder:
+        description = _describe(corpus, source, model, settings, keep_text)
+        state, examples = folder.begin(description, mixed_kernels)
+        _check_unchanged(corpus, state)
+        if folder.totals is not None:
+            return folder.totals
+        writer = RowWriter(
+            folder,
+            corpus,
+            state,
+            examples,
+            kernel=settings["kernel"],
+            has_control=has_control,
+            keep_text=keep_text,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+        slices = plan(corpus, source)
+        reader = _reader(corpus, slices, source, state)
+        _score_rows(reader, writer, options, _Share(corpus, slices), progress)
+        totals = _totals(folder, corpus, state)
+        folder.finish(totals)
     return totals
+
+
+def open_corpus(source: Source) -> Corpus:
+    """Look at every file; CorpusError for one that lacks a column, unless bad files are skipped."""
+    files = expand_inputs(source.inputs)
+    columns: dict[int, Columns] = {}
+    bad: dict[int, str] = {}
+    for index, file in enumerate(files):
+        try:
+            columns[index] = _columns(file, source)
+        except CorpusError as error:
+            if source.on_bad_shard == "stop":
+                raise
+            bad[index] = error.reason
+    types = kept_types([(files[index].name, found) for index, found in columns.items()])
+    by_path = source.domain_from == "path"
+    return Corpus(files, columns, bad, types, by_path, source.on_bad_shard == "skip")
+
+
+def _columns(file: InputFile, source: Source) -> Columns:
+    domain_column = "" if source.domain_from == "path" else source.domain_column
+    return resolve_columns(
+        file.name, source.text_column, source.id_column, domain_column, source.keep_columns
+    )
+
+
+def plan(corpus: Corpus, source: Source) -> list[Slice]:
+    """The rows of the source's shard, in order."""
+    sizes = [file.size for file in corpus.files]
+    return plan_slices(sizes, source.shard or Shard(0, 1), corpus.count_rows)
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
@@ -151,34 +173,10 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
     return next(iter(score_batches([], **options))).metadata
 
 
-def _looked_at(names: list[str], run: _Run) -> Iterator[_File]:
-    """Each file with its columns; bad ones stop the run or are put aside."""
-    source = run.source
-    domain_column = "" if source.domain_from == "folder" else source.domain_column
-    for name in names:
-        try:
-            columns = resolve_columns(name, source.text_column, source.id_column, domain_column)
-        except CorpusError as error:
-            _put_aside(error, file_size(name), run)
-        else:
-            yield _File(name, file_size(name), columns)
-
-
-def _put_aside(error: CorpusError, size: int, run: _Run) -> None:
-    if run.source.bad_shard == "stop":
-        raise error
-    run.bad_files.append({"file": error.file, "error": error.reason})
-    run.done_bytes += size
-
-
 def _describe(
-    names: list[str],
-    source: Source,
-    model: Model,
-    settings: dict[str, Any],
-    keep_text: bool,
+    corpus: Corpus, source: Source, model: Model, settings: dict[str, Any], keep_text: bool
 ) -> dict[str, Any]:
-    """What run.json says: everything that the numbers depend on, and what was read."""
+    """What run.json says: everything that the rows and the numbers depend on."""
     return {
         "model": {
             "path": model.path,
@@ -189,102 +187,99 @@ def _describe(
         },
         "scoring": settings,
         "folder": os.getcwd(),
-        "inputs": [{"file": name, "bytes": file_size(name)} for name in names],
+        "inputs": [{"file": file.name, "bytes": file.size} for file in corpus.files],
         "columns": {
             "text": source.text_column,
             "id": source.id_column,
             "domain": source.domain_column,
             "domain_from": source.domain_from,
+            "keep": {name: str(kind) for name, kind in corpus.kept_types.items()},
         },
         "keep_text": keep_text,
-        "bad_shard": source.bad_shard,
+        "on_bad_shard": source.on_bad_shard,
+        "shard": None if source.shard is None else asdict(source.shard),
+        "limit": source.limit,
     }
 
 
-def _score_file(file: _File, run: _Run) -> None:
-    """Read, score and publish one file as one part."""
-    tally = Tally()
-    schema = score_schema(run.options["control"] is not None, run.keep_text)
-    try:
-        with run.folder.part(schema) as part:
-            _score_rows(file, part, tally, run)
-    except CorpusError as error:
-        _put_aside(error, file.size, run)
-        return
-    run.tally.merge(tally)
-    run.done_bytes += file.size
-    run.files.append({"file": file.name, "rows": tally.rows, "tokens": tally.tokens})
+def _check_unchanged(corpus: Corpus, state: RunState) -> None:
+    """CorpusError when a file of which rows were scored holds something else by now.
+
+    A file is digested again when its time of change is another one.
+    """
+    for index, totals in state.files.items():
+        file = corpus.files[index]
+        if file.modified != totals.modified and corpus.survey(index).digest != totals.digest:
+            raise has_changed(file.name)
 
 
-def _score_rows(file: _File, part: PartWriter, tally: Tally, run: _Run) -> None:
-    """Stream the rows of one file through the scorer; keys wait in order for their scores."""
+def _reader(
+    corpus: Corpus, slices: Sequence[Slice], source: Source, state: RunState
+) -> CorpusReader:
+    """A reader of the rows that the state does not count yet."""
+    left = None if source.limit is None else source.limit - state.tally.rows
+    return CorpusReader(corpus, remaining(slices, state), state.files, left)
+
+
+def _score_rows(
+    reader: CorpusReader,
+    writer: RowWriter,
+    options: dict[str, Any],
+    share: _Share,
+    progress: Progress | None,
+) -> None:
+    """Stream the rows through the scorer; what is scored before it is stopped is kept."""
     from attninfluence.scoring import score_batches
 
-    waiting: deque[_Key] = deque()
-    position = 0
-
-    def texts() -> Iterator[Any]:
-        nonlocal position
-        for batch in iter_rows(file.name, file.columns):
-            waiting.extend(_keys(batch, file, run))
-            position = batch.position
-            yield from batch.texts
-
-    for scores in score_batches(texts(), **run.options):
-        keys = list(islice(_drain(waiting), len(scores)))
-        if len(keys) != len(scores):
-            raise RuntimeError(f"{file.name}: {len(scores)} scores for {len(keys)} rows")
-        part.write(_table(file.name, keys, scores, run.keep_text))
-        _count(tally, keys, scores)
-        if run.progress is not None:
-            share = (run.done_bytes + position) / run.total_bytes if run.total_bytes else 1.0
-            run.progress.advance(len(scores), int(scores.n_scored.sum()), min(share, 1.0))
-    if waiting:
-        raise RuntimeError(f"{file.name}: {len(waiting)} rows were read and not scored")
+    batches = score_batches(reader.texts(), read_ahead=True, detail="token", **options)
+    try:
+        with closing(batches):
+            for scores in batches:
+                writer.add(reader.take(len(scores)), scores)
+                if progress is not None and writer.last is not None:
+                    done = share.at(writer.last.file, writer.last.share)
+                    progress.advance(len(scores), int(scores.n_scored.sum()), done)
+        writer.learn(reader.take_rest())
+        writer.publish()
+    except (KeyboardInterrupt, SystemExit, CorpusError, OSError):
+        writer.salvage()
+        raise
+    finally:
+        writer.discard()
 
 
-def _keys(batch: RowBatch, file: _File, run: _Run) -> Iterator[_Key]:
-    domains = batch.domains
-    if run.source.domain_from == "folder":
-        domains = [_folder_name(file.name)] * len(batch)
-    for index, (id_, domain, text) in enumerate(
-        zip(batch.ids, domains, batch.texts, strict=True), start=batch.first_row
-    ):
-        kept = printable(text) if run.keep_text and isinstance(text, (str, bytes)) else None
-        yield _Key(index, id_, domain, kept)
+class _Share:
+    """How much of the input is done, by stored bytes."""
+
+    def __init__(self, corpus: Corpus, slices: Sequence[Slice]) -> None:
+        sizes = [corpus.files[piece.file].size for piece in slices]
+        self._total = sum(sizes)
+        before = accumulate(sizes, initial=0)
+        self._span = {
+            piece.file: (start, size)
+            for piece, start, size in zip(slices, before, sizes, strict=False)
+        }
+
+    def at(self, file: int, share: float) -> float:
+        """With `share` of a file's rows done."""
+        start, size = self._span[file]
+        return min(1.0, (start + share * size) / self._total) if self._total else 1.0
 
 
-def _folder_name(name: str) -> str:
-    path = name if is_url(name) else os.path.abspath(name)
-    return os.path.basename(os.path.dirname(path))
-
-
-def _drain(waiting: deque[_Key]) -> Iterator[_Key]:
-    while waiting:
-        yield waiting.popleft()
-
-
-def _table(file: str, keys: list[_Key], scores: Scores, keep_text: bool) -> pa.Table:
-    """Keys and scores of one chunk as columns of the score table."""
-    import pyarrow as pa
-
-    columns: dict[str, Any] = {
-        "file": pa.array([file] * len(keys), pa.string()),
-        "row": pa.array([key.row for key in keys], pa.int64()),
-        "id": pa.array([key.id for key in keys], pa.string()),
-        "domain": pa.array([key.domain for key in keys], pa.string()),
+def _totals(folder: ResumableFolder, corpus: Corpus, state: RunState) -> dict[str, Any]:
+    """What _SUCCESS says beside the number of parts."""
+    ids = iter_part_columns(folder.path, folder.parts, ["id"])
+    names = [file.name for file in corpus.files]
+    return {
+        **state.tally.summary(),
+        "repeated_ids": count_repeated(id_ for batch in ids for id_ in batch["id"].to_pylist()),
+        "files": [
+            {"file": names[at], "rows": totals.rows, "tokens": totals.tokens}
+            for at, totals in sorted(state.files.items())
+        ],
+        "bad_files": [
+            {"file": names[at], "error": reason} for at, reason in sorted(state.bad_files.items())
+        ],
+        "kernels": state.kernels,
+        "seconds": round(state.seconds, 3),
     }
-    numbers = scores.columns()
-    columns |= {name: pa.array(values, from_pandas=True) for name, values in numbers.items()}
-    if keep_text:
-        columns["text"] = pa.array([key.text for key in keys], pa.large_string())
-    schema = score_schema(scores.control_score is not None, keep_text)
-    return pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema)
-
-
-def _count(tally: Tally, keys: list[_Key], scores: Scores) -> None:
-    tally.add_ids(key.id for key in keys)
-    for key, status, tokens, scored in zip(
-        keys, scores.status, scores.n_tokens.tolist(), scores.n_scored.tolist(), strict=True
-    ):
-        tally.add(key.domain, status, tokens, scored)

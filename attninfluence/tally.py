@@ -1,14 +1,16 @@
-"""Running totals of a score table: rows by status and domain, tokens, repeated ids."""
+"""Running totals of a score table: rows by status and domain, tokens; and repeated ids."""
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+MOST_IDS = 20_000_000  # of which repetitions are counted, at 8 bytes each
 
 
 @dataclass
@@ -22,13 +24,21 @@ class DomainTotals:
 
 @dataclass
 class Tally:
-    """Totals of some rows; tallies of different rows can be merged.
-
-    ids are kept as one 64-bit hash each, so that ten million of them take 80 MB.
-    """
+    """Totals of some rows; tallies of different rows can be merged."""
 
     domains: dict[str | None, DomainTotals] = field(default_factory=dict)
-    id_hashes: array[int] = field(default_factory=lambda: array("q"))
+
+    @classmethod
+    def from_summary(cls, summary: Mapping[str, Any]) -> Tally:
+        """The tally whose `summary` this is."""
+        return cls(
+            {
+                entry["domain"]: DomainTotals(
+                    Counter(entry["statuses"]), entry["tokens"], entry["scored_tokens"]
+                )
+                for entry in summary["domains"]
+            }
+        )
 
     def add(self, domain: str | None, status: str, tokens: int, scored_tokens: int) -> None:
         """Count one row."""
@@ -37,9 +47,6 @@ class Tally:
         totals.tokens += tokens
         totals.scored_tokens += scored_tokens
 
-    def add_ids(self, ids: Iterable[str | None]) -> None:
-        self.id_hashes.extend(hash(id_) for id_ in ids if id_ is not None)
-
     def merge(self, other: Tally) -> None:
         """Add the rows of `other`."""
         for name, theirs in other.domains.items():
@@ -47,7 +54,6 @@ class Tally:
             ours.statuses.update(theirs.statuses)
             ours.tokens += theirs.tokens
             ours.scored_tokens += theirs.scored_tokens
-        self.id_hashes.extend(other.id_hashes)
 
     @property
     def rows(self) -> int:
@@ -61,10 +67,6 @@ class Tally:
     def scored_tokens(self) -> int:
         return sum(totals.scored_tokens for totals in self.domains.values())
 
-    def repeated_ids(self) -> int:
-        """Rows whose id an earlier row has."""
-        return len(self.id_hashes) - len(np.unique(np.frombuffer(self.id_hashes, np.int64)))
-
     def summary(self) -> dict[str, Any]:
         """The totals as JSON values; domains in order, those without a name first."""
         statuses: Counter[str] = Counter()
@@ -76,7 +78,6 @@ class Tally:
             "tokens": self.tokens,
             "scored_tokens": self.scored_tokens,
             "statuses": dict(sorted(statuses.items())),
-            "repeated_ids": self.repeated_ids(),
             "domains": [_domain(name, self.domains[name]) for name in names],
         }
 
@@ -89,3 +90,14 @@ def _domain(name: str | None, totals: DomainTotals) -> dict[str, Any]:
         "scored_tokens": totals.scored_tokens,
         "statuses": dict(sorted(totals.statuses.items())),
     }
+
+
+def count_repeated(ids: Iterable[str | None], most: int = MOST_IDS) -> int | None:
+    """Rows whose id an earlier row has; None when there are more than `most` ids."""
+    hashes = array("q")
+    for id_ in ids:
+        if id_ is not None:
+            hashes.append(hash(id_))
+        if len(hashes) > most:
+            return None
+    return len(hashes) - len(np.unique(np.frombuffer(hashes, np.int64)))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from attninfluence.documents import as_text
 from attninfluence.finished import open_finished
 from attninfluence.output import OutputError
 from attninfluence.score_files import Source, score_files
-from attninfluence.scores import Scores
+from attninfluence.scores import Scores, TokenRows
 from tests.test_corpus import NASTY, SUFFIXES, write_rows
 
 MODEL: Any = SimpleNamespace(
@@ -38,12 +39,13 @@ def stand_in(
     """A scorer without a model: the score of a text is its length, in chunks of 7."""
     texts = list(texts) if chunk == 0 else texts
     pending: list[Any] = []
-    metadata = {"heads": heads, "control": control}
+    metadata = {"heads": heads, "control": control, "kernel": "stand-in"}
 
     def flush() -> Scores:
         scores = Scores.empty(
-            len(pending), control=control is not None, detail="document", metadata=metadata
+            len(pending), control=control is not None, detail="token", metadata=metadata
         )
+        assert scores.token_rows is not None
         for row, value in enumerate(pending):
             text, repaired = as_text(value)
             scores.repaired[row] = repaired
@@ -52,6 +54,7 @@ def stand_in(
                 scores.base_loss[row], scores.ref_loss[row] = 1.0, 1.0 + len(text)
                 scores.score[row] = len(text)
                 scores.n_tokens[row], scores.n_scored[row] = len(text) + 1, len(text)
+            scores.token_rows.append(_a_token_a_character(text or ""))
         pending.clear()
         return scores
 
@@ -63,6 +66,12 @@ def stand_in(
             one = True
     if pending or not one:
         yield flush()
+
+
+def _a_token_a_character(text: str) -> TokenRows:
+    places = np.arange(len(text))
+    offsets = np.stack([places, places + 1], axis=1)
+    return TokenRows(places.astype(np.int32), offsets, np.ones((2, len(text)), np.float32))
 
 
 @pytest.fixture
@@ -168,15 +177,15 @@ def test_totals_by_domain_and_repeated_ids(tmp_path):
 
 
 @pytest.mark.usefixtures("no_model")
-def test_domain_from_the_folder(tmp_path, monkeypatch):
+def test_domain_from_the_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("math", "web"):
         Path(name).mkdir()
         write_rows(Path(name, "a.jsonl"), [{"text": "a", "domain": "column"}])
-    score_files(Source(["math", "web/a.jsonl"], domain_from="folder"), "out", model=MODEL)
-    assert [row["domain"] for row in rows_of(Path("out"))] == ["math", "web"]
+    score_files(Source(["math", "*/a.jsonl"], domain_from="path"), "out", model=MODEL)
+    assert [row["domain"] for row in rows_of(Path("out"))] == ["a", "web"]
     with pytest.raises(ValueError, match="not from both"):
-        Source(["math"], domain_from="folder", domain_column="domain")
+        Source(["math"], domain_from="path", domain_column="domain")
 
 
 def three_files(folder: Path, bad: bytes) -> None:
@@ -190,15 +199,21 @@ def test_bad_file_stops_the_run_and_is_not_published(tmp_path):
     three_files(tmp_path, b'{"text": "cut\n')
     with pytest.raises(CorpusError, match=r"b\.jsonl: line 301 is not valid JSON"):
         score_files(Source([str(tmp_path / "*.jsonl")]), tmp_path / "out", model=MODEL)
-    assert sorted(os.listdir(tmp_path / "out")) == ["part-00000.parquet", "run.json"]
+    assert sorted(os.listdir(tmp_path / "out")) == [
+        ".checkpoint-00001.parquet",
+        "part-00000.parquet",
+        "run.json",
+    ]
+    table = pq.read_table(tmp_path / "out" / "part-00000.parquet")
+    assert table["row"].to_pylist() == list(range(294))  # whole chunks of 7, of the first file
     with pytest.raises(OutputError, match="the run did not finish"):
         open_finished(tmp_path / "out", "scores")
 
 
 @pytest.mark.usefixtures("no_model")
-def test_quarantined_file_is_named_and_the_others_are_whole(tmp_path):
+def test_skipped_file_is_named_and_the_others_are_whole(tmp_path):
     three_files(tmp_path, b"[]\n")
-    source = Source([str(tmp_path / "*.jsonl")], bad_shard="quarantine")
+    source = Source([str(tmp_path / "*.jsonl")], on_bad_shard="skip")
     totals = score_files(source, tmp_path / "out", model=MODEL)
     assert [bad["file"] for bad in totals["bad_files"]] == [str(tmp_path / "b.jsonl")]
     assert "line 301 is not a JSON object" in totals["bad_files"][0]["error"]
@@ -207,6 +222,8 @@ def test_quarantined_file_is_named_and_the_others_are_whole(tmp_path):
         (f"{name}.jsonl", i) for name in "ac" for i in range(300)
     ]
     assert totals["rows"] == 600 == sum(entry["rows"] for entry in totals["files"])
+    again = score_files(source, tmp_path / "out", model=MODEL)
+    assert again["bad_files"] == totals["bad_files"]
 
 
 @pytest.mark.usefixtures("no_model")
@@ -247,7 +264,7 @@ def test_scorer_that_loses_a_row_is_noticed(tmp_path, monkeypatch, lost):
 
     monkeypatch.setattr("attninfluence.scoring.score_batches", careless)
     write_rows(tmp_path / "a.jsonl", [{"text": "a"}] * 10)
-    with pytest.raises(RuntimeError, match="rows"):
+    with pytest.raises(RuntimeError, match="row"):
         score_files(Source([str(tmp_path / "a.jsonl")]), tmp_path / "out", model=MODEL)
     assert os.listdir(tmp_path / "out") == ["run.json"]
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from attninfluence.cli import console, options
+from attninfluence.cli.numbers import positive
 
-HELP = "score every document of a corpus"
+if TYPE_CHECKING:
+    from attninfluence.input_plan import Shard
+    from attninfluence.score_files import Source
+
+HELP = "score every document of a corpus, or go on with it"
 DESCRIPTION = """\
-Score every row of Parquet or JSONL files (.gz, .zst). OUT gets Parquet parts
-with one row for each input row: file, row, id, domain, n_tokens, n_scored,
-base_loss, ref_loss, score, status, truncated, repaired; run.json; and _SUCCESS
-when all of it is there. Rows without a score have a status that says why.
+Score every row of Parquet or JSONL files (.gz, .zst) and every text file. OUT gets
+Parquet parts with one row for each input row: file, row, id, domain, n_tokens,
+n_scored, base_loss, ref_loss, score, status, truncated, repaired; run.json; and
+_SUCCESS when all of it is there. Rows without a score have a status that says why.
+
+Killed at any instant, the same command goes on where it was. With another model,
+option or input it refuses, and says what differs.
 """
 EXAMPLE = "attninfluence score corpus/ 'more/*.jsonl.gz' -o scores/ --heads heads.json"
 
@@ -21,64 +30,100 @@ EXAMPLE = "attninfluence score corpus/ 'more/*.jsonl.gz' -o scores/ --heads head
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a file, folder, glob or URL")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="a new folder")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="a new folder, or an unfinished one"
+    )
     parser.add_argument(
         "--model", help="a model folder or hub id (default: the model of the package)"
     )
-    parser.add_argument(
-        "--text-column", default="text", metavar="NAME", help="column to score (default: text)"
-    )
-    parser.add_argument(
-        "--id-column", metavar="NAME", help="default: id, where there is one; '' for none"
-    )
-    parser.add_argument(
-        "--domain-column", metavar="NAME", help="default: domain, where there is one; '' for none"
-    )
-    parser.add_argument(
-        "--domain-from",
-        choices=("column", "folder"),
-        default="column",
-        help="folder: the domain is the name of the folder that holds the file",
-    )
-    parser.add_argument("--keep-text", action="store_true", help="write the text into OUT as well")
-    parser.add_argument(
-        "--bad-shard",
-        choices=("stop", "quarantine"),
-        default="stop",
-        help="a file that cannot be read to its end: stop, or go on without it and exit with"
-        " status 1 (default: stop)",
-    )
+    _add_columns(parser)
+    _add_running(parser)
     options.add_scoring_options(parser)
     options.add_loading_options(parser)
 
 
+def _add_columns(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("columns")
+    group.add_argument(
+        "--text-column", default="text", metavar="NAME", help="column to score (default: text)"
+    )
+    group.add_argument(
+        "--id-column", metavar="NAME", help="default: id, where there is one; '' for none"
+    )
+    group.add_argument(
+        "--domain-column", metavar="NAME", help="default: domain, where there is one; '' for none"
+    )
+    group.add_argument(
+        "--domain-from",
+        choices=("column", "path"),
+        default="column",
+        help="path: the domain is the first folder below INPUT that holds the file, or the file's"
+        " own name where there is none",
+    )
+    group.add_argument(
+        "--keep-columns", type=_names, default=(), metavar="NAME,...", help="write these as well"
+    )
+    group.add_argument("--keep-text", action="store_true", help="write the text into OUT as well")
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the run")
+    group.add_argument(
+        "--dry-run", action="store_true", help="say what to expect: documents, tokens, time, memory"
+    )
+    group.add_argument("--limit", type=positive, metavar="N", help="score N rows at most")
+    group.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="score one of N equal shares of the input, I from 0 to N-1, into an OUT of its own",
+    )
+    group.add_argument(
+        "--on-bad-shard",
+        choices=("stop", "skip"),
+        default="stop",
+        help="a file that cannot be read to its end: stop, or go on without it and exit with"
+        " status 1 (default: stop)",
+    )
+    group.add_argument(
+        "--checkpoint-seconds",
+        type=positive,
+        default=300,
+        metavar="S",
+        help="write a part at least this often; what a killed run loses (default: 300)",
+    )
+    group.add_argument(
+        "--mixed-kernels",
+        action="store_true",
+        help="go on with another matrix kernel than the run began with: scores then differ in"
+        " their last bits, and each part records its kernel",
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)
+
+
+def _shard(text: str) -> Shard:
+    from attninfluence.input_plan import parse_shard
+
+    try:
+        return parse_shard(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Score and print the totals; 1 when a file had to be left out."""
-    from attninfluence.output import OutputFolder
-    from attninfluence.score_files import Source, score_files
+    from attninfluence.run_lock import check_unlocked
 
-    source = Source(
-        arguments.inputs,
-        arguments.text_column,
-        arguments.id_column,
-        arguments.domain_column,
-        arguments.domain_from,
-        arguments.bad_shard,
-    )
-    OutputFolder(arguments.output, "scores").check_unused()
-    model = options.load_model(arguments)
+    source = _source(arguments)
+    if arguments.dry_run:
+        return _expect(arguments, source)
+    check_unlocked(arguments.output)  # before the model is opened, which may take long
+    signal.signal(signal.SIGTERM, _terminate)
     try:
-        with console.ScoreProgress() as progress:
-            totals = score_files(
-                source,
-                arguments.output,
-                model=model,
-                heads=arguments.heads,
-                control=arguments.control,
-                keep_text=arguments.keep_text,
-                progress=progress,
-                **options.scoring_options(arguments),
-            )
+        totals = _score(arguments, source)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_kept(arguments.output)) from None
     _report(totals)
@@ -88,11 +133,81 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if totals["bad_files"] else 0
 
 
+def _source(arguments: argparse.Namespace) -> Source:
+    from attninfluence.score_files import Source
+
+    return Source(
+        arguments.inputs,
+        arguments.text_column,
+        arguments.id_column,
+        arguments.domain_column,
+        arguments.domain_from,
+        arguments.keep_columns,
+        arguments.on_bad_shard,
+        arguments.shard,
+        arguments.limit,
+    )
+
+
+def _score(arguments: argparse.Namespace, source: Source) -> dict[str, Any]:
+    from attninfluence.score_files import score_files
+
+    model = options.load_model(arguments)
+    with console.ScoreProgress() as progress:
+        return score_files(
+            source,
+            arguments.output,
+            model=model,
+            heads=arguments.heads,
+            control=arguments.control,
+            keep_text=arguments.keep_text,
+            checkpoint_seconds=arguments.checkpoint_seconds,
+            mixed_kernels=arguments.mixed_kernels,
+            progress=progress,
+            **options.scoring_options(arguments),
+        )
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:
+    """A batch system that is about to kill the run asks first: what is scored gets written."""
+    raise SystemExit(128 + signum)
+
+
 def _kept(output: str) -> str:
     parts = len(list(Path(output).glob("part-*.parquet"))) if Path(output).is_dir() else 0
     if not parts:
-        return "no part was finished"
-    return f"{output} keeps {parts} finished parts and no _SUCCESS"
+        return "no row was written"
+    return f"{output} keeps its {parts} parts; the same command goes on from there"
+
+
+def _expect(arguments: argparse.Namespace, source: Source) -> int:
+    """Print what the run would come to; nothing is written."""
+    from attninfluence.dry_run import dry_run
+
+    model = options.load_model(arguments)
+    expected = dry_run(
+        source,
+        model=model,
+        heads=arguments.heads,
+        control=arguments.control,
+        **options.scoring_options(arguments),
+    )
+    console.print_table(
+        "expected, from a sample" if expected["sampled_documents"] else "nothing to score",
+        ["", ""],
+        [
+            ["files", f"{expected['files']:,}"],
+            ["documents", f"{expected['documents']:,}"],
+            ["tokens", console.short_count(expected["tokens"])],
+            ["tokens a second", f"{expected['tokens_per_second']:,.1f}"],
+            ["time", console.clock(expected["seconds"])],
+            ["memory", f"{expected['memory_bytes'] / 2**20:,.0f} MiB"],
+        ],
+    )
+    for bad in expected["bad_files"]:
+        console.say(f"would be left out: {bad['file']}: {bad['error']}")
+    console.print_json(expected)
+    return 0
 
 
 def _report(totals: dict[str, Any]) -> None:
@@ -115,7 +230,9 @@ def _report(totals: dict[str, Any]) -> None:
     seconds = totals["seconds"]
     title = f"{totals['rows']:,} rows, {totals['tokens']:,} tokens in {console.clock(seconds)}"
     console.print_table(title, header, rows)
-    if totals["repeated_ids"]:
+    if totals["repeated_ids"] is None:
+        console.say("repeated ids were not counted: there are too many ids")
+    elif totals["repeated_ids"]:
         console.say(f"{totals['repeated_ids']:,} rows repeat an id; their key is (file, row)")
     for bad in totals["bad_files"]:
         console.say(f"left out: {bad['file']}: {bad['error']}")

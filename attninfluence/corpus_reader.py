@@ -1,0 +1,184 @@
+"""The rows of a run in order, one at a time, with what becomes known of their files on the way.
+
+A file is read to its last row, and digested, before its first row is handed out: what is
+damaged is left out as a whole. The rows are read in one thread and their scores arrive in another,
+later: each row's key waits in between, in order.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from attninfluence.corpus import Columns, CorpusError, InputFile, RowBatch, iter_rows, survey
+from attninfluence.input_plan import Slice
+from attninfluence.run_state import FileTotals, RunState
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from attninfluence.corpus import Survey
+
+
+class Key(NamedTuple):
+    """One row whose text is being scored."""
+
+    file: int
+    row: int
+    id: str | None
+    domain: str | None
+    text: Any
+    batch: RowBatch  # that the row came in, for its kept columns
+    share: float  # of the file, read with this row
+
+
+class FileBegun(NamedTuple):
+    """The rows that follow are of this file, which is sound to its end."""
+
+    file: int
+    digest: str
+
+
+class FileLeftOut(NamedTuple):
+    """No row of this file follows."""
+
+    file: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The input files, and what to read of them.
+
+    columns: those of each file, by its number. bad: files without the wanted columns, and why.
+    kept_types: the Arrow type of each kept column. skip_bad: leave bad files out.
+    """
+
+    files: Sequence[InputFile]
+    columns: Mapping[int, Columns]
+    bad: Mapping[int, str]
+    kept_types: Mapping[str, pa.DataType]
+    domain_by_path: bool
+    skip_bad: bool
+
+    def survey(self, file: int) -> Survey:
+        """Read the file to its end; CorpusError when that cannot be done."""
+        if file in self.bad:
+            raise CorpusError(self.files[file].name, self.bad[file])
+        return survey(self.files[file].name, self.columns[file], self.kept_types)
+
+    def count_rows(self, file: int) -> int:
+        """Rows of the file; 0 of a bad one, where such files are skipped."""
+        try:
+            return self.survey(file).rows
+        except CorpusError:
+            if self.skip_bad:
+                return 0
+            raise
+
+
+class CorpusReader:
+    """Reads the rows that a run still has to score.
+
+    left: how many rows to read at most, None for all. begun: the files of which rows were scored
+    before; CorpusError when one of them is no longer the same.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        slices: Sequence[Slice],
+        begun: Mapping[int, FileTotals],
+        left: int | None,
+    ) -> None:
+        self._corpus = corpus
+        self._slices = slices
+        self._begun = begun
+        self._left = left
+        self._waiting: deque[Key | FileBegun | FileLeftOut] = deque()
+
+    def texts(self) -> Iterator[Any]:
+        """The text of each row; its key waits for `take`."""
+        for piece in self._slices:
+            if self._left == 0:
+                return
+            total = self._open(piece.file)
+            if total is not None:
+                yield from self._rows(piece, total)
+
+    def take(self, rows: int) -> Iterator[Key | FileBegun | FileLeftOut]:
+        """The keys of the next `rows` rows, and what became known before each."""
+        while rows:
+            if not self._waiting:
+                raise RuntimeError(f"{rows} more scores than rows that were read")
+            found = self._waiting.popleft()
+            rows -= isinstance(found, Key)
+            yield found
+
+    def take_rest(self) -> Iterator[FileBegun | FileLeftOut]:
+        """What became known after the last row."""
+        while self._waiting:
+            found = self._waiting.popleft()
+            if isinstance(found, Key):
+                name = self._corpus.files[found.file].name
+                raise RuntimeError(f"{name}: row {found.row} was read and not scored")
+            yield found
+
+    def _open(self, file: int) -> int | None:
+        """Rows of the file, which is sound; None when it is left out."""
+        try:
+            found = self._corpus.survey(file)
+        except CorpusError as error:
+            if not self._corpus.skip_bad or file in self._begun:
+                raise
+            self._waiting.append(FileLeftOut(file, error.reason))
+            return None
+        self._check_unchanged(file, found.digest)
+        self._waiting.append(FileBegun(file, found.digest))
+        return found.rows
+
+    def _check_unchanged(self, file: int, digest: str) -> None:
+        recorded = self._begun.get(file)
+        if recorded is not None and recorded.digest != digest:
+            raise has_changed(self._corpus.files[file].name)
+
+    def _rows(self, piece: Slice, total: int) -> Iterator[Any]:
+        corpus, file = self._corpus, self._corpus.files[piece.file]
+        stop = total if piece.stop_row is None else piece.stop_row
+        if self._left is not None:
+            stop = min(stop, piece.first_row + self._left)
+            self._left -= max(0, stop - piece.first_row)
+        for batch in iter_rows(
+            file.name,
+            corpus.columns[piece.file],
+            first_row=piece.first_row,
+            stop_row=stop,
+            types=corpus.kept_types,
+        ):
+            domains = [file.domain] * len(batch) if corpus.domain_by_path else batch.domains
+            for row, (id_, domain, text) in enumerate(
+                zip(batch.ids, domains, batch.texts, strict=True), start=batch.first_row
+            ):
+                share = (row + 1) / total
+                self._waiting.append(Key(piece.file, row, id_, domain, text, batch, share))
+                yield text
+
+
+def has_changed(name: str) -> CorpusError:
+    """The error about a file that is not the one that was scored."""
+    return CorpusError(
+        name, "has changed since rows of it were scored: bring it back, or name another folder"
+    )
+
+
+def remaining(slices: Sequence[Slice], state: RunState) -> list[Slice]:
+    """What is left of the slices when the rows before the state's place are done."""
+    found = []
+    for piece in slices:
+        if piece.file < state.file:
+            continue
+        first = max(piece.first_row, state.row) if piece.file == state.file else piece.first_row
+        found.append(piece._replace(first_row=first))
+    return found

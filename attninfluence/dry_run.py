@@ -1,0 +1,152 @@
+"""What scoring a corpus would come to: documents, tokens, time and memory, from a sample of it."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from attninfluence.corpus import CorpusError, file_format, iter_rows
+from attninfluence.corpus.files import open_binary
+from attninfluence.score_files import Source, open_corpus, plan
+
+if TYPE_CHECKING:
+    from attninfluence.corpus_reader import Corpus
+    from attninfluence.input_plan import Slice
+    from attninfluence.model import Model
+
+SAMPLED_FILES = 32
+SAMPLED_ROWS = 64  # of a file, in groups of GROUP_ROWS
+GROUP_ROWS = 8
+SAMPLE_SECONDS = 20.0
+COUNTED_BYTES = 4 << 20  # of a file without a footer, from which its rows are reckoned
+
+
+@dataclass
+class _Sampled:
+    """What was scored of one file, and the documents that the run would score of it."""
+
+    documents: int
+    rows: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
+    """Score the first rows of some files for about SAMPLE_SECONDS, and reckon with all of them.
+
+    options: those of `score_files` that decide a score. Rows of Parquet files are counted by their
+    footers, those of JSONL files by the bytes of their first rows. Nothing is written. Returns
+    files, documents, tokens, tokens_per_second, seconds, memory_bytes (the peak of this process),
+    sampled_documents and bad_files.
+    """
+    corpus = open_corpus(replace(source, on_bad_shard="skip"))
+    slices = plan(corpus, source)
+    bad = dict(corpus.bad)
+    counts = _count_documents(corpus, slices, bad)
+    documents = sum(counts.values())
+    if source.limit is not None:
+        documents = min(documents, source.limit)
+    sampled = _score_sample(corpus, counts, {"model": model, **options})
+    seen = [one for one in sampled if one.rows]
+    share = documents / max(1, sum(one.documents for one in seen))
+    seconds = share * sum(one.documents * one.seconds / one.rows for one in seen)
+    tokens = round(share * sum(one.documents * one.tokens / one.rows for one in seen))
+    return {
+        "files": len(counts),
+        "documents": documents,
+        "tokens": tokens,
+        "tokens_per_second": tokens / seconds if seconds else 0.0,
+        "seconds": seconds,
+        "memory_bytes": _peak_memory(),
+        "sampled_documents": sum(one.rows for one in seen),
+        "bad_files": [
+            {"file": corpus.files[index].name, "error": reason}
+            for index, reason in sorted(bad.items())
+        ],
+    }
+
+
+def _count_documents(
+    corpus: Corpus, slices: Sequence[Slice], bad: dict[int, str]
+) -> dict[int, int]:
+    """Rows of each slice's file, about; files that cannot be read go into `bad`."""
+    counts: dict[int, int] = {}
+    for piece in slices:
+        if piece.file in bad:
+            continue
+        try:
+            rows = _count_rows(corpus, piece.file)
+        except CorpusError as error:
+            bad[piece.file] = error.reason
+            continue
+        stop = rows if piece.stop_row is None else piece.stop_row
+        counts[piece.file] = max(0, stop - piece.first_row)
+    return counts
+
+
+def _count_rows(corpus: Corpus, index: int) -> int:
+    file = corpus.files[index]
+    if file_format(file.name) == "parquet":
+        from attninfluence.corpus.parquet import open_parquet
+
+        with closing(open_binary(file.name)) as source:
+            return int(open_parquet(file.name, source).metadata.num_rows)
+    rows = 0
+    for batch in iter_rows(file.name, corpus.columns[index], types=corpus.kept_types):
+        rows += len(batch)
+        if batch.position >= COUNTED_BYTES:
+            return rows * file.size // batch.position
+    return rows
+
+
+def _score_sample(
+    corpus: Corpus, counts: dict[int, int], options: dict[str, Any]
+) -> list[_Sampled]:
+    """Score rows of files spread over the input, group by group, until the time is up."""
+    from attninfluence.scoring import score
+
+    files = [index for index, count in counts.items() if count]
+    step = max(1, len(files) // SAMPLED_FILES)
+    chosen = files[::step][:SAMPLED_FILES]
+    sampled = {index: _Sampled(counts[index]) for index in chosen}
+    until: float | None = None
+    for index, texts in _groups(corpus, chosen):
+        if until is None:
+            score(texts, **options)  # the first reading warms up
+            until = time.monotonic() + SAMPLE_SECONDS
+        started = time.monotonic()
+        scores = score(texts, **options)
+        one = sampled[index]
+        one.rows += len(texts)
+        one.tokens += int(scores.n_tokens.sum())
+        one.seconds += time.monotonic() - started
+        if time.monotonic() > until:
+            break
+    return list(sampled.values())
+
+
+def _groups(corpus: Corpus, files: Sequence[int]) -> Iterator[tuple[int, list[Any]]]:
+    """Some texts of each file, then the next ones of each."""
+    for first in range(0, SAMPLED_ROWS, GROUP_ROWS):
+        for index in files:
+            part = iter_rows(
+                corpus.files[index].name,
+                corpus.columns[index],
+                first_row=first,
+                stop_row=first + GROUP_ROWS,
+                types=corpus.kept_types,
+            )
+            texts = [text for batch in part for text in batch.texts]
+            if texts:
+                yield index, texts
+
+
+def _peak_memory() -> int:
+    """The most bytes this process has had in memory."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,70 @@
+"""Which rows of which input files a run reads: all of them, or one of n shards.
+
+The files, one after another, are a line of stored bytes, of which shard i of n gets the i-th n-th.
+A file that a border falls into is divided by rows in proportion. So every row is in one shard, a
+shard opens no file but its own, and one large file can be scored by many machines.
+
+    files     |   a    |        b        |  c  |   d   |
+    shard     0            1             2             3     of 4, borders inside b and c
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` equal shares of the input, counted from 0."""
+
+    index: int
+    count: int
+
+
+class Slice(NamedTuple):
+    """Rows of the input file number `file`: first_row to stop_row, None for its end."""
+
+    file: int
+    first_row: int = 0
+    stop_row: int | None = None
+
+
+def parse_shard(text: str) -> Shard:
+    """``3/8``: the fourth of eight; ValueError for anything else."""
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if match is None:
+        raise ValueError(f"a shard is written i/n with i from 0 to n-1, like 0/8; got {text!r}")
+    shard = Shard(int(match[1]), int(match[2]))
+    if shard.index >= shard.count:
+        raise ValueError(f"shard {text} does not exist: the shards of n are 0/n to (n-1)/n")
+    return shard
+
+
+def plan_slices(
+    sizes: Sequence[int], shard: Shard, count_rows: Callable[[int], int]
+) -> list[Slice]:
+    """The slices of a shard, in order. sizes: stored bytes of each file.
+
+    count_rows: rows of the file of a number; asked for files that a border falls into alone. Every
+    file has a slice, maybe without rows, in the shard where it begins.
+    """
+    starts = list(accumulate(sizes, initial=0))
+    total = starts[-1]
+    first, stop = (total * index // shard.count for index in (shard.index, shard.index + 1))
+    is_last = shard.index == shard.count - 1
+    slices = []
+    for file, size in enumerate(sizes):
+        start = starts[file]
+        begins_here = first <= start < stop or (is_last and start == total)
+        if not begins_here and not start < first < start + size:
+            continue
+        first_row = 0 if begins_here else count_rows(file) * (first - start) // size
+        reaches_on = start + size > stop
+        stop_row = count_rows(file) * (stop - start) // size if reaches_on else None
+        if begins_here or stop_row is None or first_row < stop_row:
+            slices.append(Slice(file, first_row, stop_row))
+    return slices

@@ -1,0 +1,267 @@
+"""The output folder of a run over a corpus: killed at any instant, the same run goes on.
+
+    OUT/.lock                      while a run writes here
+    OUT/run.json                   what decides the rows and their scores
+    OUT/part-00000.parquet ...     the rows, in the order of the inputs
+    OUT/.checkpoint-00007.parquet  totals and examples of the first 7 parts; at the end
+    OUT/_examples.parquet          ... under this name
+    OUT/_SUCCESS                   last, with the totals
+
+The checkpoint that counts a part is published before the part, and the one before it removed
+after: whichever parts are there, their checkpoint is. What a dead run left unpublished is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attninfluence.differences import differences
+from attninfluence.output import (
+    FORMAT_VERSION,
+    RUN_ID_KEY,
+    RUN_NAME,
+    SUCCESS_NAME,
+    OutputError,
+    PartWriter,
+    part_name,
+    read_json,
+    sync,
+    write_json,
+)
+from attninfluence.reservoir import Example, Reservoir, example_schema, from_table, to_table
+from attninfluence.run_lock import RunLock
+from attninfluence.run_state import RunState
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import pyarrow as pa
+
+FORMAT = "attninfluence-scores"
+EXAMPLES_NAME = "_examples.parquet"
+STATE_KEY = b"attninfluence.state"
+KERNEL_KEY = b"attninfluence.kernel"
+MOST_DIFFERENCES = 12
+
+_TEMPORARY = re.compile(r"\..*\.tmp")
+_PART = re.compile(r"part-\d{5,}\.parquet")
+_CHECKPOINT = re.compile(r"\.checkpoint-\d{5,}\.parquet")
+
+# Where a run looks for its inputs, and what it does about bad ones, decides no score.
+_MAY_DIFFER = ("folder", "on_bad_shard")
+
+
+class ResumableFolder:
+    """The folder of one run, locked while a `with` statement lasts.
+
+    with ResumableFolder("scores") as folder:
+        state, examples = folder.begin(description)
+        if folder.totals is None:
+            part = folder.part(schema, kernel)
+            part.write(table)
+            folder.publish(part, state, examples)
+            folder.finish(totals)
+
+    LockedError while another run writes here.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.run_id = ""
+        self.parts = 0
+        self.totals: dict[str, Any] | None = None  # of a run that is finished already
+        self._lock = RunLock(self.path)
+
+    def __enter__(self) -> ResumableFolder:
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"{self.path}: is a file; name a folder for the output")
+        self._check_kind()
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lock.__exit__(kind, error, traceback)
+
+    def _check_kind(self) -> None:
+        """OutputError when the folder holds anything and that is no run of this kind."""
+        if not self.path.is_dir() or (self.path / RUN_NAME).exists():
+            return
+        others = [name for name in sorted(os.listdir(self.path)) if not name.startswith(".")]
+        if others:
+            raise OutputError(
+                f"{self.path}: is not empty (it holds {others[0]!r}) and has no {RUN_NAME}; "
+                "nothing is overwritten: name another folder"
+            )
+
+    def begin(
+        self, description: dict[str, Any], mixed_kernels: bool = False
+    ) -> tuple[RunState, Reservoir]:
+        """Start the run, or go on with it: the state and the examples that its parts have.
+
+        description: what run.json records, JSON values. When the folder's run was given anything
+        else that decides a score, OutputError says what; `mixed_kernels` lets the kernel differ.
+        """
+        self._remove_temporaries()
+        if not (self.path / RUN_NAME).exists():
+            self._start(description)
+            return RunState(), Reservoir()
+        recorded = read_json(self.path / RUN_NAME)
+        self._check_same(recorded, description, mixed_kernels)
+        self.run_id = recorded["run_id"]
+        if (self.path / SUCCESS_NAME).exists():
+            self.totals = read_json(self.path / SUCCESS_NAME)
+        return self._load()
+
+    def _remove_temporaries(self) -> None:
+        for name in os.listdir(self.path):
+            if _TEMPORARY.fullmatch(name):
+                (self.path / name).unlink()
+
+    def _start(self, description: dict[str, Any]) -> None:
+        from attninfluence import __version__
+
+        self.run_id = secrets.token_hex(8)
+        head = {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "attninfluence": __version__,
+            "run_id": self.run_id,
+        }
+        write_json(self.path / RUN_NAME, {**head, **description})
+
+    def _check_same(
+        self, recorded: dict[str, Any], description: dict[str, Any], mixed_kernels: bool
+    ) -> None:
+        kind = {name: recorded.get(name) for name in ("format", "version")}
+        found = differences(kind, {"format": FORMAT, "version": FORMAT_VERSION})
+        found += differences(_identity(recorded), _identity(description))
+        if mixed_kernels:
+            found = [line for line in found if not line.startswith("scoring.kernel: ")]
+        if found:
+            more = len(found) - MOST_DIFFERENCES
+            listed = "; ".join(found[:MOST_DIFFERENCES]) + (
+                f"; and {more} more" if more > 0 else ""
+            )
+            hint = ""
+            if len(found) == 1 and found[0].startswith("scoring.kernel: "):
+                hint = (
+                    "; allow mixed kernels (--mixed-kernels), or name the recorded one (--kernel)"
+                )
+            raise OutputError(
+                f"{self.path}: holds a run that was given something else: {listed}{hint}. Give the "
+                "same, or name another folder"
+            )
+
+    def _load(self) -> tuple[RunState, Reservoir]:
+        """The state after the parts that are there."""
+        names = os.listdir(self.path)
+        self.parts = sum(_PART.fullmatch(name) is not None for name in names)
+        for index in range(self.parts):
+            if part_name(index) not in names:
+                raise OutputError(
+                    f"{self.path / part_name(index)}: missing, though later parts are there; the "
+                    "run is damaged: name another folder"
+                )
+        state, reservoir = RunState(), Reservoir()
+        if self.parts:
+            table = self._read(self._checkpoint_path())
+            state = RunState.from_json(json.loads(table.schema.metadata[STATE_KEY]))
+            reservoir = Reservoir(from_table(table))
+        self._remove_checkpoints(but=self.parts)
+        return state, reservoir
+
+    def _checkpoint_path(self) -> Path:
+        path = self.path / _checkpoint_name(self.parts)
+        return path if path.exists() else self.path / EXAMPLES_NAME
+
+    def _read(self, path: Path) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.read_table(path, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            raise OutputError(f"{path}: not a readable checkpoint ({error})") from error
+        if table.schema.metadata[RUN_ID_KEY].decode() != self.run_id:
+            raise OutputError(f"{path}: belongs to another run than its folder")
+        return table
+
+    def _remove_checkpoints(self, but: int) -> None:
+        for name in os.listdir(self.path):
+            if _CHECKPOINT.fullmatch(name) and name != _checkpoint_name(but):
+                (self.path / name).unlink()
+
+    def part(self, schema: pa.Schema, kernel: str) -> PartWriter:
+        """A writer of the next part; give it to `publish`, or discard it."""
+        final = self.path / part_name(self.parts)
+        return PartWriter(final, self.run_id, schema, {KERNEL_KEY: kernel.encode()})
+
+    def publish(self, part: PartWriter, state: RunState, examples: Reservoir) -> None:
+        """Make the part the next one of the run; `state` and `examples` count it."""
+        self._write_checkpoint(state, examples)
+        part.publish()
+        self.parts += 1
+        self._remove_checkpoints(but=self.parts)
+
+    def _write_checkpoint(self, state: RunState, examples: Reservoir) -> None:
+        stored = json.dumps(state.to_json(), ensure_ascii=True).encode()
+        final = self.path / _checkpoint_name(self.parts + 1)
+        final.unlink(missing_ok=True)  # of an attempt whose part could not be written
+        writer = PartWriter(final, self.run_id, example_schema(), {STATE_KEY: stored})
+        try:
+            writer.write(to_table(examples))
+            writer.publish()
+        finally:
+            writer.discard()
+
+    def finish(self, totals: dict[str, Any]) -> None:
+        """Write _SUCCESS: every part is published and the totals are these."""
+        checkpoint = self.path / _checkpoint_name(self.parts)
+        if checkpoint.exists():
+            os.replace(checkpoint, self.path / EXAMPLES_NAME)
+            sync(self.path)
+        head = {"run_id": self.run_id, "parts": self.parts}
+        write_json(self.path / SUCCESS_NAME, {**head, **totals})
+
+
+def _checkpoint_name(parts: int) -> str:
+    return f".checkpoint-{parts:05d}.parquet"
+
+
+def _identity(description: dict[str, Any]) -> dict[str, Any]:
+    """What decides rows and scores, arranged so that differences read well."""
+    head = ("format", "version", "attninfluence", "run_id")
+    identity = {k: v for k, v in description.items() if k not in (*head, *_MAY_DIFFER)}
+    model = identity.get("model", {})
+    identity["model"] = {k: v for k, v in model.items() if k in ("fingerprint", "tokenizer")}
+    identity["inputs"] = {item["file"]: item["bytes"] for item in identity.get("inputs", [])}
+    return identity
+
+
+def read_examples(folder: Path) -> list[Example]:
+    """The examples of a finished run; none of one that was not made by `score`."""
+    import pyarrow.parquet as pq
+
+    path = folder / EXAMPLES_NAME
+    return from_table(pq.read_table(path)) if path.exists() else []
+
+
+def iter_part_columns(folder: Path, parts: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Columns of the published parts, streamed in order."""
+    import pyarrow.parquet as pq
+
+    for index in range(parts):
+        with pq.ParquetFile(folder / part_name(index)) as file:
+            yield from file.iter_batches(batch_size=65536, columns=columns)

@@ -1,0 +1,65 @@
+"""How far a run over a corpus has come: what a checkpoint stores beside the examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from attninfluence.tally import Tally
+
+
+@dataclass
+class FileTotals:
+    """One input file of which rows were written.
+
+    digest, modified  of its stored bytes, and when they were last changed (ns; None: not known)
+    """
+
+    digest: str
+    modified: int | None
+    rows: int = 0
+    tokens: int = 0
+
+
+@dataclass
+class RunState:
+    """What is known when the rows before `(file, row)` are all published.
+
+    file, row  the place of the next row: the number of its file among the inputs, and its row there
+    files      the input files that were begun, by number
+    bad_files  those that were left out, and why
+    kernels    rows by the matrix kernel that scored them
+    seconds    spent so far, in all sessions
+    """
+
+    file: int = 0
+    row: int = 0
+    tally: Tally = field(default_factory=Tally)
+    files: dict[int, FileTotals] = field(default_factory=dict)
+    bad_files: dict[int, str] = field(default_factory=dict)
+    kernels: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as JSON values."""
+        return {
+            "next": [self.file, self.row],
+            "totals": self.tally.summary(),
+            "files": {str(at): vars(totals) for at, totals in self.files.items()},
+            "bad_files": {str(at): reason for at, reason in self.bad_files.items()},
+            "kernels": self.kernels,
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> RunState:
+        """The state that `to_json` described."""
+        return cls(
+            file=value["next"][0],
+            row=value["next"][1],
+            tally=Tally.from_summary(value["totals"]),
+            files={int(at): FileTotals(**totals) for at, totals in value["files"].items()},
+            bad_files={int(at): reason for at, reason in value["bad_files"].items()},
+            kernels=value["kernels"],
+            seconds=value["seconds"],
+        )
