@@ -19,19 +19,34 @@ def kernels(precision: str) -> tuple[str, ...]:
     attention where they differ. "portable" is plain C, "openblas" the library.
     """
 
+def choose_kernel(precision: str, kernel: str | None) -> tuple[str, str]:
+    """The precision and the kernel of a model opened with these two, named in full.
+
+    ValueError for ones that cannot be, OSError without OpenBLAS where it is asked for.
+    """
+
 class Model:
     """An opened model: immutable, shared by any number of threads.
 
     precision is "auto" ("bf16" where the CPU has instructions for it, else "fp32"), "fp32",
     "bf16" or "int8"; kernel is one of `kernels(precision)`, or what a model's `kernel` says
-    of OpenBLAS, None for the fastest.
+    of OpenBLAS, None for the fastest. packed: a file of packed weights to map in place of
+    reading the folder's, `packed_header(key)` and `packed` of such a model.
 
     Raises OSError when a file cannot be read, ModelError when one is not what its
     format demands or the model is not supported, MemoryError when there is no room,
     ValueError for a precision or kernel that cannot be.
     """
 
-    def __new__(cls, folder: str, precision: str = "auto", kernel: str | None = None) -> Model: ...
+    def __new__(
+        cls,
+        folder: str,
+        precision: str = "auto",
+        kernel: str | None = None,
+        *,
+        packed: str | None = None,
+        key: str = "",
+    ) -> Model: ...
     @property
     def n_layers(self) -> int: ...
     @property
@@ -119,6 +134,16 @@ class Model:
     @property
     def kernel(self) -> str:
         """The kernel as `kernels` names it, OpenBLAS as ``openblas-0.3.34.481.3-SkylakeX``."""
+
+    @property
+    def packed(self) -> NDArray[np.uint8]:
+        """uint8[weight_bytes], read-only: the weights in memory, as the kernel wants them."""
+
+    def packed_header(self, key: str) -> bytes:
+        """4096 bytes that, with `packed` behind them, are a file to open the model from.
+
+        ValueError for a key, which says whose weights they are, of more than 127 bytes.
+        """
 
     def run(
         self,

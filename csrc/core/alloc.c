@@ -3,6 +3,7 @@
 
 #include "alloc.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -114,4 +115,23 @@ void ati_unmap(void *memory, size_t bytes) {
         count(-1);
         give_pages(memory, bytes);
     }
+}
+
+void *ati_map_file(int fd, size_t bytes) {
+    void *memory = MAP_FAILED;
+    if (injected()) {
+        errno = ENOMEM;
+    } else {
+        memory = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    }
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    count(1);
+    return memory;
+}
+
+void ati_unmap_file(void *memory, size_t bytes) {
+    count(-1);
+    (void)munmap(memory, bytes);
 }

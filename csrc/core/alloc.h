@@ -19,6 +19,13 @@ void *ati_map(size_t bytes);
 /* Gives back what ati_map(bytes) gave. NULL is allowed. */
 void ati_unmap(void *memory, size_t bytes);
 
+/* The first `bytes` bytes of an open file, for reading only and shared by all who map
+ * it; NULL and errno where that cannot be. */
+void *ati_map_file(int fd, size_t bytes);
+
+/* Gives back what ati_map_file(fd, bytes) gave. */
+void ati_unmap_file(void *memory, size_t bytes);
+
 #ifdef ATI_TESTING
 /* Makes the nth allocation from now on fail, counted from 1, and those after it
  * too where `from_then_on`. 0 lets all succeed. Restarts the count. */

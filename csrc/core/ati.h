@@ -160,6 +160,27 @@ ATI_API size_t ati_kernels(ati_precision precision, const char *names[ATI_MOST_K
 ATI_API ati_status ati_model_open(const char *folder, ati_precision precision, const char *kernel,
                                   ati_model **model, ati_error *error);
 
+/* What ati_model_open takes of a precision and a kernel, named in full: replaces ATI_AUTO
+ * and a NULL kernel. The text is static. */
+ATI_API ati_status ati_kernel_choose(ati_precision *precision, const char **kernel,
+                                     ati_error *error);
+
+/* Weights packed for a kernel can be kept in a file, which any number of processes map
+ * and share: the header that ati_model_packed_header writes, then the weight_bytes bytes
+ * at ati_model_packed. `key`, at most 127 bytes, says which weights they are. */
+enum { ATI_PACKED_HEADER = 4096 };
+ATI_API const void *ati_model_packed(const ati_model *model);
+ATI_API ati_status ati_model_packed_header(const ati_model *model, const char *key,
+                                           unsigned char header[ATI_PACKED_HEADER],
+                                           ati_error *error);
+
+/* Opens the model with the config.json in `folder` and the weights in the file `packed`,
+ * which may be replaced but not written to while the model is open. A file of another
+ * key, precision, kernel, version or size, or damaged, is ATI_FORMAT. */
+ATI_API ati_status ati_model_open_packed(const char *folder, ati_precision precision,
+                                         const char *kernel, const char *packed, const char *key,
+                                         ati_model **model, ati_error *error);
+
 /* NULL is allowed. No run may be using the model. */
 ATI_API void ati_model_free(ati_model *model);
 

@@ -159,3 +159,17 @@ ati_status ati_kernel_find(ati_precision precision, const char *name, const ati_
     }
     return (*kernel)->linear->tile == NULL ? ati_blas_open(error) : ATI_OK;
 }
+
+const char *ati_kernel_name(const ati_kernel *kernel) {
+    return kernel->linear->tile == NULL ? ati_blas_name() : kernel->name;
+}
+
+ati_status ati_kernel_choose(ati_precision *precision, const char **kernel, ati_error *error) {
+    const ati_kernel *chosen = NULL;
+    ati_status status = ati_kernel_find(*precision, *kernel, &chosen, error);
+    if (status == ATI_OK) {
+        *precision = chosen->precision;
+        *kernel = ati_kernel_name(chosen);
+    }
+    return status;
+}

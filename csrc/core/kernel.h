@@ -19,4 +19,7 @@ typedef struct {
 ati_status ati_kernel_find(ati_precision precision, const char *name, const ati_kernel **kernel,
                            ati_error *error);
 
+/* Its name in full: OpenBLAS, which ati_kernel_find has opened, names itself. */
+const char *ati_kernel_name(const ati_kernel *kernel);
+
 #endif

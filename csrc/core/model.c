@@ -1,11 +1,13 @@
 #include "model.h"
 
 #include "alloc.h"
-#include "blas.h"
 #include "error.h"
+#include "packed.h"
 
-ati_status ati_model_open(const char *folder, ati_precision precision, const char *kernel,
-                          ati_model **model, ati_error *error) {
+/* With the weights of the folder's tensors, or where `packed` is not NULL of that file. */
+static ati_status open_model(const char *folder, ati_precision precision, const char *kernel,
+                             const char *packed, const char *key, ati_model **model,
+                             ati_error *error) {
     *model = NULL;
     ati_model *opened = ati_calloc(1, sizeof(*opened));
     if (opened == NULL) {
@@ -16,7 +18,10 @@ ati_status ati_model_open(const char *folder, ati_precision precision, const cha
         status = ati_config_read(folder, &opened->config, error);
     }
     if (status == ATI_OK) {
-        status = ati_weights_load(folder, &opened->config, opened->kernel, &opened->weights, error);
+        status = packed == NULL ? ati_weights_load(folder, &opened->config, opened->kernel,
+                                                   &opened->weights, error)
+                                : ati_weights_map(packed, key, &opened->config, opened->kernel,
+                                                  &opened->weights, error);
     }
     if (status != ATI_OK) {
         ati_model_free(opened);
@@ -24,6 +29,33 @@ ati_status ati_model_open(const char *folder, ati_precision precision, const cha
     }
     *model = opened;
     return ATI_OK;
+}
+
+ati_status ati_model_open(const char *folder, ati_precision precision, const char *kernel,
+                          ati_model **model, ati_error *error) {
+    return open_model(folder, precision, kernel, NULL, NULL, model, error);
+}
+
+ati_status ati_model_open_packed(const char *folder, ati_precision precision, const char *kernel,
+                                 const char *packed, const char *key, ati_model **model,
+                                 ati_error *error) {
+    return open_model(folder, precision, kernel, packed, key, model, error);
+}
+
+const void *ati_model_packed(const ati_model *model) {
+    return model->weights.memory;
+}
+
+ati_status ati_model_packed_header(const ati_model *model, const char *key,
+                                   unsigned char header[ATI_PACKED_HEADER], ati_error *error) {
+    ati_packed packed = {
+        .precision = ati_precision_name(model->kernel->precision),
+        .kernel = ati_kernel_name(model->kernel),
+        .key = key,
+        .bytes = model->weights.bytes,
+        .n_parameters = model->weights.n_parameters,
+    };
+    return ati_packed_describe(&packed, model->weights.memory, header, error);
 }
 
 void ati_model_free(ati_model *model) {
@@ -98,7 +130,7 @@ ati_model_info ati_model_describe(const ati_model *model) {
         .model_type = config->family->model_type,
         .rope_type = config->n_ropes > 0 ? ati_rope_name(config->ropes[0].type) : "none",
         .precision = ati_precision_name(model->kernel->precision),
-        .kernel = ati_uses_blas(model) ? ati_blas_name() : model->kernel->name,
+        .kernel = ati_kernel_name(model->kernel),
         .tied = config->tied,
     };
 }

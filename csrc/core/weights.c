@@ -5,6 +5,7 @@
 #include "alloc.h"
 #include "checked.h"
 #include "error.h"
+#include "packed.h"
 #include "weights_read.h"
 
 #define ALIGNMENT ((size_t)64) /* bytes; what a matrix begins on */
@@ -277,18 +278,30 @@ exit:
     return status;
 }
 
-static ati_status map_weights(cursor *c, ati_weights *weights, ati_error *error) {
-    if (!c->fits) {
-        return ati_fail(error, ATI_FORMAT,
-                        "the model's weights take more memory than there can be");
+/* Sets every pointer into the c->used bytes at `memory`, which the weights own now. */
+static void settle(cursor *c, void *memory, ati_weights *weights) {
+    weights->memory = memory;
+    weights->bytes = c->used;
+    *c = (cursor){.config = c->config, .kernel = c->kernel, .base = memory, .fits = true};
+    place(c, weights);
+}
+
+static ati_status check_fits(const cursor *c, ati_error *error) {
+    return c->fits ? ATI_OK
+                   : ati_fail(error, ATI_FORMAT,
+                              "the model's weights take more memory than there can be");
+}
+
+static ati_status make_room(cursor *c, ati_weights *weights, ati_error *error) {
+    ati_status status = check_fits(c, error);
+    if (status != ATI_OK) {
+        return status;
     }
-    weights->memory = ati_map(c->used);
-    if (weights->memory == NULL) {
+    void *memory = ati_map(c->used);
+    if (memory == NULL) {
         return ati_fail_memory(error, c->used, "the model's weights");
     }
-    weights->bytes = c->used;
-    *c = (cursor){.config = c->config, .kernel = c->kernel, .base = weights->memory, .fits = true};
-    place(c, weights);
+    settle(c, memory, weights);
     return ATI_OK;
 }
 
@@ -332,7 +345,7 @@ ati_status ati_weights_load(const char *folder, const ati_config *config, const 
         status = check_all(&tensors, weights);
     }
     if (status == ATI_OK) {
-        status = map_weights(&c, weights, error);
+        status = make_room(&c, weights, error);
     }
     if (status == ATI_OK) {
         status = read_all(&tensors, weights);
@@ -342,6 +355,35 @@ ati_status ati_weights_load(const char *folder, const ati_config *config, const 
         ati_weights_free(weights);
     }
     return status;
+}
+
+ati_status ati_weights_map(const char *path, const char *key, const ati_config *config,
+                           const ati_kernel *kernel, ati_weights *weights, ati_error *error) {
+    cursor c = {.config = config, .kernel = kernel, .fits = true};
+    void *memory = NULL;
+    *weights = (ati_weights){0};
+    ati_status status = make_layers(config, weights, error);
+    if (status == ATI_OK) {
+        place(&c, weights);
+        status = check_fits(&c, error);
+    }
+    ati_packed packed = {
+        .precision = ati_precision_name(kernel->precision),
+        .kernel = ati_kernel_name(kernel),
+        .key = key,
+        .bytes = c.used,
+    };
+    if (status == ATI_OK) {
+        status = ati_packed_map(path, &packed, &memory, error);
+    }
+    if (status != ATI_OK) {
+        ati_weights_free(weights);
+        return status;
+    }
+    settle(&c, memory, weights);
+    weights->is_file = true;
+    weights->n_parameters = packed.n_parameters;
+    return ATI_OK;
 }
 
 size_t ati_weights_measure(const ati_config *config, const ati_kernel *kernel) {
@@ -356,7 +398,11 @@ size_t ati_weights_measure(const ati_config *config, const ati_kernel *kernel) {
 }
 
 void ati_weights_free(ati_weights *weights) {
-    ati_unmap(weights->memory, weights->bytes);
+    if (weights->is_file) {
+        ati_packed_unmap(weights->memory, weights->bytes);
+    } else {
+        ati_unmap(weights->memory, weights->bytes);
+    }
     ati_free(weights->layers);
     ati_free(weights->mlps);
     *weights = (ati_weights){0};

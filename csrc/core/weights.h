@@ -62,6 +62,7 @@ typedef struct {
 typedef struct {
     void *memory;              /* the mapping that all pointers point into, but layers and mlps */
     size_t bytes;              /* its size */
+    bool is_file;              /* it is a file's, which may not be written to (packed.h) */
     size_t n_parameters;       /* values of the tensors read */
     ati_matrix embeddings;     /* [vocab, hidden]; its rows are read one by one */
     float *positions;          /* [max_position_embeddings, hidden], or NULL */
@@ -78,6 +79,11 @@ typedef struct {
  * otherwise it is zeroed. */
 ati_status ati_weights_load(const char *folder, const ati_config *config, const ati_kernel *kernel,
                             ati_weights *weights, ati_error *error);
+
+/* The same without the folder's tensors, from the file of packed weights at `path`, whose
+ * key must be `key` (packed.h). */
+ati_status ati_weights_map(const char *path, const char *key, const ati_config *config,
+                           const ati_kernel *kernel, ati_weights *weights, ati_error *error);
 
 /* The bytes that the weights of such a model take for a kernel; 0 where there is no
  * memory to count. */

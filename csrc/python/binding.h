@@ -27,6 +27,9 @@ int ati_convert_precision(PyObject *object, void *precision);
 /* _core.kernels(precision): the names of ati_kernels, as a tuple. */
 PyObject *ati_list_kernels(PyObject *module, PyObject *precision);
 
+/* _core.choose_kernel(precision, kernel): both in full, by ati_kernel_choose. */
+PyObject *ati_name_kernel(PyObject *module, PyObject *args);
+
 /* Sets the exception that a status stands for; returns NULL. An exception that a
  * poll has set already stays. */
 PyObject *ati_raise(const module_state *state, ati_status status, const ati_error *error);

@@ -322,33 +322,86 @@ exit:
     return result;
 }
 
-static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"folder", "precision", "kernel", NULL};
-    PyObject *folder = NULL;
-    ati_precision precision = ATI_AUTO;
-    const char *kernel = NULL;
+static PyObject *model_packed_header(model_object *self, PyObject *key) {
+    unsigned char header[ATI_PACKED_HEADER];
     ati_error error;
     ati_status status;
-
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|O&z:Model", names, PyUnicode_FSConverter,
-                                     &folder, ati_convert_precision, &precision, &kernel)) {
-        return NULL;
-    }
-    model_object *self = (model_object *)type->tp_alloc(type, 0);
-    if (self == NULL) {
-        Py_DECREF(folder);
+    const char *text = PyUnicode_AsUTF8(key);
+    if (text == NULL) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    status = ati_model_open(PyBytes_AS_STRING(folder), precision, kernel, &self->model, &error);
+    status = ati_model_packed_header(self->model, text, header, &error);
     Py_END_ALLOW_THREADS
-    Py_DECREF(folder);
     if (status != ATI_OK) {
-        (void)ati_raise(state_of(self), status, &error);
-        Py_DECREF(self);
+        return ati_raise(state_of(self), status, &error);
+    }
+    return PyBytes_FromStringAndSize((const char *)header, sizeof(header));
+}
+
+/* A read-only array over the weights, which keeps the model. */
+static PyObject *model_packed(model_object *self, void *closure) {
+    npy_intp shape[1] = {(npy_intp)self->info.weight_bytes};
+    void *weights = (void *)ati_model_packed(self->model);
+    (void)closure;
+    PyObject *array = PyArray_New(&PyArray_Type, 1, shape, NPY_UINT8, NULL, weights, 0, 0, NULL);
+    if (array == NULL) {
         return NULL;
     }
-    self->info = ati_model_describe(self->model);
+    if (PyArray_SetBaseObject((PyArrayObject *)array, Py_NewRef(self)) < 0) {
+        Py_CLEAR(array);
+    }
+    return array;
+}
+
+/* Where a model is opened from; the objects own the texts. */
+typedef struct {
+    PyObject *folder; /* bytes */
+    PyObject *packed; /* bytes, or NULL */
+    const char *key;
+    ati_precision precision;
+    const char *kernel;
+} opening;
+
+static ati_status open_model(const opening *from, ati_model **model, ati_error *error) {
+    const char *folder = PyBytes_AS_STRING(from->folder);
+    const char *packed = from->packed == NULL ? NULL : PyBytes_AS_STRING(from->packed);
+    ati_status status;
+    Py_BEGIN_ALLOW_THREADS
+    status = packed == NULL ? ati_model_open(folder, from->precision, from->kernel, model, error)
+                            : ati_model_open_packed(folder, from->precision, from->kernel, packed,
+                                                    from->key, model, error);
+    Py_END_ALLOW_THREADS
+    return status;
+}
+
+static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"folder", "precision", "kernel", "packed", "key", NULL};
+    opening from = {.key = "", .precision = ATI_AUTO};
+    model_object *self = NULL;
+    ati_error error;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|O&z$O&s:Model", names, PyUnicode_FSConverter,
+                                     &from.folder, ati_convert_precision, &from.precision,
+                                     &from.kernel, PyUnicode_FSConverter, &from.packed,
+                                     &from.key)) {
+        goto exit;
+    }
+    self = (model_object *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        goto exit;
+    }
+    ati_status status = open_model(&from, &self->model, &error);
+    if (status == ATI_OK) {
+        self->info = ati_model_describe(self->model);
+    } else {
+        (void)ati_raise(state_of(self), status, &error);
+        Py_CLEAR(self);
+    }
+
+exit:
+    Py_XDECREF(from.folder);
+    Py_XDECREF(from.packed);
     return (PyObject *)self;
 }
 
@@ -365,7 +418,13 @@ static PyMethodDef model_methods[] = {
     {"copies", (PyCFunction)(void (*)(void))model_copies, METH_VARARGS | METH_KEYWORDS, NULL},
     {"logits", (PyCFunction)(void (*)(void))model_logits, METH_VARARGS | METH_KEYWORDS, NULL},
     {"attention", (PyCFunction)(void (*)(void))model_attention, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"packed_header", (PyCFunction)model_packed_header, METH_O, NULL},
     {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef model_properties[] = {
+    {"packed", (getter)model_packed, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 
 #define INFO(type, field) \
@@ -410,6 +469,7 @@ static PyType_Slot model_slots[] = {
     {Py_tp_dealloc, model_dealloc},
     {Py_tp_methods, model_methods},
     {Py_tp_members, model_members},
+    {Py_tp_getset, model_properties},
     {0, NULL},
 };
 

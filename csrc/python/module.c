@@ -38,6 +38,7 @@ static void module_free(void *module) {
 
 static PyMethodDef module_methods[] = {
     {"kernels", ati_list_kernels, METH_O, NULL},
+    {"choose_kernel", ati_name_kernel, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -38,3 +38,17 @@ PyObject *ati_list_kernels(PyObject *module, PyObject *precision_name) {
     }
     return result;
 }
+
+PyObject *ati_name_kernel(PyObject *module, PyObject *args) {
+    ati_precision precision;
+    const char *kernel;
+    ati_error error;
+    if (!PyArg_ParseTuple(args, "O&z:choose_kernel", ati_convert_precision, &precision, &kernel)) {
+        return NULL;
+    }
+    ati_status status = ati_kernel_choose(&precision, &kernel, &error);
+    if (status != ATI_OK) {
+        return ati_raise(PyModule_GetState(module), status, &error);
+    }
+    return Py_BuildValue("(ss)", ati_precision_name(precision), kernel);
+}

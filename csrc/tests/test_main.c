@@ -25,6 +25,7 @@ int main(int n, char **words) {
         {"kernel", test_kernel},
         {"weights", test_weights},
         {"allocations", test_allocations},
+        {"packed", test_packed},
         {"vector", test_vector},
         {"activation", test_activation},
         {"norm", test_norm},

@@ -65,6 +65,7 @@ void test_config(void);
 void test_rope(void);
 void test_weights(void);
 void test_allocations(void);
+void test_packed(void);
 void test_vector(void);
 void test_activation(void);
 void test_norm(void);
