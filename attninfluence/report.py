@@ -565,8 +565,8 @@ def _facts(run: FinishedRun) -> list[tuple[str, str]]:
     """What the run was given, as it stands in its run.json and _SUCCESS, in reading order."""
     given, totals = run.run, run.totals
     facts = [(f"model {key}", value) for key, value in given.get("model", {}).items()]
-    told = ("model", "version")  # stand in the model's own facts and in the footer
-    facts += [fact for fact in given.get("scoring", {}).items() if fact[0] not in told]
+    scoring = given.get("scoring", {}).items()
+    facts += [fact for fact in scoring if fact[0] != "model"]  # stands in the model's own facts
     facts += [(f"column {key}", value) for key, value in given.get("columns", {}).items()]
     inputs = [
         f"{item['file']} ({html.count(item['bytes'])} bytes)" for item in given.get("inputs", [])

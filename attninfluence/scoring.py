@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence import __version__
 from attninfluence._options import ScoreOptions
 from attninfluence.documents import Document, TextReader, iter_texts, read_ids, read_texts
 from attninfluence.losses import DEGENERATE_LOSS, mean_loss, relative_rise
@@ -30,6 +29,10 @@ from attninfluence.windows import Window, plan_windows
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
+
+# Of the numbers: raised only by a change after which a document may score other bits. Releases
+# that change nothing of them share caches and outputs.
+SCORING_VERSION = 1
 
 # A chunk ends with this many documents, or with this many tokens for each thread.
 CHUNK_DOCUMENTS = 2048
@@ -371,7 +374,7 @@ def _metadata(
     """What the numbers depend on: everything, and nothing else."""
     pairs = [[[int(layer), int(head)] for layer, head in heads] for heads in sets]
     return options.as_dict() | {
-        "version": __version__,
+        "scoring_version": SCORING_VERSION,
         "model": model.fingerprint,
         "precision": model.precision,
         "kernel": model.kernel,

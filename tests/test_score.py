@@ -369,8 +369,9 @@ def test_the_metadata_says_what_the_numbers_depend_on(model):
     assert metadata["model"] == model.fingerprint
     assert (metadata["max_length"], metadata["stride"], metadata["long"]) == (64, 32, "stride")
     assert (metadata["precision"], metadata["kernel"]) == (model.precision, model.kernel)
-    for name in ("mask", "bos", "special", "encoding_errors", "detail", "version"):
+    for name in ("mask", "bos", "special", "encoding_errors", "detail"):
         assert name in metadata
+    assert metadata["scoring_version"] == scoring.SCORING_VERSION
 
 
 def test_model_and_heads_by_path(tiny_folder, model):
