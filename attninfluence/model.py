@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import operator
 import os
-import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from attninfluence import _core
 from attninfluence._core import ModelError
+from attninfluence.fingerprint import digest_files, digest_stamps, stamp_files
 from attninfluence.hub import resolve_folder
+from attninfluence.place import Place, hide_places
 from attninfluence.threads import default_threads
 from attninfluence.tokenizer import Tokenizer
-from attninfluence.tokenizer_files import extra_files, has_tokenizer
+from attninfluence.tokenizer_files import has_tokenizer
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
@@ -28,21 +28,13 @@ if TYPE_CHECKING:
 MASKS = ("uniform", "zero")
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
-# Files whose content decides a loss, beside those that only some tokenizers are read from.
-# heads.json is a result, not part of the model.
-_DIGESTED = (
-    "config.json",
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-)
-
 
 def bundled_folder() -> str:
-    """The folder of the model that comes with the package."""
-    return str(Path(__file__).parent / "bundled")
+    """The folder of the model that comes with the package; ModelError without one."""
+    folder = str(Path(__file__).parent / "bundled")
+    if not os.path.isdir(folder):
+        raise ModelError("this installation holds no bundled model; name a folder or a hub id")
+    return folder
 
 
 def load(
@@ -73,13 +65,10 @@ def load(
     this library runs; MemoryError; ValueError for options that cannot be, such as a
     kernel that this CPU does not have.
     """
-    if path is None:
-        path = bundled_folder()
-        if not os.path.isdir(path):
-            raise ModelError("this installation holds no bundled model; name a folder or a hub id")
-    folder, commit = resolve_folder(path, revision, token, cache_dir, local_files_only)
+    named = bundled_folder() if path is None else path
+    folder, commit = resolve_folder(named, revision, token, cache_dir, local_files_only)
     return Model(
-        folder, precision=precision, kernel=kernel, threads=threads, hub_id=path, commit=commit
+        folder, precision=precision, kernel=kernel, threads=threads, hub_id=named, commit=commit
     )
 
 
@@ -88,25 +77,21 @@ def as_model(model: Model | str | os.PathLike[str] | None, precision: str = "aut
 
     precision: of a model that is opened here.
     """
-    if model is not None and not isinstance(model, (Model, str, os.PathLike)):
-        raise TypeError(
-            f"model must be an opened model, a path or a hub id, got {type(model).__name__}"
-        )
+    check_is_model(model)
     return model if isinstance(model, Model) else load(model, precision=precision)
 
 
 class Model:
     """An opened model. Immutable; any number of threads may share it.
 
-    Made by `load`. Pickles as path, options and fingerprint: the weights are opened
-    again where it is unpickled, in the same precision and with the same kernel. A
-    folder that holds other weights by then is refused, and so is a machine that does
-    not have the kernel.
+    Made by `load`. Pickles as path, options and fingerprint: it is opened again where it
+    is unpickled, once a process (`attninfluence.shared_model`), in the same precision and
+    with the same kernel. A folder that holds other weights by then is refused, and so is
+    a machine that does not have the kernel.
 
     path: the folder. commit: the hub commit, or None. config: config.json.
     n_layers, n_heads: query heads a layer. context: tokens it can read at once.
-    threads: threads a call uses. precision: "fp32", "bf16" or "int8". kernel: the
-    matrix kernel. core: the `_core.Model`.
+    precision: "fp32", "bf16" or "int8". kernel: the matrix kernel. core: the `_core.Model`.
     """
 
     def __init__(
@@ -118,18 +103,22 @@ class Model:
         threads: int | None = None,
         hub_id: str | os.PathLike[str] | None = None,
         commit: str | None = None,
+        core: _core.Model | None = None,
+        fingerprint: str | None = None,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
+        """core, fingerprint, tokenizer: of the folder's content, where they are there already."""
         _check_precision(precision)
         self.path = os.path.abspath(folder)
         self.commit = commit
         self._hub_id = None if commit is None or hub_id is None else os.fspath(hub_id)
         self._threads_asked = threads
-        self.threads = default_threads(threads)
-        self._stamps = _stamps(self.path)
-        self.core = _core.Model(self.path, precision=precision, kernel=kernel)
+        self._threads = (os.getpid(), default_threads(threads))
+        self._stamps = stamp_files(self.path)
+        self.core = core or _core.Model(self.path, precision=precision, kernel=kernel)
         self.config: dict[str, Any] = _read_config(self.path)
-        self._tokenizer: Tokenizer | None = None
-        self._fingerprint: str | None = None
+        self._tokenizer = tokenizer
+        self._fingerprint = fingerprint
 
     def __repr__(self) -> str:
         return (
@@ -138,9 +127,10 @@ class Model:
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        where = (self.path, self._hub_id, self.commit)
-        how = (self.precision, self.kernel, self._threads_asked)
-        return _reopen, (*where, *how, self.fingerprint)
+        from attninfluence.shared_model import reopen
+
+        hide_places()
+        return reopen, (self.place, self.fingerprint, self.precision, self.kernel)
 
     @property
     def n_layers(self) -> int:
@@ -159,6 +149,14 @@ class Model:
         return int(self.core.max_position_embeddings)
 
     @property
+    def threads(self) -> int:
+        """Threads a call uses; a forked worker, unless some were asked for, uses one."""
+        process = os.getpid()
+        if self._threads[0] != process:
+            self._threads = (process, default_threads(self._threads_asked))
+        return self._threads[1]
+
+    @property
     def precision(self) -> str:
         return str(self.core.precision)
 
@@ -175,7 +173,9 @@ class Model:
     def tokenizer(self) -> Tokenizer:
         """The folder's tokenizer; ModelError, saying what is missing, without one."""
         if self._tokenizer is None:
-            self._tokenizer = Tokenizer(self.path)
+            tokenizer = Tokenizer(self.path)
+            self._check_unchanged()
+            self._tokenizer = tokenizer
         return self._tokenizer
 
     @property
@@ -196,11 +196,16 @@ class Model:
         the model was opened: the digest would not be that of the weights in memory.
         """
         if self._fingerprint is None:
-            digest = _digest_folder(self.path)
-            if _stamps(self.path) != self._stamps:
-                raise ModelError(f"{self.path!r} has changed since the model was opened")
+            digest = digest_files(self.path)
+            self._check_unchanged()
             self._fingerprint = digest
         return self._fingerprint
+
+    @property
+    def place(self) -> Place:
+        """Where it was opened, and the threads asked for."""
+        stamp = digest_stamps(self._stamps)
+        return Place(self.path, self._hub_id, self.commit, stamp, self._threads_asked)
 
     def in_fp32(self) -> Model:
         """This model in fp32: itself, or the same folder opened anew beside it.
@@ -265,6 +270,10 @@ class Model:
             matrix[self._check_head(layer, head)] = True
         return matrix
 
+    def _check_unchanged(self) -> None:
+        if stamp_files(self.path) != self._stamps:
+            raise ModelError(f"{self.path!r} has changed since the model was opened")
+
     def _check_head(self, layer: int, head: int) -> tuple[int, int]:
         layer, head = as_whole_number("layer", layer), as_whole_number("head", head)
         if not (0 <= layer < self.n_layers and 0 <= head < self.n_heads):
@@ -276,6 +285,14 @@ class Model:
 
     def _ids(self, token_ids: ArrayLike) -> NDArray[np.int32]:
         return as_ids(token_ids, self.vocab_size)
+
+
+def check_is_model(model: object) -> None:
+    """TypeError for what neither is a model nor names one."""
+    if model is not None and not isinstance(model, (Model, str, os.PathLike)):
+        raise TypeError(
+            f"model must be an opened model, a path or a hub id, got {type(model).__name__}"
+        )
 
 
 def as_whole_number(name: str, value: Any) -> int:
@@ -312,44 +329,6 @@ def as_ids(token_ids: ArrayLike, vocab_size: int, name: str = "token_ids") -> ND
     return np.ascontiguousarray(ids, dtype=np.int32)
 
 
-_reopened: weakref.WeakValueDictionary[tuple[Any, ...], Model] = weakref.WeakValueDictionary()
-
-
-def _reopen(
-    path: str,
-    hub_id: str | None,
-    commit: str | None,
-    precision: str,
-    kernel: str,
-    threads: int | None,
-    fingerprint: str,
-) -> Model:
-    """Open a pickled model again, once a process; from the hub where its folder is not."""
-    key = (path, precision, kernel, threads, fingerprint)
-    model = _reopened.get(key)
-    if model is None:
-        if hub_id is not None and not os.path.isdir(path):
-            path = resolve_folder(hub_id, commit)[0]
-        options: dict[str, Any] = {"precision": precision, "kernel": kernel, "threads": threads}
-        try:
-            model = Model(path, hub_id=hub_id, commit=commit, **options)
-        except ValueError as error:
-            if isinstance(error, ModelError) or kernel not in str(error):
-                raise
-            raise ModelError(
-                f"the pickled model computes in {precision} with the kernel {kernel!r}, and "
-                f"another one gives other bits: {error}; open the model with a kernel that every "
-                "machine has before it is pickled"
-            ) from error
-        if model.fingerprint != fingerprint:
-            raise ModelError(
-                f"{path!r} holds another model than the one pickled: fingerprint "
-                f"{model.fingerprint[:12]}, expected {fingerprint[:12]}"
-            )
-        _reopened[key] = model
-    return model
-
-
 def _check_precision(precision: str) -> None:
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -358,24 +337,3 @@ def _check_precision(precision: str) -> None:
 def _read_config(folder: str) -> dict[str, Any]:
     config = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
     return dict(config)
-
-
-def _digested_files(folder: str) -> list[Path]:
-    patterns = (*_DIGESTED, *extra_files(folder))
-    return sorted({path for pattern in patterns for path in Path(folder).glob(pattern)})
-
-
-def _stamps(folder: str) -> dict[str, tuple[int, int]]:
-    """(size, modification time) of each file that the fingerprint covers."""
-    stats = {path.name: path.stat() for path in _digested_files(folder)}
-    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
-
-
-def _digest_folder(folder: str) -> str:
-    digest = hashlib.sha256()
-    for path in _digested_files(folder):
-        digest.update(f"{path.name}:{path.stat().st_size}:".encode())
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

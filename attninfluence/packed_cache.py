@@ -1,0 +1,121 @@
+"""Packed weights in a folder of this user's, so that processes map one copy of them.
+
+    $ATTNINFLUENCE_CACHE, $XDG_CACHE_HOME/attninfluence or ~/.cache/attninfluence
+        packed/<model fingerprint>-<precision>-<kernel>.bin    made whole or not at all
+        packed/<the same>.bin.lock                             held by the one that makes it
+
+All of it may be removed at any time. Where it cannot be used, because the folder is not
+writable or the disk is full, a model is opened as it would be without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from attninfluence import _core
+from attninfluence._core import ModelError
+
+
+def cache_folder() -> Path:
+    """Where packed weights are kept; OSError without a home folder."""
+    named = os.environ.get("ATTNINFLUENCE_CACHE")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if base.startswith("~"):
+        raise OSError("there is no home folder to keep a cache in")
+    return Path(base, "attninfluence")
+
+
+def open_packed(
+    folder: str, fingerprint: str, precision: str, kernel: str, check: Callable[[], None]
+) -> _core.Model:
+    """The model in `folder`, its weights mapped from the cache and put there first if need be.
+
+    Of several processes one packs and the others wait for it. A file that is damaged or of
+    another model is replaced. precision, kernel: as `_core.choose_kernel` names them. check:
+    called with the folder's weights read and not yet kept; raises where the folder no longer
+    has that fingerprint.
+    """
+
+    def read() -> _core.Model:
+        return _core.Model(folder, precision, kernel)
+
+    def mapped(path: Path) -> _core.Model | None:
+        try:
+            return _core.Model(folder, precision, kernel, packed=str(path), key=fingerprint)
+        except (OSError, ModelError):
+            return None
+
+    try:
+        path = _file(f"{fingerprint}-{precision}-{kernel}.bin")
+        ready = mapped(path)
+        if ready is not None:
+            return ready
+        with _locked(path):
+            return mapped(path) or _make(path, fingerprint, read, check, mapped)
+    except OSError:
+        return read()
+
+
+def _make(
+    path: Path,
+    fingerprint: str,
+    read: Callable[[], _core.Model],
+    check: Callable[[], None],
+    mapped: Callable[[Path], _core.Model | None],
+) -> _core.Model:
+    core = read()
+    check()
+    try:
+        _write(path, core, fingerprint)
+    except OSError:
+        return core
+    return mapped(path) or core
+
+
+def _file(name: str) -> Path:
+    """The file of that name in the cache, whose folders are there."""
+    base = cache_folder()
+    base.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (base, base / "packed"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return base / "packed" / name
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the file's lock, which ends with the process at the latest."""
+    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            # Closing would leave it to a child that another thread forks meanwhile.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, core: _core.Model, fingerprint: str) -> None:
+    """Put the model's weights into the file, whole; the lock is held."""
+    for left in path.parent.glob(f"{path.name}.*.tmp"):  # of a process that was killed
+        left.unlink(missing_ok=True)
+    descriptor, temporary = tempfile.mkstemp(".tmp", f"{path.name}.", path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(core.packed_header(fingerprint))
+            file.write(core.packed.data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
