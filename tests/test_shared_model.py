@@ -91,7 +91,10 @@ def test_a_changed_folder_is_another_model(tmp_path):
     assert not np.array_equal(model.losses(IDS), other.losses(IDS))
 
 
-def test_a_folder_that_changes_while_it_is_opened_is_refused(tmp_path, monkeypatch, cache):
+@pytest.mark.parametrize("is_worker", [False, True])
+def test_a_folder_that_changes_while_it_is_opened_is_refused(
+    tmp_path, monkeypatch, cache, is_worker
+):
     folder = make_llama_folder(tmp_path / "model")
 
     def digest(path):
@@ -99,7 +102,7 @@ def test_a_folder_that_changes_while_it_is_opened_is_refused(tmp_path, monkeypat
         return "0" * 64
 
     monkeypatch.setattr(shared_model, "digest_files", digest)
-    as_worker(monkeypatch)
+    monkeypatch.setattr(shared_model, "in_worker_process", lambda: is_worker)
     with pytest.raises(ai.ModelError, match="has changed while the model was opened"):
         open_shared(folder)
     assert not list(cache.glob("packed/*.bin"))
