@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
     from attninfluence.heads import find_retrieval_heads
     from attninfluence.model import Model, load
+    from attninfluence.scorer import Scorer
     from attninfluence.scores import Scores
     from attninfluence.scoring import score
 
@@ -33,6 +34,7 @@ __all__ = [
     "HeadScores",
     "Model",
     "ModelError",
+    "Scorer",
     "Scores",
     "__version__",
     "find_retrieval_heads",
@@ -44,6 +46,7 @@ _HOME = {
     "HeadScores": "attninfluence.head_scores",
     "Model": "attninfluence.model",
     "ModelError": "attninfluence._core",
+    "Scorer": "attninfluence.scorer",
     "Scores": "attninfluence.scores",
     "find_retrieval_heads": "attninfluence.heads",
     "load": "attninfluence.model",

@@ -249,8 +249,8 @@ def test_public_names():
     for name in ai.__all__:
         assert getattr(ai, name) is not None
         assert name in dir(ai)
-    with pytest.raises(AttributeError, match="no attribute 'Scorer'"):
-        _ = ai.Scorer
+    with pytest.raises(AttributeError, match="no attribute 'Scorers'"):
+        _ = ai.Scorers
 
 
 def test_the_version_is_that_of_the_project():

@@ -1,0 +1,261 @@
+"""Scores as columns of a batch: what `datasets.map`, a data loader or a plain loop calls.
+
+scorer = ai.Scorer("path/or/hub-id")
+scored = dataset.map(scorer, batched=True, num_proc=4)
+kept = dataset.filter(scorer.at_least(0.05), batched=True)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attninfluence._core import ModelError
+from attninfluence.place import Place, hide_places
+from attninfluence.scores import Scores
+from attninfluence.scoring import SCORING_VERSION, score_batches
+from attninfluence.shared_model import open_shared, reopen
+
+if TYPE_CHECKING:
+    from attninfluence.head_scores import HeadScores
+    from attninfluence.model import Model
+
+_OPTIONS = ("mask", "bos", "max_length", "long", "stride", "special", "encoding_errors")
+_COLUMNS = ("text_column", "input_ids_column", "prefix")
+
+
+class Scorer:
+    """Adds the columns of `attninfluence.score` to a batch of documents.
+
+    Called with a dict of columns, as `datasets` gives with batched=True, it returns a dict of
+    the new columns alone: NumPy arrays and, for the status, a list, all of one length. One
+    example, whose text is no list, gives a dict of scalars. A pandas DataFrame, an Arrow table
+    or record batch gives the same with the columns appended, in the place of any of their names.
+
+    The columns, with the prefix before their names, are n_tokens, n_scored (int64), base_loss,
+    ref_loss, score (float64, NaN where there is none), control_loss, control_score (with
+    `control`), status (string), truncated, repaired (bool). There is a row for each row, and
+    its bits are those of `score` on the same text, whatever the batch.
+
+    It pickles in a few hundred bytes, as what its numbers depend on and where its model was
+    found. Its fingerprint in `datasets` depends on the first alone: content of the model,
+    precision, kernel, heads, options and column names, not on paths, threads or use. A process
+    opens a model once, and worker processes share the weights (`attninfluence.shared_model`).
+
+    Attributes:
+        model: the opened model.
+        heads, control: ((layer, head), ...) that are masked; control is None without one.
+        columns: names of the columns that are added.
+        metadata: what the numbers depend on, by name.
+    """
+
+    def __init__(
+        self,
+        model: Model | str | PathLike[str] | None = None,
+        heads: HeadScores | Iterable[tuple[int, int]] | str | PathLike[str] | None = None,
+        *,
+        control: HeadScores | Iterable[tuple[int, int]] | str | PathLike[str] | int | None = None,
+        text_column: str = "text",
+        input_ids_column: str | None = None,
+        prefix: str = "ai_",
+        threads: int | None = None,
+        mask: str = "uniform",
+        bos: str = "auto",
+        max_length: int | None = None,
+        long: str = "truncate",
+        stride: int | None = None,
+        special: str = "text",
+        encoding_errors: str = "replace",
+    ) -> None:
+        """Open the model and check the options.
+
+        text_column: the texts. input_ids_column: read these token ids instead, as they are.
+        threads: of each process; None is 1 in a worker process, else the CPUs it may use.
+        The others, and what is raised, are those of `score`.
+        """
+        self._reads_ids = input_ids_column is not None
+        self._column = _name(input_ids_column if self._reads_ids else text_column)
+        self._prefix = _name(prefix)
+        self.model = open_shared(model, threads=threads)
+        self._options: dict[str, Any] = {
+            "mask": mask,
+            "bos": bos,
+            "max_length": max_length,
+            "long": long,
+            "stride": stride,
+            "special": special,
+            "encoding_errors": encoding_errors,
+        }
+        nothing = self._score([], heads, control)
+        self.metadata = _in_order(nothing.metadata)
+        self.heads = _as_pairs(self.metadata["heads"])
+        self.control = _as_pairs(self.metadata["control"])
+        self.columns = tuple(prefix + name for name in nothing.columns())
+
+    def __repr__(self) -> str:
+        return f"Scorer({self.model!r}, {len(self.heads or ())} heads masked, {self._column!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        hide_places()
+        columns = {
+            "text_column": None if self._reads_ids else self._column,
+            "input_ids_column": self._column if self._reads_ids else None,
+            "prefix": self._prefix,
+        }
+        config = json.dumps(self.metadata | columns, sort_keys=True)
+        return _rebuild, (config, self.model.place)
+
+    def __call__(self, batch: Any) -> Any:
+        """The batch's scores, in the form that the class describes.
+
+        ValueError, naming the columns there are, without the text column, and for token ids
+        out of range; TypeError for what is no batch.
+        """
+        if isinstance(batch, Mapping):
+            values = _pick(batch, self._column, batch)
+            if self._is_one(values):
+                return _scalars(self._read([values]))
+            return self._read(values)
+        if _is_frame(batch):
+            return batch.assign(**self._read(_pick(batch, self._column, batch.columns)))
+        if _is_arrow(batch):
+            return _append(batch, self._read(_pick(batch, self._column, batch.column_names)))
+        raise TypeError(
+            "expected a dict of columns, a pandas DataFrame or an Arrow table, got a "
+            f"{type(batch).__name__}"
+        )
+
+    def at_least(self, cut: float) -> AtLeast:
+        """A predicate for `Dataset.filter`: whether a document's score is at least `cut`.
+
+        It scores the documents; of a dataset that has the scores, compare the column instead.
+        """
+        return AtLeast(self, cut)
+
+    def _is_one(self, value: Any) -> bool:
+        """Whether this is one document's value, and not a column of them."""
+        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+            return True
+        if not self._reads_ids:
+            return False
+        first = next(iter(value), 0)  # a document without ids is empty, a batch never is
+        return first is not None and not isinstance(first, (str, bytes)) and np.ndim(first) == 0
+
+    def _read(self, values: Any) -> dict[str, Any]:
+        """The new columns of a column of documents."""
+        scores = self._score(values, self.heads, self.control)
+        return {self._prefix + name: column for name, column in scores.columns().items()}
+
+    def _score(self, values: Any, heads: Any, control: Any) -> Scores:
+        documents = {"input_ids": _as_ids(values)} if self._reads_ids else {"texts": values}
+        parts = score_batches(
+            **documents, model=self.model, heads=heads, control=control, **self._options
+        )
+        return Scores.concatenate(list(parts))
+
+
+class AtLeast:
+    """Whether the score of a document is at least `cut`: a bool, or bool[n] for a batch.
+
+    A document without a score is not. Pickles and has a fingerprint as a `Scorer`.
+    """
+
+    def __init__(self, scorer: Scorer, cut: float) -> None:
+        self.scorer = scorer
+        self.cut = float(cut)
+        if math.isnan(self.cut):
+            raise ValueError("the cut must be a number, got nan")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AtLeast, (self.scorer, self.cut)
+
+    def __call__(self, batch: Any) -> Any:
+        scores = self.scorer(batch)[self.scorer._prefix + "score"]
+        if isinstance(scores, float):
+            return scores >= self.cut
+        return np.asarray(scores) >= self.cut
+
+
+def _rebuild(config: str, place: Place) -> Scorer:
+    """The scorer of a pickle; ModelError for one of another version of the numbers."""
+    content = json.loads(config)
+    if content["scoring_version"] != SCORING_VERSION:
+        raise ModelError(
+            f"the pickled scorer computes version {content['scoring_version']} of the scores, "
+            f"this package version {SCORING_VERSION}"
+        )
+    model = reopen(place, content["model"], content["precision"], content["kernel"])
+    options = {name: content[name] for name in (*_OPTIONS, *_COLUMNS)}
+    if content["text_column"] is None:
+        del options["text_column"]
+    return Scorer(model, content["heads"], control=content["control"], **options)
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"columns and prefixes are strings, got {name!r}")
+    return name
+
+
+def _in_order(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What the numbers depend on, with heads in an order that they do not depend on."""
+    kept = {name: value for name, value in metadata.items() if name != "detail"}
+    for name in ("heads", "control"):
+        kept[name] = None if kept[name] is None else sorted(kept[name])
+    return kept
+
+
+def _as_pairs(heads: list[list[int]] | None) -> tuple[tuple[int, int], ...] | None:
+    return None if heads is None else tuple((layer, head) for layer, head in heads)
+
+
+def _pick(batch: Any, column: str, names: Iterable[Any]) -> Any:
+    if column not in names:
+        there = ", ".join(map(str, names)) or "none"
+        raise ValueError(f"there is no column {column!r}; the columns are {there}")
+    return batch[column]
+
+
+def _as_ids(values: Iterable[Any]) -> Iterator[Any]:
+    """Lists of token ids; those of Arrow as arrays."""
+    for value in values:
+        if hasattr(value, "as_py"):
+            yield value.values.to_numpy(zero_copy_only=False) if value.is_valid else None
+        else:
+            yield value
+
+
+def _scalars(columns: dict[str, Any]) -> dict[str, Any]:
+    """The first row, as Python's own numbers."""
+    return {
+        name: column[0] if isinstance(column, list) else column[0].item()
+        for name, column in columns.items()
+    }
+
+
+def _is_frame(batch: object) -> bool:
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(batch, pandas.DataFrame)
+
+
+def _is_arrow(batch: object) -> bool:
+    arrow = sys.modules.get("pyarrow")
+    return arrow is not None and isinstance(batch, (arrow.Table, arrow.RecordBatch))
+
+
+def _append(table: Any, columns: dict[str, Any]) -> Any:
+    """The Arrow table or record batch with the columns, in the place of any so called."""
+    import pyarrow as pa
+
+    kept = table.select([name for name in table.column_names if name not in columns])
+    arrays, schema = list(kept.columns), kept.schema
+    for name, column in columns.items():
+        arrays.append(pa.array(column, pa.string() if isinstance(column, list) else None))
+        schema = schema.append(pa.field(name, arrays[-1].type))
+    return type(table).from_arrays(arrays, schema=schema)
