@@ -97,33 +97,33 @@ def reopen(place: Place, fingerprint: str, precision: str, kernel: str) -> Model
 
 
 def _share(model: Model, threads: int | None) -> Model:
-    """An opened model, known from here on; with other threads than its own, a twin of it."""
+    """An opened model, found by its content from here on; or with other threads a twin of it."""
     content = _Content(model.fingerprint, model.precision, model.kernel)
     place = model.place
     with _lock:
-        _models.setdefault((content, place.path, place.threads), model)
+        _models[content, place.path, place.threads] = model
         if threads is None or threads == place.threads:
             return model
-        return _get(content, replace(place, threads=threads), is_worker=False)
+        return _get(content, replace(place, threads=threads), twin=model)
 
 
-def _get(content: _Content, place: Place, *, is_worker: bool) -> Model:
-    """The model of a content at a place that has it."""
+def _get(
+    content: _Content, place: Place, *, is_worker: bool = False, twin: Model | None = None
+) -> Model:
+    """The model of a content at a place that has it, with the weights of a twin if it has one."""
     key = content, place.path, place.threads
     model = _models.get(key)
     if model is None:
-        model = _models[key] = _open(content, place, is_worker)
+        twin = twin or next((known for key, known in _models.items() if key[0] == content), None)
+        model = _models[key] = _open(content, place, is_worker, twin)
     return model
 
 
-def _open(content: _Content, place: Place, is_worker: bool) -> Model:
-    """A model at a place that has the content, with weights that are open already if any are."""
-
+def _open(content: _Content, place: Place, is_worker: bool, twin: Model | None) -> Model:
     def check() -> None:
         if digest_stamps(stamp_files(place.path)) != place.stamp:
             raise ModelError(f"{place.path!r} has changed while the model was opened")
 
-    twin = next((model for key, model in _models.items() if key[0] == content), None)
     core = None if twin is None else twin.core
     if core is None and is_worker:
         core = open_packed(place.path, *content, check)
