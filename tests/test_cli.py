@@ -6,19 +6,23 @@ import argparse
 import inspect
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from attninfluence import _core, _options, cli, documents, model, scoring, tokenizer, windows
 from attninfluence.cli import console, numbers, options
 from attninfluence.finished import open_finished
 from attninfluence.head_scores import HeadScores
+from attninfluence.run_lock import RunLock
 from tests.score_tables import score_row, write_scores
 from tests.test_corpus import NASTY, write_rows
 
@@ -179,16 +183,20 @@ def test_one_output_row_for_each_input_row(capsys, tmp_path, tiny_folder, heads_
     assert table[-1]["text"] == "not \ufffd utf8"
 
 
-def test_a_run_is_never_overwritten(capsys, corpus, tiny_folder, heads_file):
+def test_a_finished_run_is_told_again_and_another_refused(capsys, corpus, tiny_folder, heads_file):
     arguments = ["score", "corpus/b.parquet", "-o", "out", "--model", str(tiny_folder)]
     arguments += ["--heads", str(heads_file)]
-    assert run(capsys, *arguments)[0] == 0
+    status, totals, _ = run(capsys, *arguments)
+    assert status == 0
     before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
-    status, printed, told = run(capsys, *arguments)
+    status, again, _ = run(capsys, *arguments)
+    assert status == 0
+    assert totals.items() <= again.items()
+    status, printed, told = run(capsys, *arguments, "--mask", "zero")
     assert (status, printed) == (2, None)
     assert told == (
-        "attninfluence score: error: out: holds a finished run; nothing is overwritten: remove the"
-        " folder or name another one\n"
+        "attninfluence score: error: out: holds a run that was given something else: scoring.mask:"
+        " 'uniform' recorded, 'zero' given. Give the same, or name another folder\n"
     )
     assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
 
@@ -202,7 +210,7 @@ def test_bad_shard(capsys, corpus, tiny_folder, heads_file):
     assert told.startswith("attninfluence score: error: corpus/aa.jsonl: line 2 is not valid JSON")
     assert told.count("\n") == 1
     arguments[3] = "out2"
-    status, totals, told = run(capsys, *arguments, "--bad-shard", "quarantine")
+    status, totals, told = run(capsys, *arguments, "--on-bad-shard", "skip")
     assert status == 1
     assert totals["rows"] == 52
     assert [bad["file"] for bad in totals["bad_files"]] == ["corpus/aa.jsonl"]
@@ -217,7 +225,7 @@ def test_bad_shard(capsys, corpus, tiny_folder, heads_file):
     ("arguments", "sentence"),
     [
         (["score", "nothing", "-o", "o"], "nothing: no such file, and no folder or glob"),
-        (["score", "corpus/x.txt", "-o", "o"], "corpus/x.txt: not a known kind of file"),
+        (["score", "corpus/x.pdf", "-o", "o"], "corpus/x.pdf: not a known kind of file"),
         (
             ["score", "corpus", "-o", "o", "--text-column", "body"],
             "corpus/a.jsonl.zst: no column 'body'; the file has 'id', 'domain', 'text'",
@@ -236,7 +244,7 @@ def test_bad_shard(capsys, corpus, tiny_folder, heads_file):
     ],
 )
 def test_errors_are_one_sentence(capsys, corpus, tiny_folder, heads_file, arguments, sentence):
-    Path("corpus/x.txt").touch()
+    Path("corpus/x.pdf").touch()
     write_scores(Path("scores"), [[score_row("a.jsonl", 0, domain="d")]])
     arguments = [str(tiny_folder) if word == "MODEL" else word for word in arguments]
     if arguments[0] == "score":
@@ -279,22 +287,97 @@ def test_misuse_is_one_line_and_names_the_help(capsys, arguments):
 
 
 def test_interrupt_says_what_is_kept(capsys, corpus, tiny_folder, heads_file, monkeypatch):
-    real, calls = scoring.score_batches, []
+    told_of = []
 
-    def interrupted(texts, **options):
-        calls.append(1)
-        if len(calls) == 3:
+    def advance(self, documents, tokens, share):
+        told_of.append(documents)
+        if sum(told_of) >= 25:
             raise KeyboardInterrupt
-        return real(texts, **options)
 
-    monkeypatch.setattr(scoring, "score_batches", interrupted)
+    monkeypatch.setattr(scoring, "CHUNK_DOCUMENTS", 5)
+    monkeypatch.setattr(console.ScoreProgress, "advance", advance)
     status, printed, told = run(
         capsys,
         *("score", "corpus", "-o", "out", "--model", str(tiny_folder), "--heads", str(heads_file)),
     )
     assert (status, printed) == (130, None)
-    assert told.endswith("interrupted; out keeps 1 finished parts and no _SUCCESS\n")
-    assert sorted(os.listdir("out")) == ["part-00000.parquet", "run.json"]
+    assert told.endswith(
+        "interrupted; out keeps its 1 parts; the same command goes on from there\n"
+    )
+    assert sorted(os.listdir("out")) == [
+        ".checkpoint-00001.parquet",
+        "part-00000.parquet",
+        "run.json",
+    ]
+
+
+def test_shards_columns_and_limits(capsys, corpus, tiny_folder, heads_file):
+    fixed = ["--model", str(tiny_folder), "--heads", str(heads_file), "--threads", "1"]
+    fixed += ["--domain-from", "path", "--keep-columns", "domain2"]
+    Path("corpus/web").mkdir()
+    rows = [{"text": f"page {i}", "domain2": i} for i in range(9)]
+    write_rows(Path("corpus/web/c.jsonl"), rows)
+    found = []
+    for index in range(3):
+        out = f"out{index}"
+        status, totals, _ = run(
+            capsys, "score", "corpus/web", "-o", out, "--shard", f"{index}/3", *fixed
+        )
+        assert status == 0
+        found += pa.concat_tables(open_finished(out, "scores").tables()).to_pylist()
+    assert [(row["row"], row["domain"], row["domain2"]) for row in found] == [
+        (i, "c", str(i)) for i in range(9)
+    ]
+    status, totals, _ = run(capsys, "score", "corpus/web", "-o", "out", "--limit", "4", *fixed)
+    assert (status, totals["rows"]) == (0, 4)
+    status, _, told = run(capsys, "score", "corpus/web", "-o", "o", "--shard", "3/3", *fixed)
+    assert status == 2 and "shard 3/3 does not exist" in told
+
+
+def test_dry_run_says_what_to_expect_and_writes_nothing(
+    capsys, corpus, tiny_folder, heads_file, monkeypatch
+):
+    monkeypatch.setattr("attninfluence.dry_run.SAMPLE_SECONDS", 0.3)
+    arguments = ["--model", str(tiny_folder), "--heads", str(heads_file)]
+    (Path("corpus") / "bad.parquet").write_bytes(b"PAR1")
+    status, expected, told = run(
+        capsys, "score", "corpus", "-o", "out", "--dry-run", "--limit", "40", *arguments
+    )
+    assert status == 0
+    assert (expected["files"], expected["documents"]) == (2, 40)
+    (Path("corpus") / "bad.parquet").unlink()
+    _, totals, _ = run(capsys, "score", "corpus", "-o", "out", "--limit", "40", *arguments)
+    assert 0.7 * totals["tokens"] < expected["tokens"] < 1.4 * totals["tokens"]
+    assert expected["tokens_per_second"] > 0 and expected["memory_bytes"] > 10**7
+    assert "would be left out: corpus/bad.parquet: not a readable Parquet file" in told
+
+
+def test_a_second_run_is_refused_before_the_model_is_opened(capsys, corpus):
+    Path("out").mkdir()
+    with RunLock("out"):
+        status, _, told = run(capsys, "score", "corpus", "-o", "out", "--model", "no-such-model")
+    assert status == 2 and "is writing into it" in told
+
+
+def test_sigterm_writes_what_is_scored(corpus, tiny_folder, heads_file):
+    rows = [{"text": f"text {i} " * 60} for i in range(3000)]
+    write_rows(Path("corpus/c.jsonl"), rows)
+    arguments = ["--model", str(tiny_folder), "--heads", str(heads_file), "--threads", "1"]
+    command = [sys.executable, "-m", "attninfluence.cli", "score", "corpus", "-o", "out"]
+    process = subprocess.Popen(
+        [*command, *arguments, "--checkpoint-seconds", "1"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    while process.poll() is None and not list(Path("out").glob("part-*")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate()[1]
+    assert process.returncode == 143, told
+    assert "terminated; out keeps its " in told
+    assert not list(Path("out").glob(".*.tmp")) and not Path("out/.lock").exists()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,13 +18,14 @@ if TYPE_CHECKING:
 
 HELP = "score every document of a corpus, or go on with it"
 DESCRIPTION = """\
-Score every row of Parquet or JSONL files (.gz, .zst) and every text file. OUT gets
-Parquet parts with one row for each input row: file, row, id, domain, n_tokens,
-n_scored, base_loss, ref_loss, score, status, truncated, repaired; run.json; and
-_SUCCESS when all of it is there. Rows without a score have a status that says why.
+Score every row of Parquet or JSONL files and every text file (.gz, .zst). OUT
+gets Parquet parts with one row for each input row: file, row, id, domain,
+n_tokens, n_scored, base_loss, ref_loss, score, status, truncated, repaired;
+run.json; and _SUCCESS when all of it is there. Rows without a score have a
+status that says why.
 
-Killed at any instant, the same command goes on where it was. With another model,
-option or input it refuses, and says what differs.
+Killed at any instant, the same command goes on where it was. With another
+model, option or input it refuses, and says what differs.
 """
 EXAMPLE = "attninfluence score corpus/ 'more/*.jsonl.gz' -o scores/ --heads heads.json"
 
@@ -121,11 +124,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return _expect(arguments, source)
     check_unlocked(arguments.output)  # before the model is opened, which may take long
-    signal.signal(signal.SIGTERM, _terminate)
     try:
-        totals = _score(arguments, source)
+        with _terminable():
+            totals = _score(arguments, source)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_kept(arguments.output)) from None
+    except SystemExit:
+        console.say(f"attninfluence score: terminated; {_kept(arguments.output)}")
+        raise
     _report(totals)
     totals["output"] = arguments.output
     del totals["files"]
@@ -168,9 +174,18 @@ def _score(arguments: argparse.Namespace, source: Source) -> dict[str, Any]:
         )
 
 
-def _terminate(signum: int, frame: object) -> NoReturn:
-    """A batch system that is about to kill the run asks first: what is scored gets written."""
-    raise SystemExit(128 + signum)
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """A batch system asks before it kills: let SIGTERM end the run so that its rows are written."""
+
+    def terminate(signum: int, frame: object) -> NoReturn:
+        raise SystemExit(128 + signum)
+
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _kept(output: str) -> str:
