@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from attninfluence.corpus import CorpusError, expand_inputs, iter_rows, resolve_columns
-from attninfluence.corpus.inputs import path_domain
+from attninfluence.corpus.inputs import _glob_folder, path_domain
 
 
 def names(*patterns: str) -> list[str]:
@@ -91,6 +91,16 @@ def test_domain_is_the_first_folder_below_the_argument(tmp_path, monkeypatch):
     assert domains("..") == {f"../{name[2:]}": domain for name, domain in BELOW_C.items()}
     # The first argument that names a file decides.
     assert domains("../math", "..")["../math/x.parquet"] == "x"
+
+
+def test_the_folder_of_a_glob_may_be_the_root():
+    assert [_glob_folder(glob) for glob in ("/*.txt", "/a/b?/c", "a/[b]", "*", "a*/b")] == [
+        "/",
+        "/a",
+        "a",
+        "",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ _CHUNK = 1 << 17
 # for megabytes, and by what the last ones gave, as many as give about _READY bytes.
 _SMALLEST_STEP = 64
 _STEP = 512
-_LARGEST_STEP = 8192
+_LARGEST_STEP = 4096
 _READY = 1 << 20
 
 
@@ -60,7 +60,8 @@ class StreamReader(io.RawIOBase):
             return bool(self._stored)
         if self._decoder is None:
             if self._stored[self._at] in self._padding:
-                self._at += 1
+                rest = self._stored[self._at :].lstrip(self._padding)
+                self._at = len(self._stored) - len(rest)
                 return True
             self._decoder = self._new_decoder()
         self._decode()
