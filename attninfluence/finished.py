@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+BATCH_BYTES = 32 << 20  # of the rows that are in memory at once, as their row group has them
+
 
 @dataclass(frozen=True)
 class FinishedRun:
@@ -45,19 +47,35 @@ class FinishedRun:
         return pq.read_schema(parts[0]).remove_metadata() if parts else pa.schema([])
 
     def tables(self, columns: list[str] | None = None, rows: int = 65536) -> Iterator[pa.Table]:
-        """All rows in order, at most `rows` at a time; OutputError for a part of another run."""
+        """All rows in order, at most `rows` at a time; OutputError for a part of another run.
+
+        Of long rows fewer come at a time, so that a table keeps to some BATCH_BYTES.
+        """
         import pyarrow as pa
 
         seen = 0
         for part in self.parts:
             with _open_part(part, self.run["run_id"]) as file:
-                for batch in file.iter_batches(batch_size=rows, columns=columns):
+                at_once = min(rows, _rows_in_memory(file, columns))
+                for batch in file.iter_batches(batch_size=at_once, columns=columns):
                     seen += batch.num_rows
                     yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
         if seen != self.totals["rows"]:
             raise OutputError(
                 f"{self.path}: {SUCCESS_NAME} promises {self.totals['rows']} rows, found {seen}"
             )
+
+
+def _rows_in_memory(file: pq.ParquetFile, columns: list[str] | None) -> int:
+    """Rows of the widest row group that make BATCH_BYTES."""
+    names = file.schema_arrow.names
+    read = [names.index(name) for name in names if columns is None or name in columns]
+    widest = 1.0
+    for index in range(file.num_row_groups):
+        group = file.metadata.row_group(index)
+        stored = sum(group.column(at).total_uncompressed_size for at in read)
+        widest = max(widest, stored / max(group.num_rows, 1))
+    return max(1, int(BATCH_BYTES / widest))
 
 
 def _open_part(part: Path, run_id: str) -> pq.ParquetFile:

@@ -33,13 +33,19 @@ def score_row(file: str, row: int, **values: Any) -> dict[str, Any]:
 
 
 def write_scores(
-    path: Path, parts: Sequence[Sequence[dict[str, Any]]], root: Path | None = None
+    path: Path,
+    parts: Sequence[Sequence[dict[str, Any]]],
+    root: Path | None = None,
+    **run: Any,
 ) -> Path:
-    """A finished score run with these rows, one list a part; inputs lie below `root`."""
+    """A finished score run with these rows, one list a part; inputs lie below `root`.
+
+    `run` adds to its run.json, or replaces what stands there.
+    """
     folder = OutputFolder(path, "scores")
     names = list(dict.fromkeys(row["file"] for rows in parts for row in rows))
     inputs = [{"file": name, "bytes": _size(root, name)} for name in names]
-    folder.start({"folder": str(root or path.parent), "inputs": inputs})
+    folder.start({"folder": str(root or path.parent), "inputs": inputs, **run})
     tally = Tally()
     files: dict[str, dict[str, Any]] = {}
     for rows in parts:

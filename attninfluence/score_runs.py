@@ -1,0 +1,257 @@
+"""Several finished score runs as one: the shards of a run, or runs over different files.
+
+A corpus that many machines scored lies in many folders. Their rows are one table, in the order of
+the input, when everything that decides a score is the same; what is not the same is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from attninfluence.corpus.files import is_url
+from attninfluence.differences import differences
+from attninfluence.finished import FinishedRun, open_finished
+from attninfluence.output import OutputError
+from attninfluence.tally import Tally
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True)
+class ScoreRuns:
+    """Finished score runs in the order of their rows; at least one.
+
+    missing  shards that are not among them, when that was allowed
+    """
+
+    runs: list[FinishedRun]
+    missing: list[int]
+
+    @property
+    def name(self) -> str:
+        """The folders, for messages."""
+        more = len(self.runs) - 1
+        return f"{self.runs[0].path}" + (f" and {more} more" if more else "")
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What the runs share: the run.json of the first, without what is of one run alone."""
+        own = ("run_id", "shard", "folder", "inputs")
+        return {name: value for name, value in self.runs[0].run.items() if name not in own}
+
+    @property
+    def kernels(self) -> list[str]:
+        """The kernels that scored, each once."""
+        found = (run.run.get("scoring", {}).get("kernel") for run in self.runs)
+        return list(dict.fromkeys(kernel for kernel in found if kernel is not None))
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        """The files that were read, in order: `file`, `bytes`, and `folder`, where names start."""
+        found: dict[str, dict[str, Any]] = {}
+        for run in self.runs:
+            read = {entry["file"] for entry in run.totals["files"]}
+            for entry in run.run["inputs"]:
+                if entry["file"] in read:
+                    found.setdefault(entry["file"], {**entry, "folder": run.run["folder"]})
+        return list(found.values())
+
+    @property
+    def totals(self) -> dict[str, Any]:
+        """The totals of all runs together, as a run's _SUCCESS has them.
+
+        Of several runs the repeated ids are not known.
+        """
+        if len(self.runs) == 1:
+            return self.runs[0].totals
+        tally = Tally()
+        files: dict[str, dict[str, Any]] = {}
+        for run in self.runs:
+            tally.merge(Tally.from_summary(run.totals))
+            for entry in run.totals["files"]:
+                count = files.setdefault(entry["file"], {**entry, "rows": 0, "tokens": 0})
+                count["rows"] += entry["rows"]
+                count["tokens"] += entry["tokens"]
+        totals = tally.summary()
+        totals.pop("repeated_ids", None)
+        return {
+            **totals,
+            "files": list(files.values()),
+            "bad_files": [bad for run in self.runs for bad in run.totals.get("bad_files", [])],
+            "seconds": round(sum(run.totals.get("seconds", 0) for run in self.runs), 3),
+        }
+
+    def schema(self) -> pa.Schema:
+        """The columns of the rows; none when there are no rows."""
+        import pyarrow as pa
+
+        return next((run.schema() for run in self.runs if run.parts), pa.schema([]))
+
+    def tables(self, columns: list[str] | None = None, rows: int = 65536) -> Iterator[pa.Table]:
+        """All rows in order, at most `rows` at a time."""
+        names = self.schema().names if columns is None else columns
+        for run in self.runs:
+            for table in run.tables(columns, rows):
+                yield table.select(names)
+
+    def describe(self) -> dict[str, Any]:
+        """What another folder's run.json says of these runs."""
+        described = {
+            "runs": [
+                {
+                    "path": os.path.abspath(run.path),
+                    "run_id": run.run["run_id"],
+                    "shard": run.run.get("shard"),
+                }
+                for run in self.runs
+            ],
+            "kernels": self.kernels,
+            "missing_shards": self.missing,
+        }
+        return {**self.common, **described, "inputs": self.inputs}
+
+
+def open_scores(
+    paths: Paths, *, mixed_kernels: bool = False, allow_missing: bool = False
+) -> ScoreRuns:
+    """Open the folders of one or several finished score runs as one.
+
+    Shards come in their order, other runs as given. Runs must agree in model, tokenizer, every
+    scoring option, heads and columns, and have no input file in common; shards must be all those of
+    one run, each once. OutputError says what is not so.
+
+    mixed_kernels  allow runs that were scored by different kernels, which differ in the last bits
+    allow_missing  allow shards to be missing
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if not given:
+        raise ValueError("name at least one folder that `attninfluence score` wrote")
+    runs = [open_finished(path, "scores") for path in given]
+    _check_distinct(runs)
+    _check_alike(runs, mixed_kernels)
+    missing: list[int] = []
+    if any(run.run.get("shard") for run in runs):
+        runs, missing = _in_order(runs)
+    else:
+        _check_disjoint(runs)
+    if missing and not allow_missing:
+        raise OutputError(
+            f"{runs[0].path}: shards {_listed(missing)} of {runs[0].run['shard']['count']} are"
+            " missing; name their folders too, or allow it (--allow-missing-shards)"
+        )
+    return ScoreRuns(runs, missing)
+
+
+def _check_distinct(runs: list[FinishedRun]) -> None:
+    seen: dict[str, FinishedRun] = {}
+    for run in runs:
+        other = seen.setdefault(run.run["run_id"], run)
+        if other is not run:
+            same = os.path.realpath(run.path) == os.path.realpath(other.path)
+            what = "is named twice" if same else f"is a copy of {other.path}"
+            raise OutputError(f"{run.path}: {what}; its rows would count twice")
+
+
+def _check_alike(runs: list[FinishedRun], mixed_kernels: bool) -> None:
+    """OutputError when two runs differ in what decides a score, or in their columns."""
+    first, with_rows = runs[0], [run for run in runs if run.parts]
+    for run in runs[1:]:
+        found = differences(_scoring(first), _scoring(run))
+        kernel = [line for line in found if line.startswith("scoring.kernel: ")]
+        if mixed_kernels:
+            found = [line for line in found if line not in kernel]
+        hint = "; allow it (--mixed-kernels) if that may be" if found == kernel else ""
+        _refuse(run, first, found, hint)
+    for run in with_rows[1:]:
+        _refuse(run, with_rows[0], differences(_columns(with_rows[0]), _columns(run)))
+
+
+def _refuse(run: FinishedRun, first: FinishedRun, found: list[str], hint: str = "") -> None:
+    if found:
+        raise OutputError(f"{run.path} cannot be joined to {first.path}: {_in_words(found)}{hint}")
+
+
+def _in_words(found: list[str], most: int = 8) -> str:
+    words = "; ".join(found[:most]).replace(" recorded", " there").replace(" given", " here")
+    return words + (f"; and {len(found) - most} more" if len(found) > most else "")
+
+
+def _scoring(run: FinishedRun) -> dict[str, Any]:
+    model = run.run.get("model", {})
+    return {
+        "model": {name: model.get(name) for name in ("fingerprint", "tokenizer")},
+        "scoring": run.run.get("scoring", {}),
+    }
+
+
+def _columns(run: FinishedRun) -> dict[str, Any]:
+    return {"columns": {field.name: str(field.type) for field in run.schema()}}
+
+
+def _check_disjoint(runs: list[FinishedRun]) -> None:
+    """OutputError when a file was read by two runs, or two files have one name."""
+    names: dict[str, FinishedRun] = {}
+    places: dict[str, FinishedRun] = {}
+    for run in runs:
+        for entry in run.totals["files"]:
+            name = entry["file"]
+            place = name if is_url(name) else os.path.join(run.run["folder"], name)
+            place = place if is_url(name) else os.path.normpath(place)
+            if name in names and place not in places:
+                raise OutputError(
+                    f"{run.path}: the name {name!r} is that of another file in {names[name].path};"
+                    " score the files of both folders by names that differ"
+                )
+            if place in places:
+                raise OutputError(
+                    f"{run.path}: the input file {place} is also in {places[place].path}; its"
+                    " documents would count twice"
+                )
+            names[name] = places[place] = run
+
+
+def _in_order(runs: list[FinishedRun]) -> tuple[list[FinishedRun], list[int]]:
+    """Shards of one run by number, and the numbers that are missing."""
+    count = (runs[0].run.get("shard") or {}).get("count")
+    by_number: dict[int, FinishedRun] = {}
+    for run in runs:
+        shard = run.run.get("shard") or {}
+        if count is None or shard.get("count") != count:
+            raise OutputError(
+                f"{run.path} is {_shard_name(run)}, and {runs[0].path} {_shard_name(runs[0])};"
+                " expected the shards of one run"
+            )
+        other = by_number.setdefault(shard["index"], run)
+        if other is not run:
+            raise OutputError(f"{run.path}: is {_shard_name(run)}, as {other.path} is")
+        _check_same_inputs(runs[0], run)
+    missing = [index for index in range(count or 0) if index not in by_number]
+    return [by_number[index] for index in sorted(by_number)], missing
+
+
+def _check_same_inputs(first: FinishedRun, other: FinishedRun) -> None:
+    """OutputError for shards of different inputs, which divide other rows among them."""
+    there, here = (
+        {item["file"]: item["bytes"] for item in run.run["inputs"]} for run in (first, other)
+    )
+    if found := differences(there, here):
+        raise OutputError(
+            f"{other.path} is no shard of the run of {first.path}: its input files (bytes) differ:"
+            f" {_in_words(found)}"
+        )
+
+
+def _shard_name(run: FinishedRun) -> str:
+    shard = run.run.get("shard")
+    return "a whole run" if not shard else f"shard {shard['index']} of {shard['count']}"
+
+
+def _listed(numbers: list[int], most: int = 10) -> str:
+    listed = ", ".join(map(str, numbers[:most]))
+    return listed + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
