@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from attninfluence import html
 from attninfluence.demo_texts import Text, collect_texts, write_texts
-from attninfluence.finished import open_finished
 from attninfluence.output import OutputError, write_json
 
 if TYPE_CHECKING:
@@ -166,7 +165,8 @@ def _score(
 
 
 def _select(folder: Path, fraction: float) -> dict[str, Any]:
-    from attninfluence.select import Rule, as_fraction, select
+    from attninfluence.select import select
+    from attninfluence.selection_rule import Rule, as_fraction
 
     return select(folder / "scores", folder / "selected", Rule(fraction=as_fraction(fraction)))
 
@@ -283,9 +283,10 @@ def extremes_table(scores: Path, count: int) -> Group:
     from rich.text import Text
 
     from attninfluence.report import NO_DOMAIN, extremes, read_rows
-    from attninfluence.select import read_documents
+    from attninfluence.score_runs import open_scores
+    from attninfluence.scored_documents import read_documents
 
-    run = open_finished(scores, "scores")
+    run = open_scores(scores)
     documents = read_documents(run)
     pairs = [extremes(documents, domain, count) for domain in range(len(documents.domains))]
     rows = read_rows(run, [position for pair in pairs for part in pair for position in part])

@@ -109,14 +109,12 @@ def mix(
 
 def _inputs(run: FinishedRun, root: str | os.PathLike[str] | None) -> dict[str, str]:
     """The scored files by the name in the table, and where each is now; sizes are checked."""
-    start = os.path.abspath(root if root is not None else run.run["scores"]["folder"])
-    scored = {entry["file"] for entry in run.run["scores_totals"]["files"]}
     found = {}
     for entry in run.run["scores"]["inputs"]:
         name = entry["file"]
-        if name in scored:
-            found[name] = name if is_url(name) else os.path.join(start, name)
-            _check_size(name, found[name], entry["bytes"])
+        start = os.path.abspath(root if root is not None else entry["folder"])
+        found[name] = name if is_url(name) else os.path.join(start, name)
+        _check_size(name, found[name], entry["bytes"])
     return found
 
 

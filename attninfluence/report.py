@@ -18,16 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attninfluence import html
-from attninfluence.finished import FinishedRun, open_finished
-from attninfluence.select import (
-    Documents,
-    Rule,
-    as_fraction,
-    choose,
-    ranked,
-    read_documents,
-    summarise,
-)
+from attninfluence.score_runs import Paths, ScoreRuns, open_scores
+from attninfluence.scored_documents import ScoredDocuments, read_documents
+from attninfluence.select import preview
+from attninfluence.selection_rule import Rule, as_fraction
 from attninfluence.token_view import TokenView, check_is_the_runs, text_pieces
 
 if TYPE_CHECKING:
@@ -57,9 +51,8 @@ STATUS_MEANING = {
 class _Report:
     """What all parts of the page draw on."""
 
-    run: FinishedRun
-    documents: Documents
-    chosen: list[NDArray[np.int64]]
+    run: ScoreRuns
+    documents: ScoredDocuments
     summary: dict[str, Any]
     control: NDArray[np.float64] | None  # [rows], NaN where there is none
     rows: dict[int, dict[str, Any]]  # the rows whose text or name is shown, by position
@@ -67,7 +60,7 @@ class _Report:
 
     @property
     def scoring(self) -> dict[str, Any]:
-        return dict(self.run.run.get("scoring", {}))
+        return dict(self.run.common.get("scoring", {}))
 
     def name(self, domain: int) -> str:
         name = self.documents.domains[domain]
@@ -78,7 +71,7 @@ class _Report:
 
 
 def write_report(
-    out_folder: str | os.PathLike[str],
+    out_folder: Paths,
     path: str | os.PathLike[str],
     *,
     heads: HeadScores | str | os.PathLike[str] | None = None,
@@ -87,24 +80,26 @@ def write_report(
     examples: int = 3,
     title: str | None = None,
     note: str = "",
+    mixed_kernels: bool = False,
+    allow_missing: bool = False,
 ) -> Path:
-    """Write the page for a folder that `attninfluence score` filled; returns its path.
+    """Write the page for the folder or folders that `attninfluence score` filled; returns its path.
 
     heads: retrieval scores for the heatmap; None takes the heads.json of the model's folder when it
     is of the same model and selects the heads of the run, and otherwise lists those alone.
     model: the run's model, to show some documents token by token; only with kept text.
     fraction: what is selected within each domain. examples: best and worst documents a domain.
-    note: a sentence to show with the heads.
+    note: a sentence to show with the heads. mixed_kernels, allow_missing: as in `open_scores`.
 
     OutputError when the folder holds no finished score run; ModelError when `model` (weights,
     precision) or `heads` is not the run's; ValueError for a fraction outside (0, 1].
     """
-    run = open_finished(out_folder, "scores")
+    run = open_scores(out_folder, mixed_kernels=mixed_kernels, allow_missing=allow_missing)
     report = _collect(run, Rule(fraction=as_fraction(fraction)), examples)
     views = [] if model is None else _token_views(report, model)
     context = {
         "css": _Piece(html.style() + (TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        "title": title or f"AttentionInfluence scores: {run.path.resolve().name}",
+        "title": title or f"AttentionInfluence scores: {run.runs[0].path.resolve().name}",
         "totals": _totals(report),
         "heads": _heads_section(report, _head_scores(heads, run), note),
         "selection": _selection_sentence(report, fraction),
@@ -115,7 +110,7 @@ def write_report(
         "no_tokens": _why_no_tokens(report, model),
         "statuses": _status_rows(run),
         "facts": _facts(run),
-        "footer": f"attninfluence {run.run.get('attninfluence', '')}, run {run.run['run_id']}",
+        "footer": f"attninfluence {run.common.get('attninfluence', '')}, {_run_names(run)}",
         **_panels(report, examples),
     }
     context["sections"] = _sections(context)
@@ -170,9 +165,8 @@ def _publish(path: Path, text: str) -> None:
 # ---------------------------------------------------------------------------------- what is read
 
 
-def _collect(run: FinishedRun, rule: Rule, examples: int) -> _Report:
+def _collect(run: ScoreRuns, rule: Rule, examples: int) -> _Report:
     documents = read_documents(run)
-    chosen = choose(documents, rule)
     panels = _largest(documents, MAX_PANELS)
     wanted = [
         i for domain in panels for part in extremes(documents, domain, examples) for i in part
@@ -180,15 +174,14 @@ def _collect(run: FinishedRun, rule: Rule, examples: int) -> _Report:
     return _Report(
         run=run,
         documents=documents,
-        chosen=chosen,
-        summary=summarise(documents, chosen, rule.rank_by),
+        summary=preview(run, rule),
         control=_column(run, "control_score"),
         rows=read_rows(run, wanted),
         panels=panels,
     )
 
 
-def _largest(documents: Documents, limit: int) -> list[int]:
+def _largest(documents: ScoredDocuments, limit: int) -> list[int]:
     """The domains with scored documents, at most `limit`, the largest ones, in their order."""
     sizes = np.bincount(
         documents.domain[documents.scored], minlength=max(1, len(documents.domains))
@@ -197,15 +190,15 @@ def _largest(documents: Documents, limit: int) -> list[int]:
     return sorted(by_size)
 
 
-def extremes(documents: Documents, domain: int, count: int) -> tuple[list[int], list[int]]:
+def extremes(documents: ScoredDocuments, domain: int, count: int) -> tuple[list[int], list[int]]:
     """Positions of a domain's `count` best and `count` worst documents; no one is in both."""
-    order = [int(position) for position in ranked(documents, domain)]
+    order = [int(position) for position in documents.best_first(domain)]
     best = order[: min(count, (len(order) + 1) // 2)]
     worst = order[len(best) :][::-1][:count]
     return best, worst
 
 
-def _column(run: FinishedRun, name: str) -> NDArray[np.float64] | None:
+def _column(run: ScoreRuns, name: str) -> NDArray[np.float64] | None:
     """A column of numbers, float64[rows] with NaN for null; None when the run has no such."""
     if name not in run.schema().names:
         return None
@@ -216,7 +209,7 @@ def _column(run: FinishedRun, name: str) -> NDArray[np.float64] | None:
     return np.concatenate([np.empty(0), *parts])
 
 
-def read_rows(run: FinishedRun, positions: Iterable[int]) -> dict[int, dict[str, Any]]:
+def read_rows(run: ScoreRuns, positions: Iterable[int]) -> dict[int, dict[str, Any]]:
     """The rows at some positions of the run's tables, all columns, by position."""
     import pyarrow as pa
 
@@ -233,13 +226,13 @@ def read_rows(run: FinishedRun, positions: Iterable[int]) -> dict[int, dict[str,
 
 
 def _head_scores(
-    heads: HeadScores | str | os.PathLike[str] | None, run: FinishedRun
+    heads: HeadScores | str | os.PathLike[str] | None, run: ScoreRuns
 ) -> HeadScores | None:
     """The retrieval scores to draw: those given, or the model folder's when they are the run's."""
     from attninfluence._core import ModelError
     from attninfluence.head_scores import HeadScores
 
-    model = run.run.get("model", {})
+    model = run.common.get("model", {})
     if heads is not None:
         found = heads if isinstance(heads, HeadScores) else HeadScores.load(heads)
         if found.model_fingerprint != (scored := str(model.get("fingerprint"))):
@@ -253,7 +246,7 @@ def _head_scores(
         return None
     found = HeadScores.load(stored)
     same_model = found.model_fingerprint == model.get("fingerprint")
-    masked = {tuple(pair) for pair in run.run.get("scoring", {}).get("heads", [])}
+    masked = {tuple(pair) for pair in run.common.get("scoring", {}).get("heads", [])}
     return found if same_model and {tuple(pair) for pair in found.selected} == masked else None
 
 
@@ -487,7 +480,7 @@ def _control_row(report: _Report, domain: int) -> dict[str, str]:
     }
 
 
-def _status_rows(run: FinishedRun) -> list[dict[str, str]]:
+def _status_rows(run: ScoreRuns) -> list[dict[str, str]]:
     counts: dict[str, int] = run.totals.get("statuses", {})
     return [
         {"name": name, "rows": html.count(rows), "meaning": STATUS_MEANING.get(name, "")}
@@ -530,7 +523,7 @@ def _token_views(report: _Report, model: Model) -> list[TokenView]:
     """The best document of each of the largest domains, read again token by token."""
     if "text" not in report.run.schema().names:
         return []
-    check_is_the_runs(model, report.run)
+    check_is_the_runs(model, report.run.runs[0])
     domains = _largest(report.documents, MAX_TOKEN_DOCUMENTS)
     best = [extremes(report.documents, domain, 1)[0][0] for domain in domains]
     rows = read_rows(report.run, best)
@@ -548,7 +541,7 @@ def _token_view(row: dict[str, Any], report: _Report, model: Model) -> TokenView
     pieces, base, ref = text_pieces(row["text"], losses.offsets, losses.base, losses.ref)
     domain = NO_DOMAIN if row["domain"] is None else row["domain"]
     cut_short = ", the rest of it beyond the window" if row["truncated"] else ""
-    same = model.kernel == report.scoring["kernel"]
+    same = report.run.kernels == [model.kernel]
     again = "" if same else f" Read again with the kernel {model.kernel}."
     sentence = (
         f"The highest score of {domain}: {html.number(row['score'])}, "
@@ -561,22 +554,27 @@ def _token_view(row: dict[str, Any], report: _Report, model: Model) -> TokenView
 # -------------------------------------------------------------------------------- what was run
 
 
-def _facts(run: FinishedRun) -> list[tuple[str, str]]:
+def _facts(run: ScoreRuns) -> list[tuple[str, str]]:
     """What the run was given, as it stands in its run.json and _SUCCESS, in reading order."""
-    given, totals = run.run, run.totals
+    given, totals = run.common, run.totals
     facts = [(f"model {key}", value) for key, value in given.get("model", {}).items()]
-    scoring = given.get("scoring", {}).items()
-    facts += [fact for fact in scoring if fact[0] != "model"]  # stands in the model's own facts
+    scoring = {**given.get("scoring", {}), "kernel": ", ".join(run.kernels)}
+    facts += [fact for fact in scoring.items() if fact[0] != "model"]  # in the model's own facts
     facts += [(f"column {key}", value) for key, value in given.get("columns", {}).items()]
-    inputs = [
-        f"{item['file']} ({html.count(item['bytes'])} bytes)" for item in given.get("inputs", [])
-    ]
+    inputs = [f"{item['file']} ({html.count(item['bytes'])} bytes)" for item in run.inputs]
     facts.append(("inputs", "; ".join([*inputs[:20], _left_out(len(inputs) - 20, "file")])))
+    facts.append(("missing shards", run.missing or None))
     facts += [("seconds", totals.get("seconds")), ("repeated ids", totals.get("repeated_ids"))]
     facts += [
         ("unreadable file", f"{bad['file']}: {bad['error']}") for bad in totals.get("bad_files", [])
     ]
     return [(_label(name), _fact(value)) for name, value in facts if value is not None]
+
+
+def _run_names(run: ScoreRuns) -> str:
+    ids = [one.run["run_id"] for one in run.runs]
+    more = f" and {len(ids) - 4} more" if len(ids) > 4 else ""
+    return ("run " if len(ids) == 1 else "runs ") + ", ".join(ids[:4]) + more
 
 
 def _label(name: str) -> str:

@@ -56,8 +56,8 @@ class ScoreRuns:
         """The files that were read, in order: `file`, `bytes`, and `folder`, where names start."""
         found: dict[str, dict[str, Any]] = {}
         for run in self.runs:
-            read = {entry["file"] for entry in run.totals["files"]}
-            for entry in run.run["inputs"]:
+            read = {entry["file"] for entry in run.totals.get("files", [])}
+            for entry in run.run.get("inputs", []):
                 if entry["file"] in read:
                     found.setdefault(entry["file"], {**entry, "folder": run.run["folder"]})
         return list(found.values())
@@ -198,7 +198,7 @@ def _check_disjoint(runs: list[FinishedRun]) -> None:
     """OutputError when a file was read by two runs, or two files have one name."""
     names: dict[str, FinishedRun] = {}
     places: dict[str, FinishedRun] = {}
-    for run in runs:
+    for run in runs if len(runs) > 1 else ():
         for entry in run.totals["files"]:
             name = entry["file"]
             place = name if is_url(name) else os.path.join(run.run["folder"], name)

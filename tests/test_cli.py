@@ -102,7 +102,7 @@ def test_the_whole_way(capsys, corpus, tiny_folder, heads_file):
     )
     assert status == 0
     assert [entry["selected"] for entry in summary["domains"]] == [5, 5]
-    assert "20.0 % of the scored documents are " in told
+    assert "20.0 % of the candidates are " in told
     assert open_finished("selected-random-7", "selection").run["rule"]["seed"] == 7
 
     status, summary, told = run(capsys, "mix", "selected", "-o", "mix")

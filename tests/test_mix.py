@@ -15,7 +15,8 @@ from attninfluence.corpus import iter_rows, resolve_columns
 from attninfluence.finished import open_finished
 from attninfluence.mix import mix
 from attninfluence.output import OutputError
-from attninfluence.select import Rule, select
+from attninfluence.select import select
+from attninfluence.selection_rule import Rule
 from tests.score_tables import score_row, write_scores
 from tests.test_corpus import write_rows
 

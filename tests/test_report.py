@@ -414,13 +414,11 @@ def scored(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> tuple
 def test_tokens_shown_have_the_losses_of_the_table(
     scored: tuple[Path, Any], tmp_path: Path
 ) -> None:
-    from attninfluence.finished import open_finished
-    from attninfluence.select import Rule
+    from attninfluence.score_runs import open_scores
+    from attninfluence.selection_rule import Rule
 
     out, model = scored
-    collected = report._collect(
-        open_finished(out, "scores"), Rule(fraction=report.as_fraction(1)), 3
-    )
+    collected = report._collect(open_scores(out), Rule(fraction=report.as_fraction(1)), 3)
     views = report._token_views(collected, model)
     assert views
     rows = {str(row["id"]): row for row in collected.rows.values()}

@@ -52,6 +52,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def above_zero(text: str) -> float:
+    """A number above 0."""
+    value = _number(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0, like 0.5")
+    return value
+
+
 def price_range(text: str) -> tuple[float, float]:
     """A lowest and a highest price, like 0.01,0.05."""
     low, comma, high = text.partition(",")

@@ -43,6 +43,25 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_scores_arguments(parser: argparse.ArgumentParser) -> None:
+    """The score runs that a command is about, and what may be amiss with them."""
+    parser.add_argument(
+        "scores",
+        nargs="+",
+        metavar="OUT",
+        help="the folder that `score` wrote; several are one input: the shards of a run, or runs"
+        " over different files",
+    )
+    parser.add_argument(
+        "--mixed-kernels",
+        action="store_true",
+        help="join runs that were scored by different kernels, which differ in the last bits",
+    )
+    parser.add_argument(
+        "--allow-missing-shards", action="store_true", help="go on without the shards not named"
+    )
+
+
 def add_loading_options(
     parser: argparse.ArgumentParser, precisions: Sequence[str] = PRECISIONS
 ) -> None:

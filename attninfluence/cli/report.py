@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 HELP = "write an HTML report of a score run"
 DESCRIPTION = """\
-Write one self-contained HTML page about a finished score run: its heads, the
-scores by domain with the cut, and what the selection would be.
+Write one self-contained HTML page about a finished score run, or several that
+are one: its heads, the scores by domain with the cut, and what the selection
+would be.
 """
 EXAMPLE = "attninfluence report scores/ -o report.html"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
-    parser.add_argument("scores", metavar="OUT", help="the folder that `score` wrote")
+    options.add_scores_arguments(parser)
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="page to write")
     parser.add_argument(
         "--fraction",
@@ -58,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         model=None if arguments.model is None else _model_of_the_run(arguments),
         fraction=str(arguments.fraction),
         examples=arguments.examples,
+        mixed_kernels=arguments.mixed_kernels,
+        allow_missing=arguments.allow_missing_shards,
     )
     console.print_json({"output": arguments.output})
     return 0
@@ -66,9 +69,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _model_of_the_run(arguments: argparse.Namespace) -> Model:
     """The model, opened in the run's precision, and with its kernel where this CPU has it."""
     from attninfluence._core import ModelError
-    from attninfluence.finished import open_finished
+    from attninfluence.score_runs import open_scores
 
-    scoring = open_finished(arguments.scores, "scores").run["scoring"]
+    runs = open_scores(
+        arguments.scores,
+        mixed_kernels=arguments.mixed_kernels,
+        allow_missing=arguments.allow_missing_shards,
+    )
+    scoring = runs.common["scoring"]
     precision, kernel = scoring["precision"], scoring["kernel"]
     try:
         return options.load_model(arguments, precision=precision, kernel=kernel)

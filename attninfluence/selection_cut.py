@@ -1,0 +1,248 @@
+"""Where a selection ends in each domain, found by streaming: exactly, or straight from a sketch.
+
+    survey        one reading: rows, candidates and tokens by domain, and a sketch of their keys
+    exact_cuts    one reading: what lies above the sketch's interval around the cut is counted, what
+                  lies inside is collected, and the cut is found there
+    sketch_cuts   no reading: the sketch's own quantile
+
+A cut is a key and what is left for the rows of exactly that key, which are taken in their order. So
+ties need no memory, however many there are, and the cut is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from attninfluence.quantiles import QuantileSketch
+from attninfluence.selection_order import Order
+from attninfluence.selection_rows import Bools, Floats, Ints, RowReader, Rows, sums_by_domain
+
+SPARE = 1000  # documents that are tried after the first that does not fit
+ROUNDING = 1e-9  # of a share in floating point
+HELD_ROWS = 1 << 18  # collected before equal keys are added up
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """An order, and what a budget counts in it: ``documents`` or ``tokens``.
+
+    passes_over  whether the SPARE documents after the first that does not fit are tried as well
+    """
+
+    order: Order
+    unit: str
+    passes_over: bool = False
+
+    def weights(self, rows: Rows) -> Ints:
+        """What each row takes of a budget, int64 [rows]."""
+        return rows.n_tokens if self.unit == "tokens" else np.ones(len(rows.n_tokens), np.int64)
+
+
+@dataclass
+class Survey:
+    """What one reading finds, by domain in the order of the reader's names.
+
+    tokens    of the candidates
+    sketches  of the candidates' keys, one list for each ranking
+    """
+
+    rows: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    scored: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    candidates: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    tokens: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    sketches: list[list[QuantileSketch]] = field(default_factory=list)
+
+
+@dataclass
+class Cuts:
+    """By domain: rows with a key above `key` are selected, and of those with just that key as many,
+    in their order, as fit into `left` up to the first that does not.
+
+    extra  by domain, keys below the cut that are selected as well
+    """
+
+    key: Floats
+    left: Ints
+    extra: dict[int, Floats] = field(default_factory=dict)
+
+
+def survey(reader: RowReader, rankings: list[Ranking]) -> Survey:
+    """Read all rows once."""
+    found = Survey(sketches=[[] for _ in rankings])
+    columns = tuple(name for ranking in rankings for name in ranking.order.columns)
+    for rows in reader.read(columns):
+        size = len(reader.names)
+        everything = np.ones(len(rows.domain), bool)
+        found.rows = _sum(found.rows, sums_by_domain(rows, everything, None, size))
+        found.scored = _sum(found.scored, sums_by_domain(rows, rows.scored, None, size))
+        found.candidates = _sum(found.candidates, sums_by_domain(rows, rows.candidate, None, size))
+        found.tokens = _sum(found.tokens, sums_by_domain(rows, rows.candidate, rows.n_tokens, size))
+        for ranking, sketches in zip(rankings, found.sketches, strict=True):
+            sketches += [QuantileSketch() for _ in range(size - len(sketches))]
+            keys, weights = ranking.order.keys(rows, reader.names), ranking.weights(rows)
+            for domain, at in by_domain(rows.domain, rows.candidate):
+                sketches[domain].update(keys[at], weights[at])
+    return found
+
+
+def _sum(total: Ints, more: Ints) -> Ints:
+    more[: len(total)] += total
+    return more
+
+
+def by_domain(domain: Ints, mask: Bools) -> list[tuple[int, Ints]]:
+    """For each domain with rows in the mask, their places in order."""
+    places = np.flatnonzero(mask)
+    if not len(places):
+        return []
+    places = places[np.argsort(domain[places], kind="stable")]
+    found, starts = np.unique(domain[places], return_index=True)
+    return list(zip(found.tolist(), np.split(places, starts[1:]), strict=True))
+
+
+def exact_cuts(
+    reader: RowReader, ranking: Ranking, surveyed: Survey, which: int, budgets: list[int]
+) -> Cuts:
+    """The exact cut of each domain; `which` is the ranking's place in the survey.
+
+    When a cut lies outside the interval that the sketch names, which its bound all but excludes,
+    that domain is read again with a wider one.
+    """
+    sketches = surveyed.sketches[which]
+    budgets = [min(b, sketch.weight) for b, sketch in zip(budgets, sketches, strict=True)]
+    cuts = Cuts(np.full(len(sketches), np.inf), np.zeros(len(sketches), np.int64))
+    spare = SPARE if ranking.passes_over else 0
+    wider = {
+        domain: sketch.error + 2 * spare / max(int(surveyed.candidates[domain]), 1)
+        for domain, sketch in enumerate(sketches)
+        if sketch.weight
+    }
+    while wider:
+        low, high = (np.full(len(sketches), np.inf) for _ in range(2))
+        for domain, margin in wider.items():
+            low[domain], high[domain] = _interval(sketches[domain], budgets[domain], margin)
+        above, inside = _collect(reader, ranking, low, high)
+        missed = {}
+        for domain, margin in wider.items():
+            left = budgets[domain] - int(above[domain])
+            is_last = low[domain] == -np.inf
+            if not _cut(cuts, domain, left, *inside.of(domain), is_last=is_last, spare=spare):
+                missed[domain] = max(4 * margin, 1 / sketches[domain].weight)
+        wider = missed
+    return cuts
+
+
+def _interval(sketch: QuantileSketch, budget: int, margin: float) -> tuple[float, float]:
+    """The keys between which the cut lies, if the sketch errs by less than `margin`."""
+    share = 1 - budget / sketch.weight
+    low, high = share - margin - ROUNDING, share + margin + ROUNDING
+    return (
+        sketch.quantile(min(low, 1.0)) if low > 0 else -np.inf,
+        sketch.quantile(high) if high < 1 else np.inf,
+    )
+
+
+class _Inside:
+    """Keys and weights of rows inside the intervals; equal keys of a domain are one entry."""
+
+    def __init__(self) -> None:
+        self._joined = np.zeros(0, np.int64), np.zeros(0, np.float64), np.zeros(0, np.int64)
+        self._new: list[tuple[Ints, Floats, Ints]] = []
+        self._rows = 0
+
+    def add(self, domain: Ints, key: Floats, weight: Ints) -> None:
+        self._new.append((domain, key, weight))
+        self._rows += len(domain)
+        if self._rows > max(HELD_ROWS, len(self._joined[0])):
+            self.join()
+
+    def join(self) -> None:
+        """Sort by domain, the highest keys first, and add up the weights of equal keys."""
+        pieces = [self._joined, *self._new]
+        domain, key, weight = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
+        self._new.clear()
+        self._rows = 0
+        order = np.lexsort((-key, domain))
+        domain, key, weight = domain[order], key[order], weight[order]
+        is_first = np.ones(len(key), bool)
+        is_first[1:] = (domain[1:] != domain[:-1]) | (key[1:] != key[:-1])
+        starts = np.flatnonzero(is_first)
+        sums = np.add.reduceat(weight, starts) if len(starts) else weight
+        self._joined = domain[starts], key[starts], sums
+
+    def of(self, domain: int) -> tuple[Floats, Ints]:
+        """The keys of a domain, the highest first, and the weight of each, after `join`."""
+        domains, keys, weights = self._joined
+        first, last = np.searchsorted(domains, [domain, domain + 1])
+        return keys[first:last], weights[first:last]
+
+
+def _collect(
+    reader: RowReader, ranking: Ranking, low: Floats, high: Floats
+) -> tuple[Ints, _Inside]:
+    """Read all rows: the weight above `high` by domain, and what lies from `low` to `high`."""
+    above, inside = np.zeros(len(low), np.int64), _Inside()
+    for rows in reader.read(ranking.order.columns):
+        keys, weights = ranking.order.keys(rows, reader.names), ranking.weights(rows)
+        over = rows.candidate & (keys > high[rows.domain])
+        above += sums_by_domain(rows, over, weights, len(low))
+        at = np.flatnonzero(rows.candidate & ~over & (keys >= low[rows.domain]))
+        inside.add(rows.domain[at], keys[at], weights[at])
+    inside.join()
+    return above, inside
+
+
+def _cut(
+    cuts: Cuts, domain: int, left: int, keys: Floats, weights: Ints, *, is_last: bool, spare: int
+) -> bool:
+    """Set a domain's cut from what lies in its interval; False when it is not there.
+
+    left     what the rows above the interval leave of the budget
+    is_last  no rows lie below the interval
+    """
+    upto = np.cumsum(weights)
+    fit = int(np.searchsorted(upto, left, side="right"))
+    if left < 0 or (fit + spare >= len(keys) and not is_last):
+        return False
+    left -= int(upto[fit - 1]) if fit else 0
+    cuts.key[domain] = keys[fit] if fit < len(keys) else -np.inf
+    cuts.left[domain] = left if spare == 0 else 0
+    if spare:
+        tried = slice(fit, fit + 1 + spare)
+        cuts.extra[domain] = keys[tried][first_fit(weights[tried], left)]
+    return True
+
+
+def sketch_cuts(ranking: Ranking, surveyed: Survey, which: int, budgets: list[int]) -> Cuts:
+    """The cut of each domain as its sketch has it, within the sketch's error.
+
+    A budget of tokens is reduced by that error first, so that it is not exceeded.
+    """
+    sketches = surveyed.sketches[which]
+    cuts = Cuts(np.full(len(sketches), np.inf), np.zeros(len(sketches), np.int64))
+    for domain, (sketch, budget) in enumerate(zip(sketches, budgets, strict=True)):
+        budget = min(budget, sketch.weight)
+        if ranking.unit == "tokens":
+            budget -= int(np.ceil(sketch.error * sketch.weight))
+        if not sketch.weight or budget <= 0:
+            continue
+        cuts.key[domain] = sketch.quantile(max(0.0, 1 - budget / sketch.weight))
+        above = (1 - sketch.rank(cuts.key[domain])) * sketch.weight
+        cuts.left[domain] = max(0, budget - round(above))
+    return cuts
+
+
+def first_fit(weights: Ints, budget: int) -> Bools:
+    """Mark entries, taken in order, as long as they fit the budget, passing over others."""
+    taken = np.zeros(len(weights), dtype=bool)
+    at = np.arange(len(weights))
+    while len(at):
+        upto = np.cumsum(weights[at])
+        count = int(np.searchsorted(upto, budget, side="right"))
+        taken[at[:count]] = True
+        budget -= int(upto[count - 1]) if count else 0
+        rest = at[count + 1 :]
+        at = rest[weights[rest] <= budget]
+    return taken

@@ -1,0 +1,112 @@
+"""The order in which documents are selected: a key for each row, the highest first."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attninfluence.selection_rows import Floats, RowReader, Rows, encoded
+from attninfluence.selection_rule import RankBy, Rule
+
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Order:
+    """A key for each row: the highest are selected first, ties in the order of the rows.
+
+    spread  by domain, the standard deviation of the values; with a temperature, see `with_spread`
+    """
+
+    rank_by: RankBy
+    bottom: bool = False
+    seed: int = 0
+    temperature: float | None = None
+    spread: Floats | None = None
+
+    @classmethod
+    def of(cls, rule: Rule) -> Order:
+        return cls(rule.rank_by, rule.bottom, rule.seed, rule.temperature)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the keys come from."""
+        value = () if self.rank_by == "random" else (self.rank_by,)
+        chance = ("file", "row") if self.rank_by == "random" or self.temperature else ()
+        return (*value, *chance)
+
+    def values(self, rows: Rows) -> Floats:
+        """What rows are ranked by, float64 [rows], the lowest negated with `bottom`."""
+        values = rows.floats(self.rank_by)
+        return -values if self.bottom else values
+
+    def keys(self, rows: Rows, names: list[str | None]) -> Floats:
+        """Keys, float64 [rows]; for rows that are no candidates they mean nothing.
+
+        Chance comes from a hash of the seed, the domain's name, the file's name and the row, so it
+        depends neither on how rows lie in parts or folders nor on other domains.
+        """
+        if self.rank_by == "random":
+            return uniform(self.seed, rows, names)
+        values = self.values(rows)
+        if self.temperature is None:
+            return values
+        assert self.spread is not None
+        scale = self.temperature * self.spread[rows.domain]
+        scaled = np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
+        # The highest of scores plus Gumbel noise is a draw from their softmax, the next highest one
+        # from what is left, and so on (Vieira 2014; Kool et al. 2019, arXiv 1903.06059).
+        return scaled - np.log(-np.log(uniform(self.seed, rows, names)))
+
+    def with_spread(self, reader: RowReader) -> Order:
+        """The order with the spread of each domain's candidates, which takes a reading of its own.
+
+        Population standard deviation, merged table by table (Chan et al. 1979); 0 for a single one.
+        """
+        count, mean, squares = np.zeros((3, 0))
+        for rows in reader.read(self.columns):
+            size = len(reader.names)
+            count, mean, squares = (_padded(a, size) for a in (count, mean, squares))
+            at, values = rows.domain[rows.candidate], self.values(rows)[rows.candidate]
+            more = np.bincount(at, minlength=size)
+            safe = np.maximum(more, 1)
+            middle = np.bincount(at, values, size) / safe
+            inner = np.bincount(at, (values - middle[at]) ** 2, size)
+            total = np.maximum(count + more, 1)
+            squares += inner + (middle - mean) ** 2 * count * more / total
+            mean += (middle - mean) * more / total
+            count += more
+        return replace(self, spread=np.sqrt(squares / np.maximum(count, 1)))
+
+
+def _padded(array: Floats, size: int) -> Floats:
+    return np.concatenate([array, np.zeros(size - len(array))])
+
+
+def uniform(seed: int, rows: Rows, names: list[str | None]) -> Floats:
+    """A number in (0, 1) for each row, a hash of `seed` and the row's domain, file and number."""
+    domains, domain_at = np.unique(rows.domain, return_inverse=True)
+    files, file_at = encoded(rows.table["file"])
+    of_domain = np.array([_hash(names[code]) for code in domains], np.uint64)
+    of_file = np.array([_hash(name) for name in files], np.uint64)
+    start = np.array([_hash(str(seed))], np.uint64)
+    number = rows.table["row"].to_numpy().astype(np.uint64)
+    state = _mixed(_mixed(start + of_domain)[domain_at] + of_file[file_at])
+    state = _mixed(state + number * np.uint64(0x9E3779B97F4A7C15))
+    result: Floats = ((state >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+    return result
+
+
+def _mixed(state: Hashes) -> Hashes:
+    """The finaliser of SplitMix64 (Steele et al. 2014): each bit depends on all bits."""
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def _hash(name: str | None) -> int:
+    stored = b"\x00" if name is None else b"\x01" + name.encode()
+    return int.from_bytes(hashlib.blake2b(stored, digest_size=8).digest(), "little")

@@ -1,0 +1,115 @@
+"""What is selected: how much of each domain, and in which order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+RankBy = Literal["score", "base_loss", "random"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What to select: a fraction of each domain's candidates, or a budget of tokens.
+
+    A candidate is a document with a score and at least `min_tokens` tokens.
+
+    tokens       in all (shared over the domains by their candidates' tokens), or by domain, where a
+                 domain that is not named gets none
+    rank_by      the highest are selected; "random" orders by chance
+    bottom       select the lowest instead
+    temperature  sample without replacement, each next document with a probability proportional to
+                 exp(z / temperature), where z is its score in standard deviations of its domain's
+                 scores; None: no sampling
+    seed         of a random order and of sampling
+    """
+
+    fraction: Fraction | None = None
+    tokens: int | Mapping[str, int] | None = None
+    rank_by: RankBy = "score"
+    bottom: bool = False
+    seed: int = 0
+    temperature: float | None = None
+    min_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.fraction is None) == (self.tokens is None):
+            raise ValueError("give either a fraction or a budget of tokens")
+        if self.rank_by not in ("score", "base_loss", "random"):
+            raise ValueError(f"rank_by must be score, base_loss or random, got {self.rank_by!r}")
+        if self.temperature is not None:
+            if self.rank_by == "random":
+                raise ValueError("a random order has no temperature; rank by score or base_loss")
+            if not 0 < self.temperature < math.inf:
+                raise ValueError(f"temperature must be above 0, got {self.temperature}")
+        budgets = self.tokens.values() if isinstance(self.tokens, Mapping) else [self.tokens or 0]
+        if min(budgets, default=0) < 0:
+            raise ValueError("a budget of tokens must not be negative")
+
+    @property
+    def unit(self) -> Literal["documents", "tokens"]:
+        """What a budget counts."""
+        return "tokens" if self.fraction is None else "documents"
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether chance has a part in the order."""
+        return self.rank_by == "random" or self.temperature is not None
+
+    def budgets(
+        self, names: Sequence[str | None], candidates: Sequence[int], tokens: Sequence[int]
+    ) -> list[int]:
+        """How many documents or tokens to select of each domain, from what its candidates have."""
+        if self.fraction is not None:
+            return [count_of_fraction(count, self.fraction) for count in candidates]
+        if isinstance(self.tokens, Mapping):
+            for name in self.tokens:
+                if name not in names:
+                    known = sorted(names, key=lambda known: (known is not None, known or ""))
+                    raise ValueError(
+                        f"a budget is given for domain {name!r}; the scores have"
+                        f" {', '.join(map(repr, known))}"
+                    )
+            return [self.tokens.get(name, 0) if name is not None else 0 for name in names]
+        assert self.tokens is not None
+        return share_budget(self.tokens, tokens)
+
+    def describe(self) -> dict[str, Any]:
+        """The rule as JSON values."""
+        described: dict[str, Any] = {"rank_by": self.rank_by, "bottom": self.bottom}
+        if self.temperature is not None:
+            described["temperature"] = self.temperature
+        if self.is_sampled:
+            described["seed"] = self.seed
+        described["min_tokens"] = self.min_tokens
+        if self.fraction is not None:
+            described["fraction"] = float(self.fraction)
+        else:
+            tokens = self.tokens
+            described["tokens"] = dict(tokens) if isinstance(tokens, Mapping) else tokens
+        return described
+
+
+def as_fraction(value: float | str | Fraction) -> Fraction:
+    """A fraction in (0, 1] as it is written in decimals: 0.2 is one fifth, exactly."""
+    try:
+        fraction = value if isinstance(value, Fraction) else Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"fraction must be a number in (0, 1], got {value!r}") from None
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction must be in (0, 1], got {value}")
+    return fraction
+
+
+def count_of_fraction(n: int, fraction: Fraction) -> int:
+    """``ceil(fraction * n)`` in exact arithmetic."""
+    return math.ceil(fraction * n)
+
+
+def share_budget(budget: int, tokens: Sequence[int]) -> list[int]:
+    """`budget` shared in proportion to each domain's tokens, rounded down."""
+    total = sum(tokens)
+    return [budget * count // total if total else 0 for count in tokens]
