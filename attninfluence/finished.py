@@ -46,7 +46,7 @@ class FinishedRun:
         parts = self.parts
         return pq.read_schema(parts[0]).remove_metadata() if parts else pa.schema([])
 
-    def tables(self, columns: list[str] | None = None, rows: int = 65536) -> Iterator[pa.Table]:
+    def tables(self, columns: list[str] | None = None, rows: int = 32768) -> Iterator[pa.Table]:
         """All rows in order, at most `rows` at a time; OutputError for a part of another run.
 
         Of long rows fewer come at a time, so that a table keeps to some BATCH_BYTES.

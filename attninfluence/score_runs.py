@@ -93,7 +93,7 @@ class ScoreRuns:
 
         return next((run.schema() for run in self.runs if run.parts), pa.schema([]))
 
-    def tables(self, columns: list[str] | None = None, rows: int = 65536) -> Iterator[pa.Table]:
+    def tables(self, columns: list[str] | None = None, rows: int = 32768) -> Iterator[pa.Table]:
         """All rows in order, at most `rows` at a time."""
         names = self.schema().names if columns is None else columns
         for run in self.runs:

@@ -21,7 +21,7 @@ from attninfluence.selection_rows import Bools, Floats, Ints, RowReader, Rows, s
 
 SPARE = 1000  # documents that are tried after the first that does not fit
 ROUNDING = 1e-9  # of a share in floating point
-HELD_ROWS = 1 << 18  # collected before equal keys are added up
+HELD_ROWS = 1 << 16  # collected before equal keys are added up
 
 
 @dataclass(frozen=True)
