@@ -3,19 +3,27 @@
     MIX/corpus/00000-<name>     the input files as they are, copied (not with `recipe_only`)
     MIX/selected/00000-<name>   their selected rows, in the same format and order
     MIX/recipe.json             the sources: their files, documents, tokens and weights
+    MIX/<part>-<builder>.txt    the files of a source, for a datatrove reader
     MIX/summary.json            tokens in all, tokens selected, share by domain
 
 A selected document is thus seen twice. The recipe's sources are what
-`datasets.interleave_datasets` asks for; names of files are relative to the recipe's folder:
+`datasets.interleave_datasets` asks for, which then gives every row once; names of files are
+relative to the recipe's folder:
 
     recipe = json.load(open("MIX/recipe.json"))
     sources = [
         load_dataset(s["builder"], data_files=[os.path.join("MIX", f) for f in s["files"]],
-                     split="train", streaming=True)
+                     split="train", streaming=True, **s["options"])
         for s in recipe["sources"]
     ]
     interleave_datasets(sources, probabilities=[s["probability"] for s in recipe["sources"]],
-                        seed=0, stopping_strategy="all_exhausted")
+                        seed=0, stopping_strategy=recipe["stopping_strategy"])
+
+For datatrove, where `s` is `recipe["sources"][0]["datatrove"]`:
+
+    reader = getattr(datatrove.pipeline.readers, s["reader"])
+    reader(os.path.join("MIX", s["data_folder"]), os.path.join("MIX", s["paths_file"]),
+           text_key=s["text_key"])
 """
 
 from __future__ import annotations
@@ -24,42 +32,21 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence.corpus.extract import extract_rows
-from attninfluence.corpus.files import file_format, file_size, is_url, open_binary
+from attninfluence.corpus.files import file_size, is_url, open_binary
 from attninfluence.finished import FinishedRun, open_finished
 from attninfluence.output import OutputError, OutputFolder, publish, write_json
+from attninfluence.recipe import RECIPE_NAME, Count, Recipe
+from attninfluence.selection_rows import encoded
 
-RECIPE_NAME = "recipe.json"
 SUMMARY_NAME = "summary.json"
 Ints = NDArray[np.int64]
-
-
-@dataclass
-class Count:
-    """Documents and their tokens."""
-
-    documents: int = 0
-    tokens: int = 0
-
-    def add(self, documents: int, tokens: int) -> None:
-        self.documents += documents
-        self.tokens += tokens
-
-
-@dataclass
-class Chosen:
-    """The selected documents: rows of each file, ascending, and their counts."""
-
-    rows: dict[str, Ints] = field(default_factory=dict)
-    by_file: dict[str, Count] = field(default_factory=dict)
-    by_domain: dict[str | None, Count] = field(default_factory=dict)
 
 
 def mix(
@@ -77,32 +64,36 @@ def mix(
                  that `score` ran in
     progress     called with the name of each input file before it is read
 
-    Raises OutputError when an input file is not the one that was scored, by its size or its rows.
+    The selection is streamed: of one input file at a time the selected rows are in memory.
+    Raises OutputError when an input file is not the one that was scored, by its size or its rows,
+    and when documents or tokens do not add up to the totals of the scores and the selection.
     """
     run = open_finished(selection, "selection")
     folder = OutputFolder(output, "mix")
     folder.check_unused()
     inputs = _inputs(run, root)
-    chosen = _read_chosen(run)
+    scored = {entry["file"]: entry for entry in run.run["scores_totals"]["files"]}
     folder.start({"recipe_only": recipe_only, "inputs": inputs, "selection": run.run})
-    sources = _Sources()
-    rows_of = {entry["file"]: entry for entry in run.run["scores_totals"]["files"]}
-    for index, (name, path) in enumerate(inputs.items()):
+    recipe = Recipe(run.run["scores"].get("columns", {}).get("text", "text"))
+    domains: dict[str | None, Count] = {}
+    for index, (name, chosen) in enumerate(_by_file(_chosen(run, domains), inputs)):
         if progress is not None:
             progress(name)
+        path = inputs[name]
         target = f"{index:05d}-{path.rsplit('/', 1)[-1]}"
         stored = path
         if not recipe_only:
             stored = f"corpus/{target}"
             _copy(path, folder.path / stored)
-        sources.add("corpus", stored, Count(rows_of[name]["rows"], rows_of[name]["tokens"]))
-        if name in chosen.rows:
+        recipe.add("corpus", stored, Count(scored[name]["rows"], scored[name]["tokens"]))
+        if chosen is not None:
             stored = f"selected/{target}"
-            _extract(path, chosen.rows[name], folder.path / stored)
-            sources.add("selected", stored, chosen.by_file[name])
-    summary = _summarise(run, chosen)
+            _extract(path, chosen.rows, folder.path / stored)
+            recipe.add("selected", stored, Count(len(chosen.rows), chosen.tokens))
+    summary = _summarise(run, domains)
+    _check_totals(run, recipe, summary)
+    _write_recipe(folder.path, recipe)
     write_json(folder.path / SUMMARY_NAME, summary)
-    write_json(folder.path / RECIPE_NAME, sources.recipe())
     folder.finish({"documents": summary["all"]["documents"], "tokens": summary["all"]["tokens"]})
     return summary
 
@@ -129,27 +120,62 @@ def _check_size(name: str, path: str, size: int) -> None:
         raise OutputError(f"{path}: changed since it was scored: {size} bytes then, {now} now")
 
 
-def _read_chosen(run: FinishedRun) -> Chosen:
-    chosen = Chosen()
-    pieces: dict[str, list[Ints]] = {}
+class _Chosen(NamedTuple):
+    """Selected rows of a file, ascending, and their tokens."""
+
+    file: str
+    rows: Ints
+    tokens: int
+
+
+def _chosen(run: FinishedRun, domains: dict[str | None, Count]) -> Iterator[_Chosen]:
+    """The selected rows, one item a file, in the order of the input; counts them by domain."""
+    pending: list[_Chosen] = []
     for table in run.tables(["file", "row", "domain", "n_tokens"]):
-        tokens = table["n_tokens"].to_numpy()
-        for name, at in _groups(table["file"].to_pylist()):
-            pieces.setdefault(name, []).append(table["row"].to_numpy()[at])
-            chosen.by_file.setdefault(name, Count()).add(len(at), int(tokens[at].sum()))
-        for name, at in _groups(table["domain"].to_pylist()):
-            chosen.by_domain.setdefault(name, Count()).add(len(at), int(tokens[at].sum()))
-    chosen.rows = {name: np.sort(np.concatenate(parts)) for name, parts in pieces.items()}
-    return chosen
+        rows, tokens = table["row"].to_numpy(), table["n_tokens"].to_numpy()
+        _count_domains(*encoded(table["domain"]), tokens, domains)
+        files, at = encoded(table["file"])
+        starts = [0, *(np.flatnonzero(np.diff(at)) + 1).tolist(), len(at)]
+        for start, stop in zip(starts[:-1], starts[1:], strict=True):
+            piece = _Chosen(str(files[at[start]]), rows[start:stop], int(tokens[start:stop].sum()))
+            if pending and pending[0].file != piece.file:
+                yield _joined(pending)
+                pending = []
+            pending.append(piece)
+    if pending:
+        yield _joined(pending)
 
 
-def _groups(names: list[Any]) -> Iterator[tuple[Any, Ints]]:
-    """Each distinct name and the positions it stands at."""
-    places: dict[Any, list[int]] = {}
-    for index, name in enumerate(names):
-        places.setdefault(name, []).append(index)
-    for name, found in places.items():
-        yield name, np.array(found, np.int64)
+def _joined(pieces: list[_Chosen]) -> _Chosen:
+    rows = np.concatenate([piece.rows for piece in pieces])
+    return _Chosen(pieces[0].file, rows, sum(piece.tokens for piece in pieces))
+
+
+def _count_domains(
+    names: list[str | None], at: Ints, tokens: Ints, domains: dict[str | None, Count]
+) -> None:
+    sums = np.zeros(len(names), np.int64)
+    np.add.at(sums, at, tokens)
+    documents = np.bincount(at, minlength=len(names))
+    for name, count, total in zip(names, documents.tolist(), sums.tolist(), strict=True):
+        domains.setdefault(name, Count()).add(count, total)
+
+
+def _by_file(
+    chosen: Iterator[_Chosen], inputs: dict[str, str]
+) -> Iterator[tuple[str, _Chosen | None]]:
+    """Each input file with its selected rows, if any; both come in the same order."""
+    following = next(chosen, None)
+    for name in inputs:
+        if following is not None and following.file == name:
+            yield name, following
+            following = next(chosen, None)
+        else:
+            yield name, None
+    if following is not None:
+        raise OutputError(
+            f"the selected rows of {following.file!r} do not come in the order of the input files"
+        )
 
 
 @contextmanager
@@ -184,38 +210,14 @@ def _extract(path: str, rows: Ints, final: Path) -> None:
             )
 
 
-class _Sources:
-    """The files of the mix, grouped into sources that `datasets.load_dataset` can open."""
-
-    def __init__(self) -> None:
-        self._files: dict[tuple[str, str], list[str]] = {}
-        self._counts: dict[tuple[str, str], Count] = {}
-
-    def add(self, part: str, file: str, count: Count) -> None:
-        key = (part, {"parquet": "parquet", "jsonl": "json", "text": "text"}[file_format(file)])
-        self._files.setdefault(key, []).append(file)
-        self._counts.setdefault(key, Count()).add(count.documents, count.tokens)
-
-    def recipe(self) -> dict[str, Any]:
-        """`weight` is a source's share of tokens, `probability` its share of documents."""
-        documents = sum(count.documents for count in self._counts.values())
-        tokens = sum(count.tokens for count in self._counts.values())
-        sources = [
-            {
-                "part": part,
-                "builder": builder,
-                "files": files,
-                "documents": (count := self._counts[part, builder]).documents,
-                "tokens": count.tokens,
-                "weight": count.tokens / tokens if tokens else 0.0,
-                "probability": count.documents / documents if documents else 0.0,
-            }
-            for (part, builder), files in self._files.items()
-        ]
-        return {"format": "attninfluence-recipe", "version": 1, "sources": sources}
+def _write_recipe(folder: Path, recipe: Recipe) -> None:
+    for name, text in recipe.paths_files().items():
+        with _new_file(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    write_json(folder / RECIPE_NAME, recipe.describe())
 
 
-def _summarise(run: FinishedRun, chosen: Chosen) -> dict[str, Any]:
+def _summarise(run: FinishedRun, chosen: dict[str | None, Count]) -> dict[str, Any]:
     """Documents and tokens of the corpus, the selected subset and the mix, by domain and in all.
 
     Every row of the corpus counts, scored or not; `share` is a domain's part of the mix's tokens.
@@ -224,7 +226,7 @@ def _summarise(run: FinishedRun, chosen: Chosen) -> dict[str, Any]:
     domains = []
     for entry in run.run["scores_totals"]["domains"]:
         whole = Count(entry["rows"], entry["tokens"])
-        part = chosen.by_domain.get(entry["domain"], Count())
+        part = chosen.get(entry["domain"], Count())
         corpus.add(whole.documents, whole.tokens)
         selected.add(part.documents, part.tokens)
         domains.append({"domain": entry["domain"], **_totals(whole, part)})
@@ -243,3 +245,19 @@ def _totals(corpus: Count, selected: Count) -> dict[str, int]:
         "documents": corpus.documents + selected.documents,
         "tokens": corpus.tokens + selected.tokens,
     }
+
+
+def _check_totals(run: FinishedRun, recipe: Recipe, summary: dict[str, Any]) -> None:
+    """OutputError unless files and domains add up to what was scored and what was selected."""
+    scores, whole = run.run["scores_totals"], summary["all"]
+    expected = Count(scores["rows"] + run.totals["rows"], scores["tokens"] + run.totals["tokens"])
+    for what, found in (
+        ("files", recipe.count),
+        ("domains", Count(whole["documents"], whole["tokens"])),
+    ):
+        if found != expected:
+            raise OutputError(
+                f"{run.path}: its {what} add up to {found.documents} documents and"
+                f" {found.tokens} tokens, the scores and the selection to {expected.documents}"
+                f" and {expected.tokens}; the selection is damaged"
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from attninfluence import mix as mix_module
-from attninfluence.corpus import iter_rows, resolve_columns
+from attninfluence.corpus import files, iter_rows, resolve_columns
 from attninfluence.finished import open_finished
 from attninfluence.mix import mix
 from attninfluence.output import OutputError
+from attninfluence.recipe import Count, Recipe, common_folder
 from attninfluence.select import select
 from attninfluence.selection_rule import Rule
 from tests.score_tables import score_row, write_scores
@@ -106,6 +108,166 @@ def test_recipe_names_files_and_weights(tmp_path, corpus, recipe_only):
     assert (tmp_path / "mix" / "corpus").exists() != recipe_only
     if recipe_only:
         assert sources[0]["files"][0] == str(corpus / NAMES[0])
+
+
+def all_texts(tmp_path: Path) -> Counter[str]:
+    """The texts of the mix, as often as they should come."""
+    selected = selected_of(tmp_path / "sel")
+    texts = Counter(f"{name} {i}" for name in NAMES for i in range(10))
+    texts.update(f"{name} {i}" for name, rows in selected.items() for i in rows)
+    return texts
+
+
+@pytest.mark.parametrize("recipe_only", [False, True])
+def test_datasets_follows_the_recipe(tmp_path, corpus, recipe_only):
+    """Sources load as a stream, and interleaved they give every row once, evenly mixed."""
+    import datasets
+
+    mix(tmp_path / "sel", tmp_path / "mix", recipe_only=recipe_only)
+    recipe = json.loads((tmp_path / "mix" / "recipe.json").read_text())
+    sources = [
+        datasets.load_dataset(
+            source["builder"],
+            data_files=[os.path.join(tmp_path / "mix", file) for file in source["files"]],
+            split="train",
+            streaming=True,
+            **source["options"],
+        )
+        for source in recipe["sources"]
+    ]
+    for source, dataset in zip(recipe["sources"], sources, strict=True):
+        assert len(list(dataset)) == source["documents"]
+    mixed = datasets.interleave_datasets(
+        sources,
+        probabilities=[source["probability"] for source in recipe["sources"]],
+        seed=0,
+        stopping_strategy=recipe["stopping_strategy"],
+    )
+    assert Counter(row["text"] for row in mixed) == all_texts(tmp_path)
+
+
+def test_the_share_of_a_source_in_the_beginning_is_its_probability(tmp_path):
+    """So a training that stops early has seen the mix as well."""
+    import datasets
+
+    rows = [{"text": str(i)} for i in range(6000)]
+    (tmp_path / "corpus").mkdir()
+    write_rows(tmp_path / "corpus/a.jsonl", rows)
+    scored = [score_row("a.jsonl", i, score=i / 7) for i in range(6000)]
+    write_scores(tmp_path / "out", [scored], tmp_path / "corpus")
+    select(tmp_path / "out", tmp_path / "sel", Rule(Fraction(1, 2)))
+    mix(tmp_path / "sel", tmp_path / "mix", recipe_only=True)
+    recipe = json.loads((tmp_path / "mix" / "recipe.json").read_text())
+    sources = []
+    for source in recipe["sources"]:
+        files = [os.path.join(tmp_path / "mix", file) for file in source["files"]]
+        dataset = datasets.load_dataset("json", data_files=files, split="train", streaming=True)
+        sources.append(dataset.add_column("part", [source["part"]] * source["documents"]))
+    shares = [source["probability"] for source in recipe["sources"]]
+    assert shares == [pytest.approx(2 / 3), pytest.approx(1 / 3)]
+    mixed = datasets.interleave_datasets(
+        sources,
+        probabilities=shares,
+        seed=0,
+        stopping_strategy=recipe["stopping_strategy"],
+    )
+    first = [row["part"] for row in mixed.take(3000)]
+    assert first.count("selected") == pytest.approx(1000, abs=100)
+
+
+@pytest.mark.parametrize("recipe_only", [False, True])
+def test_datatrove_follows_the_recipe(tmp_path, corpus, recipe_only):
+    from datatrove.pipeline import readers
+
+    mix(tmp_path / "sel", tmp_path / "mix", recipe_only=recipe_only)
+    recipe = json.loads((tmp_path / "mix" / "recipe.json").read_text())
+    texts: Counter[str] = Counter()
+    for source in recipe["sources"]:
+        given = source["datatrove"]
+        reader = getattr(readers, given["reader"])(
+            os.path.join(tmp_path / "mix", given["data_folder"]),
+            os.path.join(tmp_path / "mix", given["paths_file"]),
+            text_key=given["text_key"],
+        )
+        found = [document.text for rank in (0, 1) for document in reader.run(None, rank, 2)]
+        assert len(found) == source["documents"]
+        texts.update(found)
+    assert texts == all_texts(tmp_path)
+
+
+def test_shards_make_the_mix_of_the_whole_run(tmp_path, corpus):
+    """A file that two shards divide has one file in the mix."""
+    mix(tmp_path / "sel", tmp_path / "mix")
+    whole = open_finished(tmp_path / "out", "scores")
+    rows = [row for table in whole.tables() for row in table.to_pylist()]
+    folders = [
+        write_scores(
+            tmp_path / f"shard{index}",
+            [rows[start : start + 15]],
+            corpus,
+            shard={"index": index, "count": 4},
+            inputs=whole.run["inputs"],
+        )
+        for index, start in enumerate(range(0, 50, 15))
+    ]
+    select(folders, tmp_path / "joined", Rule(Fraction(1, 3)))
+    assert mix(tmp_path / "joined", tmp_path / "again") == mix(tmp_path / "sel", tmp_path / "once")
+    for path in sorted((tmp_path / "mix").glob("*/*")):
+        again = tmp_path / "again" / path.relative_to(tmp_path / "mix")
+        assert again.read_bytes() == path.read_bytes(), path
+
+
+def test_runs_that_started_in_different_folders(tmp_path):
+    """Each name starts where its own run did."""
+    for folder, name in (("one", "a.jsonl"), ("two", "b.jsonl")):
+        (tmp_path / folder).mkdir()
+        write_rows(tmp_path / folder / name, [{"text": f"{folder} {i}"} for i in range(4)])
+        rows = [score_row(name, i, score=float(i)) for i in range(4)]
+        write_scores(tmp_path / f"out-{folder}", [rows], tmp_path / folder)
+    select([tmp_path / "out-one", tmp_path / "out-two"], tmp_path / "sel", Rule(Fraction(1, 4)))
+    mix(tmp_path / "sel", tmp_path / "mix")
+    files = sorted((tmp_path / "mix/selected").iterdir())
+    assert [texts_of(path) for path in files] == [["one 3"], ["two 3"]]
+
+
+def test_totals_that_do_not_add_up_are_refused(tmp_path, corpus, monkeypatch):
+    add = mix_module.Recipe.add
+    monkeypatch.setattr(
+        mix_module.Recipe,
+        "add",
+        lambda self, part, file, count: add(self, part, file, Count(count.documents, 1)),
+    )
+    with pytest.raises(
+        OutputError, match=r"its files add up to 67 documents and 9 tokens, the sco"
+    ):
+        mix(tmp_path / "sel", tmp_path / "mix")
+    assert not (tmp_path / "mix" / "_SUCCESS").exists()
+
+
+def test_text_files_are_documents_of_their_own_kind(monkeypatch):
+    monkeypatch.setitem(files.FORMATS, ".txt", "text")
+    recipe = Recipe("body")
+    recipe.add("corpus", "corpus/00000-a.txt", Count(1, 7))
+    recipe.add("corpus", "corpus/00001-b.jsonl", Count(3, 21))
+    text, json_lines = recipe.describe()["sources"]
+    assert (text["builder"], text["options"]) == ("text", {"sample_by": "document"})
+    assert text["datatrove"] is None and text["probability"] == 0.25
+    assert json_lines["datatrove"]["text_key"] == "body"
+    assert recipe.paths_files() == {"corpus-json.txt": "00001-b.jsonl\n"}
+
+
+@pytest.mark.parametrize(
+    ("names", "folder"),
+    [
+        (["corpus/a", "corpus/b"], "corpus"),
+        (["/data/x/a", "/data/y/b"], "/data"),
+        (["/a", "/b/c"], "/"),
+        (["s3://bucket/x/a", "s3://bucket/x/y/b"], "s3://bucket/x"),
+        (["s3://bucket/a", "/data/b"], None),
+    ],
+)
+def test_the_folder_that_files_share(names, folder):
+    assert common_folder(names) == folder
 
 
 def test_changed_file_is_refused(tmp_path, corpus):

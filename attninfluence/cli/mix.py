@@ -12,7 +12,8 @@ DESCRIPTION = """\
 Write the training mix of a selection: the whole corpus, and the selected
 documents once more. MIX/corpus/ and MIX/selected/ hold files like the input;
 recipe.json names them as sources with weights, as datasets.interleave_datasets
-takes them. With --recipe the corpus is not copied, only named.
+and datatrove's readers take them. With --recipe the corpus is not copied, only
+named.
 """
 EXAMPLE = "attninfluence mix selected/ -o mix/ --recipe"
 

@@ -1,0 +1,153 @@
+"""The recipe of a mix: its files as sources that `datasets` and datatrove can open.
+
+{
+  "format": "attninfluence-recipe", "version": 1,
+  "stopping_strategy": "all_exhausted_without_replacement",
+  "sources": [{
+    "part": "corpus",              or "selected"
+    "builder": "json",             of datasets.load_dataset: json, parquet or text
+    "options": {},                 its further arguments
+    "files": [...],                relative to the recipe's folder, absolute, or URLs
+    "documents": 10, "tokens": 65,
+    "weight": 0.5,                 share of all tokens
+    "probability": 0.4,            share of all documents
+    "datatrove": {
+      "reader": "JsonlReader",     of datatrove.pipeline.readers
+      "data_folder": "corpus",     relative to the recipe's folder, absolute, or a URL
+      "paths_file": "corpus-json.txt",
+      "text_key": "text"
+    }                              null where datatrove has no reader
+  }, ...]
+}
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from attninfluence.corpus.files import file_format, is_url
+
+RECIPE_NAME = "recipe.json"
+
+
+class _Kind(NamedTuple):
+    """How the files of one format are opened by others."""
+
+    builder: str
+    options: dict[str, Any]
+    reader: str | None  # datatrove's
+
+
+KINDS = {
+    "parquet": _Kind("parquet", {}, "ParquetReader"),
+    "jsonl": _Kind("json", {}, "JsonlReader"),
+    "text": _Kind("text", {"sample_by": "document"}, None),  # one document a file
+}
+
+
+@dataclass
+class Count:
+    """Documents and their tokens."""
+
+    documents: int = 0
+    tokens: int = 0
+
+    def add(self, documents: int, tokens: int) -> None:
+        self.documents += documents
+        self.tokens += tokens
+
+
+@dataclass
+class _Source:
+    kind: _Kind
+    files: list[str] = field(default_factory=list)
+    count: Count = field(default_factory=Count)
+
+
+class Recipe:
+    """The files of a mix, grouped by part and format.
+
+    text_column  the column of the documents' text
+    """
+
+    def __init__(self, text_column: str = "text") -> None:
+        self.text_column = text_column
+        self._sources: dict[tuple[str, str], _Source] = {}
+
+    def add(self, part: str, file: str, count: Count) -> None:
+        """Count a file of the part ``corpus`` or ``selected``; `file` as the recipe names it."""
+        kind = KINDS[file_format(file)]
+        source = self._sources.setdefault((part, kind.builder), _Source(kind))
+        source.files.append(file)
+        source.count.add(count.documents, count.tokens)
+
+    @property
+    def count(self) -> Count:
+        """Documents and tokens of all files."""
+        total = Count()
+        for source in self._sources.values():
+            total.add(source.count.documents, source.count.tokens)
+        return total
+
+    def describe(self) -> dict[str, Any]:
+        """The recipe as JSON values."""
+        total = self.count
+        sources = [
+            {
+                "part": part,
+                "builder": builder,
+                "options": source.kind.options,
+                "files": source.files,
+                "documents": source.count.documents,
+                "tokens": source.count.tokens,
+                "weight": source.count.tokens / (total.tokens or 1),
+                "probability": source.count.documents / (total.documents or 1),
+                "datatrove": self._datatrove(part, builder, source),
+            }
+            for (part, builder), source in self._sources.items()
+        ]
+        return {
+            "format": "attninfluence-recipe",
+            "version": 1,
+            "stopping_strategy": "all_exhausted_without_replacement",
+            "sources": sources,
+        }
+
+    def _datatrove(self, part: str, builder: str, source: _Source) -> dict[str, Any] | None:
+        """What a datatrove reader is given; None where there is none, or no folder of all files."""
+        start = common_folder(source.files)
+        if source.kind.reader is None or start is None:
+            return None
+        return {
+            "reader": source.kind.reader,
+            "data_folder": start,
+            "paths_file": _paths_name(part, builder),
+            "text_key": self.text_column,
+        }
+
+    def paths_files(self) -> dict[str, str]:
+        """The lists of files that `datatrove` sources name, by their own names."""
+        lists = {}
+        for (part, builder), source in self._sources.items():
+            given = self._datatrove(part, builder, source)
+            if given is not None:
+                names = (file[len(given["data_folder"]) :].lstrip("/") for file in source.files)
+                lists[given["paths_file"]] = "".join(f"{name}\n" for name in names)
+        return lists
+
+
+def _paths_name(part: str, builder: str) -> str:
+    return f"{part}-{builder}.txt"
+
+
+def common_folder(files: list[str]) -> str | None:
+    """The deepest folder that all files lie below; None for files of unlike filesystems."""
+    protocols = {file.split("://")[0] if is_url(file) else "" for file in files}
+    if len(protocols) > 1:
+        return None
+    protocol = protocols.pop()
+    names = [file.removeprefix(f"{protocol}://") if protocol else file for file in files]
+    start = os.path.commonpath([os.path.dirname(name) for name in names])
+    return f"{protocol}://{start}" if protocol else start
