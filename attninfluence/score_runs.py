@@ -48,8 +48,12 @@ class ScoreRuns:
     @property
     def kernels(self) -> list[str]:
         """The kernels that scored, each once."""
-        found = (run.run.get("scoring", {}).get("kernel") for run in self.runs)
-        return list(dict.fromkeys(kernel for kernel in found if kernel is not None))
+        found: dict[str, None] = {}
+        for run in self.runs:
+            first = run.run.get("scoring", {}).get("kernel")
+            for kernel in (first, *run.totals.get("kernels", ())):
+                found |= {} if kernel is None else {kernel: None}
+        return list(found)
 
     @property
     def inputs(self) -> list[dict[str, Any]]:

@@ -40,18 +40,6 @@ class Tally:
             }
         )
 
-    @classmethod
-    def from_summary(cls, summary: Mapping[str, Any]) -> Tally:
-        """The tally whose `summary` this is."""
-        return cls(
-            {
-                entry["domain"]: DomainTotals(
-                    Counter(entry["statuses"]), entry["tokens"], entry["scored_tokens"]
-                )
-                for entry in summary["domains"]
-            }
-        )
-
     def add(self, domain: str | None, status: str, tokens: int, scored_tokens: int) -> None:
         """Count one row."""
         totals = self.domains.setdefault(domain, DomainTotals())
