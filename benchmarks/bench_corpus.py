@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,10 @@ def write_model(folder: Path, shape: workload.Shape) -> Path:
         if source.exists():
             folder.mkdir(exist_ok=True)
             shutil.copy(source, folder / name)
-    return workload.write_model(folder, shape)
+    config = json.loads(Path(bundled_folder(), "config.json").read_text(encoding="utf-8"))
+    return workload.write_model(
+        folder, replace(shape, vocab=max(shape.vocab, config["vocab_size"]))
+    )
 
 
 def write_parquet(rows: Sequence[tuple[str, str]], path: Path) -> Path:
