@@ -1,0 +1,167 @@
+"""The scores of one task, kept while it runs, so that a killed task does not start over.
+
+    FOLDER/00007/rows-000000000.parquet      rows 0 to 5119 of task 7
+    FOLDER/00007/rows-000005120.parquet      the next ones
+
+A part is named by the place of its first document among the task's. It holds scores and digests of
+texts, no text; its metadata says how the scores were made, so that others are not taken for them.
+Parts are published whole. Two processes that run one task write the same scores, so neither can
+spoil what the other wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attninfluence.integrations.datatrove.files import (
+    list_names,
+    publish_bytes,
+    remove_unfinished,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import pyarrow as pa
+    from datatrove.data import Document
+    from datatrove.io import DataFolder
+
+MADE_HOW = b"attninfluence.made_how"
+TEXT = "text_digest"
+PART_ROWS = 1 << 16
+
+Row = dict[str, Any]
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is of another run or of other documents; the message names what differs."""
+
+
+class TaskCheckpoint:
+    """The stored and the new scores of one task's documents, in the documents' order.
+
+    made_how: everything that decides a score, in JSON values. seconds: between two parts. Use it in
+    a `with` statement: its end, for whatever reason, publishes the rows added last.
+    """
+
+    def __init__(
+        self, folder: DataFolder, rank: int, made_how: dict[str, Any], seconds: float
+    ) -> None:
+        self._folder = folder
+        self._name = f"{rank:05d}"
+        self._made_how: dict[str, Any] = json.loads(json.dumps(made_how))
+        self._seconds = seconds
+        self._rows = 0  # in the parts that are published, as far as they have been read
+        self._pending: list[pa.Table] = []
+        self._published = time.monotonic()
+        remove_unfinished(folder, self._name)
+        self._names = list_names(folder, self._name)
+
+    def stored(self) -> Iterator[Row]:
+        """The rows of the published parts with their digests; read all of it before adding any.
+
+        CheckpointError for scores that were made in another way.
+        """
+        while (name := _part_name(self._rows)) in self._names:
+            rows = self._read(name).to_pylist()
+            yield from rows
+            self._rows += len(rows)
+
+    def take(self, row: Row, document: Document) -> Row:
+        """A stored row without its digest; CheckpointError when it is of another text."""
+        if row[TEXT] != text_digest(document.text):
+            raise CheckpointError(
+                f"{self._path()}: holds scores of other documents: the one with id "
+                f"{document.id!r} has another text than was scored in its place; remove the folder "
+                f"when the input has changed"
+            )
+        return {name: value for name, value in row.items() if name != TEXT}
+
+    def refuse_missing(self) -> CheckpointError:
+        """The error for a task that has fewer documents than scores are stored for."""
+        return CheckpointError(
+            f"{self._path()}: holds scores of more documents than the task has now; remove the "
+            f"folder when the input has changed"
+        )
+
+    def add(self, documents: Sequence[Document], columns: dict[str, Any]) -> None:
+        """Append the scores of the next documents; publish a part when it is time."""
+        import pyarrow as pa
+
+        digests = pa.array([text_digest(document.text) for document in documents], pa.binary(16))
+        self._pending.append(pa.table({TEXT: digests, **columns}))
+        is_due = time.monotonic() - self._published >= self._seconds
+        if is_due or sum(table.num_rows for table in self._pending) >= PART_ROWS:
+            self.publish()
+
+    def publish(self) -> None:
+        """Make the rows added since the last part last."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pending = [table for table in self._pending if table.num_rows]
+        if pending:
+            table = pa.concat_tables(pending)
+            made_how = {MADE_HOW: json.dumps(self._made_how)}
+            buffer = pa.BufferOutputStream()
+            pq.write_table(table.replace_schema_metadata(made_how), buffer, compression="zstd")
+            name = f"{self._name}/{_part_name(self._rows)}"
+            publish_bytes(self._folder, name, buffer.getvalue().to_pybytes())
+            self._rows += table.num_rows
+            self._pending.clear()
+        self._published = time.monotonic()
+
+    def __enter__(self) -> TaskCheckpoint:
+        self._published = time.monotonic()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.publish()
+
+    def _read(self, name: str) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = f"{self._path()}/{name}"
+        try:
+            table = pq.read_table(io.BytesIO(self._folder.cat_file(f"{self._name}/{name}")))
+            made_how = json.loads((table.schema.metadata or {})[MADE_HOW])
+        except (pa.ArrowException, KeyError, ValueError) as error:
+            raise CheckpointError(f"{path}: not a readable part of a checkpoint") from error
+        _check_made_how(path, made_how, self._made_how)
+        return table
+
+    def _path(self) -> str:
+        return str(self._folder.resolve_paths(self._name))
+
+
+def text_digest(text: object) -> bytes:
+    """16 bytes that tell a document's text, or whatever stands in its place, from others."""
+    if isinstance(text, str):
+        data = b"s" + text.encode("utf-8", "surrogatepass")
+    else:
+        data = b"b" + text if isinstance(text, bytes) else b"t" + type(text).__name__.encode()
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def _part_name(first_row: int) -> str:
+    return f"rows-{first_row:09d}.parquet"
+
+
+def _check_made_how(path: str, stored: dict[str, Any], now: dict[str, Any]) -> None:
+    for name in sorted(stored.keys() | now.keys()):
+        if stored.get(name) != now.get(name):
+            raise CheckpointError(
+                f"{path}: holds scores made in another way: {name} is {stored.get(name)!r} there "
+                f"and {now.get(name)!r} now; name another checkpoint folder"
+            )

@@ -1,0 +1,208 @@
+"""Quantiles of the score in each domain: gathered by tasks, merged, and cut.
+
+FOLDER/ranks/00007.json      the sketches of task 7
+FOLDER/merged.json           those of all tasks
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from attninfluence.integrations.datatrove.files import list_names, publish_bytes
+from attninfluence.quantiles import QuantileSketch
+
+if TYPE_CHECKING:
+    from datatrove.data import Document
+    from datatrove.io import DataFolder
+
+FORMAT = "attninfluence-domain-quantiles"
+VERSION = 1
+MERGED = "merged.json"
+RANKS = "ranks"
+WEIGHTS = ("documents", "tokens")
+
+
+class QuantilesError(ValueError):
+    """Quantiles are missing, incomplete or of something else; the message names them."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Where documents have what selection needs.
+
+    prefix: of the scorer's metadata. domain_key: metadata with the domain's name, a string;
+    documents without it are a domain of their own; None: the corpus is one domain.
+    """
+
+    prefix: str = "ai_"
+    domain_key: str | None = "domain"
+
+    def score(self, document: Document) -> float | None:
+        """The score; None where the document has none. QuantilesError when it was not scored."""
+        key = f"{self.prefix}score"
+        if key not in document.metadata:
+            raise QuantilesError(
+                f"the document with id {document.id!r} has no {key!r} in its metadata; expected "
+                f"documents that AttentionInfluenceScorer(prefix={self.prefix!r}) has scored"
+            )
+        value = document.metadata[key]
+        return None if value is None or math.isnan(value) else float(value)
+
+    def domain(self, document: Document) -> str | None:
+        """The domain's name. QuantilesError for what is no string."""
+        name = None if self.domain_key is None else document.metadata.get(self.domain_key)
+        if name is not None and not isinstance(name, str):
+            raise QuantilesError(
+                f"the document with id {document.id!r} has {name!r} as its {self.domain_key!r}; "
+                f"expected a string"
+            )
+        return name
+
+    def tokens(self, document: Document) -> int:
+        """Tokens of the document."""
+        return int(document.metadata[f"{self.prefix}n_tokens"])
+
+
+class Cut(NamedTuple):
+    """What is kept of a domain: scores above `score`, and a share of those equal to it."""
+
+    score: float
+    share_of_ties: float
+
+    def keeps(self, score: float, document: Document) -> bool:
+        """Whether a document with that score is kept; ties go by a digest of id and text."""
+        if score != self.score:
+            return score > self.score
+        return self.share_of_ties > 0 and _uniform(document) < self.share_of_ties
+
+
+@dataclass
+class DomainSketches:
+    """A sketch of the scores for each domain, of some of a corpus's tasks or of all.
+
+    weight: what a document counts, "documents" (1) or "tokens". tasks: of the whole run.
+    """
+
+    fields: Fields
+    weight: str
+    tasks: int
+    seed: int = 0
+    by_domain: dict[str | None, QuantileSketch] = field(default_factory=dict)
+
+    def sketch(self, domain: str | None) -> QuantileSketch:
+        """The domain's sketch, empty at first."""
+        if domain not in self.by_domain:
+            self.by_domain[domain] = QuantileSketch(seed=self.seed)
+        return self.by_domain[domain]
+
+    def merge(self, other: DomainSketches) -> None:
+        """Add the sketches of other tasks. QuantilesError when they are of something else."""
+        for name in ("fields", "weight", "tasks"):
+            if getattr(self, name) != getattr(other, name):
+                raise QuantilesError(
+                    f"quantiles of different runs are not merged: {name} is "
+                    f"{getattr(self, name)!r} in one and {getattr(other, name)!r} in another"
+                )
+        for domain, sketch in other.by_domain.items():
+            self.sketch(domain).merge(sketch)
+
+    def cut(self, domain: str | None, fraction: Fraction) -> Cut:
+        """Where the domain's best ceil(fraction * weight) end. KeyError for an unknown domain."""
+        sketch = self.by_domain[domain]
+        total = sketch.weight
+        if not total:
+            return Cut(math.inf, 0.0)
+        wanted = math.ceil(fraction * total)
+        # Half a unit keeps the comparison of shares clear of rounding.
+        score = sketch.quantile((total - wanted + 0.5) / total)
+        reached = round(sketch.rank(score) * total)
+        below = round(sketch.rank(math.nextafter(score, -math.inf)) * total)
+        tied = max(1, reached - below)
+        return Cut(score, min(1.0, max(0.0, (wanted - (total - reached)) / tied)))
+
+    def to_json(self) -> bytes:
+        """The sketches as a JSON file."""
+        domains = [
+            {"domain": name, "sketch": base64.b64encode(sketch.to_bytes()).decode("ascii")}
+            for name, sketch in self.by_domain.items()
+        ]
+        head = {"format": FORMAT, "version": VERSION, "weight": self.weight, "tasks": self.tasks}
+        fields = {"prefix": self.fields.prefix, "domain_key": self.fields.domain_key}
+        return json.dumps({**head, **fields, "domains": domains}).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, path: str) -> DomainSketches:
+        """What `to_json` wrote. QuantilesError, naming the path, for anything else."""
+        try:
+            stored: dict[str, Any] = json.loads(data)
+            if (stored["format"], stored["version"]) != (FORMAT, VERSION):
+                raise ValueError("another format")
+            fields = Fields(stored["prefix"], stored["domain_key"])
+            by_domain: dict[str | None, QuantileSketch] = {
+                entry["domain"]: QuantileSketch.from_bytes(base64.b64decode(entry["sketch"]))
+                for entry in stored["domains"]
+            }
+            return cls(fields, stored["weight"], stored["tasks"], by_domain=by_domain)
+        except (ValueError, KeyError, TypeError) as error:
+            raise QuantilesError(f"{path}: not a file of DomainQuantiles") from error
+
+
+def write_rank(folder: DataFolder, rank: int, sketches: DomainSketches) -> None:
+    """Publish the sketches of one task; what was merged before is out of date, and removed."""
+    if folder.isfile(MERGED):
+        folder.rm(MERGED)
+    publish_bytes(folder, f"{RANKS}/{rank:05d}.json", sketches.to_json())
+
+
+def merge_ranks(folder: DataFolder) -> DomainSketches:
+    """Merge the sketches of all tasks and publish the result; the tasks' order decides nothing.
+
+    QuantilesError, naming some, when sketches of tasks are missing.
+    """
+    names = sorted(list_names(folder, RANKS))
+    if not names:
+        raise QuantilesError(f"{folder.resolve_paths(RANKS)}: no quantiles; run DomainQuantiles")
+    merged = _read(folder, f"{RANKS}/{names[0]}")
+    expected = {f"{rank:05d}.json" for rank in range(merged.tasks)}
+    if missing := sorted(expected - set(names)):
+        raise QuantilesError(
+            f"{folder.resolve_paths(RANKS)}: quantiles of {len(missing)} of {merged.tasks} tasks "
+            f"are missing, {missing[0]} among them; finish the run first"
+        )
+    for name in names[1:]:
+        merged.merge(_read(folder, f"{RANKS}/{name}"))
+    publish_bytes(folder, MERGED, merged.to_json())
+    return merged
+
+
+def read_merged(folder: DataFolder) -> DomainSketches:
+    """The merged sketches. QuantilesError, saying what to run, when they are not there."""
+    if not folder.isfile(MERGED):
+        raise QuantilesError(
+            f"{folder.resolve_paths(MERGED)}: missing; run MergeQuantiles on the folder, in one "
+            f"task, after all tasks of DomainQuantiles"
+        )
+    return _read(folder, MERGED)
+
+
+def _read(folder: DataFolder, name: str) -> DomainSketches:
+    return DomainSketches.from_json(folder.cat_file(name), folder.resolve_paths(name))
+
+
+def _uniform(document: Document) -> float:
+    """A number in [0, 1) that depends on the document alone."""
+    key = "\0".join(str(part) for part in (document.id, document.text))
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return (int.from_bytes(digest, "little") >> 11) / 2**53
+
+
+def check_weight(weight: str) -> None:
+    """ValueError for what a document cannot count."""
+    if weight not in WEIGHTS:
+        raise ValueError(f"weight must be one of {', '.join(WEIGHTS)}, got {weight!r}")

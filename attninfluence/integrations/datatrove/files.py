@@ -1,0 +1,51 @@
+"""Small files that are there whole or not at all, in any folder that datatrove can write to."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attninfluence.output import sync
+
+if TYPE_CHECKING:
+    from datatrove.io import DataFolder
+
+
+def publish_bytes(folder: DataFolder, name: str, data: bytes) -> None:
+    """Write a file, replacing an older one.
+
+    On a local or mounted file system the bytes are synced under a temporary name, renamed, and the
+    rename is synced. An object store shows an object when all of it has arrived.
+    """
+    if not folder.is_local():
+        folder.pipe_file(name, data)
+        return
+    final = Path(folder.resolve_paths(name))
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, final)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(final.parent)
+
+
+def list_names(folder: DataFolder, subfolder: str) -> set[str]:
+    """Names of the published files in a subfolder, relative to it; none when there is no such."""
+    if not folder.isdir(subfolder):
+        return set()
+    names = (path.rsplit("/", 1)[-1] for path in folder.list_files(subfolder))
+    return {name for name in names if not name.startswith(".")}
+
+
+def remove_unfinished(folder: DataFolder, subfolder: str) -> None:
+    """Remove what killed processes left in a subfolder of a local folder."""
+    if folder.is_local():
+        for temporary in Path(folder.resolve_paths(subfolder)).glob(".*.tmp"):
+            temporary.unlink(missing_ok=True)
