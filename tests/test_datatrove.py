@@ -283,6 +283,7 @@ def test_slurm_runs_its_launch_script(
 
 
 @pytest.mark.full
+@pytest.mark.filterwarnings("ignore:placement_group:DeprecationWarning")  # datatrove's, in a thread
 def test_ray_gives_the_bits_of_score(how: dict[str, Any], tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")
     from datatrove.executor import RayPipelineExecutor
