@@ -1,0 +1,235 @@
+"""Quantiles by domain over many tasks, and the documents that the filter keeps."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("datatrove")
+
+from datatrove.data import Document
+from datatrove.pipeline.writers import JsonlWriter
+
+from attninfluence.integrations.datatrove import (
+    AttentionInfluenceFilter,
+    DomainQuantiles,
+    MergeQuantiles,
+    QuantilesError,
+)
+
+Scored = tuple[str | None, float | None, int]  # domain, score, tokens
+
+
+def scored(rows: Iterable[Scored], start: int = 0) -> list[Document]:
+    return [
+        Document(
+            text=f"text {index}",
+            id=f"d{index}",
+            metadata={"ai_score": score, "ai_n_tokens": tokens}
+            | ({} if domain is None else {"domain": domain}),
+        )
+        for index, (domain, score, tokens) in enumerate(rows, start=start)
+    ]
+
+
+def split(documents: list[Document], tasks: int) -> list[list[Document]]:
+    return [documents[rank::tasks] for rank in range(tasks)]
+
+
+def sketch(folder: Path, documents: list[Document], tasks: int = 1, **options: Any) -> None:
+    """Run the quantiles' tasks, the last one first, and merge them."""
+    block = DomainQuantiles(str(folder), **options)
+    for rank, part in reversed(list(enumerate(split(documents, tasks)))):
+        assert list(block.run(iter(part), rank, tasks)) == part
+    assert list(MergeQuantiles(str(folder)).run(None)) == []
+
+
+def kept(folder: Path, documents: list[Document], **options: Any) -> list[str]:
+    block = AttentionInfluenceFilter(str(folder), **options)
+    return [document.id for document in block.run(iter(documents))]
+
+
+def random_scores(count: int, seed: int = 0, domain: str = "web") -> list[Scored]:
+    generator = np.random.default_rng(seed)
+    scores, tokens = generator.normal(size=count), generator.integers(2, 2000, count)
+    return [(domain, float(s), int(n)) for s, n in zip(scores, tokens, strict=True)]
+
+
+@pytest.mark.parametrize("tasks", [1, 3])
+@pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 203])
+def test_the_best_of_each_domain_are_kept(count: int, tasks: int, tmp_path: Path) -> None:
+    rows = random_scores(count, 1, "a") + [(d, 10 + s, n) for d, s, n in random_scores(40, 2, "b")]
+    documents = scored(rows)
+    sketch(tmp_path, documents, tasks)
+    best = []
+    for domain, size in (("a", count), ("b", 40)):
+        own = [document for document in documents if document.metadata["domain"] == domain]
+        own.sort(key=lambda document: -document.metadata["ai_score"])
+        best += [document.id for document in own[: math.ceil(size / 5)]]
+    assert sorted(kept(tmp_path, documents)) == sorted(best)
+    assert kept(tmp_path, documents, fraction=1) == [document.id for document in documents]
+
+
+@pytest.mark.parametrize("weight", ["documents", "tokens"])
+def test_a_large_domain_is_cut_within_a_tenth_of_a_point(weight: str, tmp_path: Path) -> None:
+    rows = random_scores(20_000) + random_scores(12_000, 1, "books")
+    documents = scored(rows)
+    sketch(tmp_path, documents, tasks=8, weight=weight)
+    ids = set(kept(tmp_path, documents))
+    for domain in ("web", "books"):
+        own = [document for document in documents if document.metadata["domain"] == domain]
+        counts = [document.metadata["ai_n_tokens"] if weight == "tokens" else 1 for document in own]
+        taken = sum(n for n, document in zip(counts, own, strict=True) if document.id in ids)
+        assert taken / sum(counts) == pytest.approx(0.2, abs=0.001)
+        best = [document.metadata["ai_score"] for document in own if document.id in ids]
+        rest = [document.metadata["ai_score"] for document in own if document.id not in ids]
+        assert min(best) >= max(rest)
+
+
+def test_ties_are_shared_out_by_the_document_alone(tmp_path: Path) -> None:
+    """Half of a domain has one score: as many of those as are wanted, whatever their task."""
+    rows: list[Scored] = [("a", 0.0, 1)] * 2000 + [("a", 1.0, 1)] * 100 + [("a", -1.0, 1)] * 1900
+    documents = scored(rows)
+    sketch(tmp_path / "one", documents, tasks=1)
+    sketch(tmp_path / "four", documents[::-1], tasks=4)
+    ids = set(kept(tmp_path / "one", documents))
+    assert {f"d{index}" for index in range(2000, 2100)} <= ids
+    assert not {f"d{index}" for index in range(2100, 4000)} & ids
+    assert len(ids) == pytest.approx(800, abs=100)  # 4 standard deviations of a fair draw
+    assert set(kept(tmp_path / "four", documents[::-1])) == ids
+
+
+def test_documents_without_a_score_do_not_count(tmp_path: Path) -> None:
+    """NaN, and None, which is what NaN becomes in JSON."""
+    rows: list[Scored] = [*random_scores(10), ("web", math.nan, 0), ("web", None, 0)]
+    documents = scored(rows + [("empty", None, 0)])
+    sketch(tmp_path / "q", documents)
+    block = AttentionInfluenceFilter(
+        str(tmp_path / "q"), exclusion_writer=JsonlWriter(str(tmp_path / "x"), compression=None)
+    )
+    assert len(list(block.run(iter(documents)))) == 2
+    assert block.stats["dropped_no_score"].total == 3
+    assert block.stats["dropped_below_cut"].total == 8
+    assert (tmp_path / "x" / "00000.jsonl").read_text().count("below_cut") == 8
+
+
+def test_one_domain_for_all_and_none_for_some(tmp_path: Path) -> None:
+    rows: list[Scored] = [(None, 1.0, 1), ("a", 2.0, 1), (None, 3.0, 1), ("a", 4.0, 1)]
+    documents = scored(rows)
+    sketch(tmp_path / "all", documents, domain_key=None)
+    assert kept(tmp_path / "all", documents, domain_key=None, fraction=0.5) == ["d2", "d3"]
+    sketch(tmp_path / "by", documents)
+    assert kept(tmp_path / "by", documents, fraction=0.5) == ["d2", "d3"]
+    assert kept(tmp_path / "by", documents, fraction="0.75") == ["d0", "d1", "d2", "d3"]
+
+
+def test_another_prefix_and_key(tmp_path: Path) -> None:
+    documents = [
+        Document("t", str(i), metadata={"x_score": float(i), "x_n_tokens": 1, "source": "s"})
+        for i in range(10)
+    ]
+    fields = {"prefix": "x_", "domain_key": "source"}
+    sketch(tmp_path, documents, **fields)
+    assert kept(tmp_path, documents, **fields) == ["8", "9"]
+    with pytest.raises(QuantilesError, match="has quantiles of .*x_"):
+        kept(tmp_path, scored(random_scores(3)))
+
+
+# -------------------------------------------------------------------------------- refusals
+
+
+def test_a_task_that_is_missing_is_named(tmp_path: Path) -> None:
+    block = DomainQuantiles(str(tmp_path))
+    with pytest.raises(QuantilesError, match="no quantiles; run DomainQuantiles"):
+        list(MergeQuantiles(str(tmp_path)).run(None))
+    for rank in (0, 2):
+        list(block.run(iter(scored(random_scores(5))), rank, 4))
+    with pytest.raises(QuantilesError, match=r"2 of 4 tasks are missing, 00001.json among them"):
+        list(MergeQuantiles(str(tmp_path)).run(None))
+
+
+def test_a_task_that_did_not_end_writes_nothing(tmp_path: Path) -> None:
+    run = DomainQuantiles(str(tmp_path)).run(iter(scored(random_scores(5))))
+    next(run)
+    run.close()
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_what_was_merged_before_a_task_ran_again_is_not_used(tmp_path: Path) -> None:
+    documents = scored(random_scores(20))
+    sketch(tmp_path, documents)
+    list(DomainQuantiles(str(tmp_path)).run(iter(documents)))
+    with pytest.raises(QuantilesError, match="merged.json: missing; run MergeQuantiles"):
+        kept(tmp_path, documents)
+
+
+def test_tasks_of_different_runs_are_not_merged(tmp_path: Path) -> None:
+    documents = scored(random_scores(20))
+    list(DomainQuantiles(str(tmp_path)).run(iter(documents), 0, 2))
+    list(DomainQuantiles(str(tmp_path), weight="tokens").run(iter(documents), 1, 2))
+    with pytest.raises(QuantilesError, match="weight is 'documents' in one and 'tokens'"):
+        list(MergeQuantiles(str(tmp_path)).run(None))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (
+            lambda m: m.pop("ai_score"),
+            "the document with id 'd3' has no 'ai_score' in its metadata",
+        ),
+        (lambda m: m.update(domain=3), "'d3' has 3 as its 'domain'; expected a string"),
+    ],
+)
+def test_documents_that_cannot_be_ranked(
+    spoil: Callable[[dict[str, Any]], Any], sentence: str, tmp_path: Path
+) -> None:
+    documents = scored(random_scores(5))
+    sketch(tmp_path, documents)
+    spoil(documents[3].metadata)
+    with pytest.raises(QuantilesError, match=sentence):
+        list(DomainQuantiles(str(tmp_path / "other")).run(iter(documents)))
+    with pytest.raises(QuantilesError, match=sentence):
+        kept(tmp_path, documents)
+
+
+def test_a_domain_that_was_not_sketched(tmp_path: Path) -> None:
+    sketch(tmp_path, scored(random_scores(5)))
+    with pytest.raises(QuantilesError, match="no quantiles of the domain 'books'"):
+        kept(tmp_path, scored(random_scores(5, 0, "books")))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", '{"format": "attninfluence-domain-quantiles"}', "[]"]
+)
+def test_a_file_of_something_else(content: str, tmp_path: Path) -> None:
+    documents = scored(random_scores(5))
+    sketch(tmp_path, documents)
+    (tmp_path / "merged.json").write_text(content)
+    with pytest.raises(QuantilesError, match="merged.json: not a file of DomainQuantiles"):
+        kept(tmp_path, documents)
+
+
+def test_arguments_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="weight must be one of documents, tokens"):
+        DomainQuantiles("q", weight="bytes")
+    for fraction in (0, 1.5, "many", Fraction(-1, 2)):
+        with pytest.raises(ValueError, match="fraction must be"):
+            AttentionInfluenceFilter("q", fraction=fraction)
+
+
+def test_the_filter_pickles_without_the_sketches(tmp_path: Path) -> None:
+    documents = scored(random_scores(5000))
+    sketch(tmp_path, documents)
+    block = AttentionInfluenceFilter(str(tmp_path))
+    assert len(list(block.run(iter(documents)))) == 1000
+    again = pickle.loads(pickle.dumps(block))
+    assert len(pickle.dumps(block)) < 3000
+    assert len(list(again.run(iter(documents)))) == 1000
