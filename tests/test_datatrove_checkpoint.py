@@ -152,6 +152,12 @@ def test_scores_made_in_another_way_are_refused(
     assert "name another checkpoint folder" in str(caught.value)
 
 
+def test_the_order_of_heads_is_no_difference(block: Made) -> None:
+    list(block()(documents(TEXTS)))
+    again = block(heads=HEADS[::-1])
+    assert len(list(again(documents(TEXTS)))) == replayed(again)
+
+
 def test_another_model_is_refused(block: Made, llama_folder: Callable[..., Path]) -> None:
     list(block()(documents(TEXTS)))
     other = str(llama_folder(n_kv_heads=2, seed=5))

@@ -35,7 +35,7 @@ class AttentionInfluenceScorer(PipelineStep):
     are opened when the first task runs, once a process.
 
     model, heads, control: as in `attninfluence.score`; revision: of a hub id. An opened model
-        keeps its own precision, kernel and threads.
+        keeps its own precision and kernel.
     checkpoint_folder: where each task keeps its scores while it runs. A task that was killed and
         is launched again reads its documents, takes the scores that are stored after comparing
         the texts, and computes the rest. Scores of another model, kernel, option or number of
@@ -97,19 +97,15 @@ class AttentionInfluenceScorer(PipelineStep):
     def opened(self) -> Model:
         """The model, opened on first use."""
         if self._opened is None:
-            from attninfluence.model import Model
             from attninfluence.shared_model import open_shared
 
-            if isinstance(self.model, Model):
-                self._opened = self.model
-            else:
-                self._opened = open_shared(
-                    self.model,
-                    revision=self.revision,
-                    precision=self.precision,
-                    kernel=self.kernel,
-                    threads=self.threads if self.threads is not None else _threads_of_task(),
-                )
+            self._opened = open_shared(
+                self.model,
+                revision=self.revision,
+                precision=self.precision,
+                kernel=self.kernel,
+                threads=self.threads if self.threads is not None else _threads_of_task(),
+            )
         return self._opened
 
     def run(
@@ -130,6 +126,8 @@ class AttentionInfluenceScorer(PipelineStep):
 
         # The scores of no texts say how scores are made.
         made_how = next(score_batches([], **self._how())).metadata | {"tasks": world_size}
+        for name in ("heads", "control"):  # no score depends on their order
+            made_how[name] = made_how[name] and sorted(made_how[name])
         return TaskCheckpoint(self.checkpoint_folder, rank, made_how, self.checkpoint_seconds)
 
     def _how(self) -> dict[str, Any]:
