@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -51,7 +53,6 @@ def test_select_from_jsonl(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_score_dataset(corpus: Path, tmp_path: Path) -> None:
-    pytest.importorskip("datasets")
     best = tmp_path / "best.parquet"
     script = (ROOT / "examples" / "score_dataset.py").read_text()
     printed = run_python(script, corpus, best, env={"HF_HOME": str(tmp_path / "home")})
@@ -64,6 +65,23 @@ def test_score_dataset(corpus: Path, tmp_path: Path) -> None:
         highest = sorted((s for s in of_domain if s == s), reverse=True)[:count]
         found = [row["ai_score"] for row in kept if row["domain"] == domain]
         assert sorted(found, reverse=True) == highest
+
+
+def test_datatrove_pipeline(corpus: Path, tmp_path: Path) -> None:
+    """datatrove drops the document without text; the best fifth of each domain is there twice."""
+    printed = run_example("datatrove_pipeline.py", corpus.parent, tmp_path / "out", 2, 1)
+    found = re.findall(r"^(\w+): (\d+) documents, [\d,]+ tokens$", printed, re.MULTILINE)
+    assert found == [("corpus", "39"), ("selected", "8")]
+    everything, best = (read_jsonl_gz(tmp_path / "out" / part) for part in ("corpus", "selected"))
+    for domain in "ab":
+        scores = sorted(r["ai_score"] for r in everything if r["domain"] == domain)
+        assert sorted(r["ai_score"] for r in best if r["domain"] == domain) == scores[-4:]
+
+
+def read_jsonl_gz(folder: Path) -> list[dict[str, Any]]:
+    """The metadata of all documents that datatrove wrote."""
+    files = [gzip.decompress(path.read_bytes()) for path in sorted(folder.glob("*.gz"))]
+    return [json.loads(line)["metadata"] for text in files for line in text.splitlines()]
 
 
 def blocks(language: str) -> list[str]:
