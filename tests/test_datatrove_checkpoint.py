@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import signal
@@ -249,7 +250,7 @@ def test_killed_at_random_a_task_ends_with_the_undisturbed_result(
     moments = random.Random(0)
     command = [sys.executable, "-c", TASK, how["model"], tmp_path / "kept", tmp_path / "out"]
     rows = 0
-    for _ in range(3):
+    for _ in range(2):
         _kill_after_a_part(command, tmp_path, moments.random() * 0.1)
         assert stored_rows(tmp_path) > rows
         rows = stored_rows(tmp_path)
@@ -284,3 +285,18 @@ def stored_rows(tmp_path: Path) -> int:
         assert part.name == f"rows-{rows:09d}.parquet"
         rows += pq.read_metadata(part).num_rows
     return rows
+
+
+def test_a_job_of_killed_tasks_scores_every_row_once() -> None:
+    """A small sample of `make simulate-scale`, which checks its own result."""
+    command = [sys.executable, "tools/simulate_scale.py"]
+    command += "--tasks 8 --kills 6 --rows 20 --sample 60".split()
+    done = subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(done.stdout)
+    assert (figures["tasks"], figures["rows"], figures["compared_scores"]) == (8, 160, 60)
+    assert 3 <= figures["kills"] <= 6
+    assert figures["launches"] == 8 + figures["kills"]
+    assert figures["rows_scored_again"] < 160
