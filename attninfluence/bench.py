@@ -102,6 +102,10 @@ class Cost(NamedTuple):
     core_years: float
     usd: tuple[float, float]
 
+    def days(self, cores: int) -> float:
+        """Days that it takes so many cores, when all of them always have work."""
+        return self.core_hours / cores / 24
+
 
 def measure(
     model: Model,

@@ -118,6 +118,9 @@ def test_heads_given_and_heads_of_the_folder(
     ("arguments", "sentence"),
     [
         (["--price", "0.01,0.05"], "--price needs --estimate"),
+        (["--machines", "3"], "--machines needs --estimate"),
+        (["--tasks", "3"], "--tasks needs --estimate"),
+        (["--tasks", "0", "--estimate", "1B"], "'0' must be at least 1"),
         (["--price", "0.05,0.01", "--estimate", "1B"], "'0.05,0.01' is no range of prices"),
         (["--seconds", "0"], "'0' is no number of seconds above 0"),
         (["--estimate", "241b"], "'241b' is no whole number like 1200, 50B"),
@@ -160,6 +163,32 @@ def test_a_corpus_by_hand() -> None:
     assert cost.core_hours == pytest.approx(8760)
     assert cost.core_years == pytest.approx(1)
     assert cost.usd == pytest.approx((87.6, 438))
+    assert cost.days(365) == pytest.approx(1)
+
+
+def test_a_corpus_on_machines_and_in_tasks(
+    capsys: pytest.CaptureFixture[str], tiny_folder: Path
+) -> None:
+    split = ("--estimate", "241B", "--machines", "50", "--tasks", "20K")
+    _, summary, told = run(
+        capsys,
+        str(tiny_folder),
+        "--precision",
+        "all",
+        *split,
+        "--seconds",
+        "0.05",
+        "--threads",
+        "2",
+    )
+    for cost in summary["estimate"]["costs"]:
+        assert (cost["machines"], cost["cores"], cost["tasks"]) == (50, 100, 20_000)
+        assert cost["days"] == pytest.approx(cost["core_hours"] / 100 / 24)
+        assert cost["tokens_per_task"] == 12_050_000
+        assert cost["hours_per_task"] == pytest.approx(cost["core_hours"] / 20_000)
+    assert told.count(" days of 100 cores") == 3
+    assert told.count(" hours a task") == 3
+    assert max(map(len, told.splitlines())) <= 80
 
 
 def multiply_adds(core: Any, length: int, layers: int) -> int:

@@ -10,7 +10,7 @@ from attninfluence.cli import console, options
 from attninfluence.cli.numbers import positive, price_range, seconds
 
 if TYPE_CHECKING:
-    from attninfluence.bench import MaskedHeads, Speed
+    from attninfluence.bench import Cost, MaskedHeads, Speed
 
 HELP = "measure the speed, and estimate what a corpus costs"
 DESCRIPTION = """\
@@ -25,7 +25,7 @@ GFLOP/s counts a multiply-add as two. Reading S tokens takes, in each layer,
 e, hidden size d, vocabulary V. Layers below the first masked head count once
 for both readings.
 """
-EXAMPLE = "attninfluence bench HuggingFaceTB/SmolLM2-135M --precision all --estimate 241B"
+EXAMPLE = "attninfluence bench HuggingFaceTB/SmolLM2-135M --estimate 241B --machines 100"
 
 PRICE = (0.01, 0.05)
 
@@ -65,20 +65,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="USD an hour of one rented core, for --estimate (default: 0.01,0.05, an assumption:"
         " give your own)",
     )
+    parser.add_argument(
+        "--machines",
+        type=positive,
+        metavar="N",
+        help="how many machines like this one share the corpus, for --estimate: days",
+    )
+    parser.add_argument(
+        "--tasks",
+        type=positive,
+        metavar="N",
+        help="how many tasks of one core the corpus is split into, for --estimate: tokens and hours"
+        " of a task",
+    )
     options.add_loading_options(parser, precisions=(*options.PRECISIONS, "all"))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure in each precision asked for, and print the speeds."""
-    if arguments.price is not None and arguments.estimate is None:
-        raise ValueError("--price needs --estimate, the tokens that are to be paid for")
+    for name in ("price", "machines", "tasks"):
+        if getattr(arguments, name) is not None and arguments.estimate is None:
+            raise ValueError(f"--{name} needs --estimate, the tokens that are to be scored")
     measured = [_measure(precision, arguments) for precision in _precisions(arguments.precision)]
     speeds = [speed for speed, _, _ in measured]
     _, heads, model = measured[0]
     _report(speeds, heads)
     summary = {**model, **_conditions(speeds, heads), "speeds": [one.as_dict() for one in speeds]}
     if arguments.estimate is not None:
-        summary["estimate"] = _estimate(arguments.estimate, arguments.price, speeds)
+        summary["estimate"] = _estimate(arguments, speeds)
     console.print_json(summary)
     return 0
 
@@ -148,13 +162,12 @@ def _conditions(speeds: Sequence[Speed], heads: MaskedHeads) -> dict[str, Any]:
     }
 
 
-def _estimate(
-    tokens: int, price: tuple[float, float] | None, speeds: Sequence[Speed]
-) -> dict[str, Any]:
+def _estimate(arguments: argparse.Namespace, speeds: Sequence[Speed]) -> dict[str, Any]:
     """Print and return what the corpus takes at each speed."""
     from attninfluence.bench import estimate
 
-    low, high = PRICE if price is None else price
+    tokens: int = arguments.estimate
+    low, high = PRICE if arguments.price is None else arguments.price
     costs = [estimate(tokens, speed, (low, high)) for speed in speeds]
     header = ["", "core-hours", "core-years", "USD from", "to"]
     rows = [
@@ -165,22 +178,38 @@ def _estimate(
         for speed, cost in zip(speeds, costs, strict=True)
     ]
     console.print_table(f"{console.short_count(tokens)} tokens at that speed", header, rows)
-    assumed = "; an assumption, give yours with --price" if price is None else ""
+    assumed = "; an assumption, give yours with --price" if arguments.price is None else ""
     console.say(f"at {low:g} to {high:g} USD a core-hour{assumed}")
     return {
         "tokens": tokens,
         "usd_per_core_hour": [low, high],
-        "price_is_assumed": price is None,
+        "price_is_assumed": arguments.price is None,
         "costs": [
             {
                 "precision": speed.precision,
                 "core_hours": cost.core_hours,
                 "core_years": cost.core_years,
                 "usd": list(cost.usd),
+                **_split(arguments, speed, cost),
             }
             for speed, cost in zip(speeds, costs, strict=True)
         ],
     }
+
+
+def _split(arguments: argparse.Namespace, speed: Speed, cost: Cost) -> dict[str, Any]:
+    """Print and return what each machine and each task has of the corpus, where asked for."""
+    split: dict[str, Any] = {}
+    if arguments.machines is not None:
+        cores = arguments.machines * speed.threads
+        split |= {"machines": arguments.machines, "cores": cores, "days": cost.days(cores)}
+        console.say(f"{speed.precision}: {_rounded(split['days'])} days of {cores:,} cores")
+    if arguments.tasks is not None:
+        tokens, hours = arguments.estimate / arguments.tasks, cost.core_hours / arguments.tasks
+        split |= {"tasks": arguments.tasks, "tokens_per_task": tokens, "hours_per_task": hours}
+        size = console.short_count(round(tokens))
+        console.say(f"{speed.precision}: {size} tokens and {_rounded(hours)} hours a task")
+    return split
 
 
 def _rounded(value: float) -> str:
