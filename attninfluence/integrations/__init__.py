@@ -1,5 +1,2 @@
-"""Adapters to the engines that people run corpora with, one package or module an engine.
-
-Each of them imports its engine, which is not a dependency of attninfluence; nothing else here
-does.
-"""
+"""Scoring inside other engines, one module each: `arrow` for streams of record batches (Spark, Daft),
+`ray` for Ray Data, `datatrove` for its pipelines. Importing this package loads none of them."""
