@@ -11,8 +11,9 @@
         compute=ray.data.ActorPoolStrategy(size=8),       # the actors
     )
 
-Ray retries what it had to kill, by default without limit; a batch scored again has the same
-scores. Importing this module does not need Ray.
+The actors keep their CPUs until all is done. Leave Ray at least one more for the tasks that read
+and write files: without it the job waits for ever and does not say why. A batch that Ray scores
+again, after it lost an actor, gets the same scores. Importing this module does not need Ray.
 """
 
 from __future__ import annotations
