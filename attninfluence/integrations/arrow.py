@@ -4,9 +4,10 @@
     frame.mapInArrow(functools.partial(score_record_batches, text_column="text"), schema)
 
 A partial of `score_record_batches` pickles to its arguments, a few hundred bytes; the model is
-opened where batches arrive, once a process. A model, or heads in a file, is therefore named by
-a path or hub id that every machine can read. Scores are equal to the bit on machines of different
-instruction sets only when `precision` and `kernel` are named.
+opened where batches arrive, once a process, and the processes of a machine share its weights. A
+model, or heads in a file, is therefore named by a path or hub id that every machine can read.
+Scores are equal to the bit on machines of different instruction sets only when `precision` and
+`kernel` are named.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def score_record_batches(
     scored = _ScoredRows(extend)
     for part in score_batches(
         _texts(stream, waiting, text_column, extend),
-        model=open_shared(model, precision=precision, kernel=kernel, threads=threads),
+        model=open_shared(model, precision=precision, kernel=kernel, threads=threads, mapped=True),
         heads=heads,
         control=control,
         **options,

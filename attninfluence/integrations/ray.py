@@ -51,7 +51,9 @@ class ScoreActor:
         kernel: str | None = None,
         **arguments: Any,
     ) -> None:
-        opened = open_shared(model, precision=precision, kernel=kernel, threads=threads)
+        opened = open_shared(
+            model, precision=precision, kernel=kernel, threads=threads, mapped=True
+        )
         self._arguments = arguments | {"model": opened, "control": control, "prefix": prefix}
         self._extend = partial(scored_schema, control=control is not None, prefix=prefix)
 

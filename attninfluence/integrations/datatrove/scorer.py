@@ -99,12 +99,14 @@ class AttentionInfluenceScorer(PipelineStep):
         if self._opened is None:
             from attninfluence.shared_model import open_shared
 
+            cpus = _threads_of_task()
             self._opened = open_shared(
                 self.model,
                 revision=self.revision,
                 precision=self.precision,
                 kernel=self.kernel,
-                threads=self.threads if self.threads is not None else _threads_of_task(),
+                threads=cpus if self.threads is None else self.threads,
+                mapped=None if cpus is None else True,  # other tasks may be on this machine
             )
         return self._opened
 
