@@ -132,3 +132,70 @@ def test_a_generator_of_short_texts_does_not_grow(smallest_folder: Path) -> None
 @pytest.mark.full
 def test_a_generator_of_a_million_texts_does_not_grow(smallest_folder: Path) -> None:
     assert growth_per_text(smallest_folder, 1_000_000, timeout=1800) < BYTES_PER_TEXT
+
+
+# A corpus of short rows through the whole run: read, scored, written, checkpointed.
+CORPUS = """
+import json, resource, sys
+from pathlib import Path
+import attninfluence
+from attninfluence.score_files import Source, score_files
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+
+class Watch:
+    rows, marks, peak = 0, [], 0
+    def advance(self, documents, tokens, share):
+        self.rows += documents
+        now = resident()
+        self.peak = max(self.peak, now)
+        if share >= 0.5:
+            self.marks.append((self.rows, now))
+
+folder, path, out = sys.argv[1:4]
+model, watch = attninfluence.load(folder, threads=2), Watch()
+totals = score_files(Source([path]), out, model=model, heads=[(1, 1)], progress=watch,
+                     checkpoint_seconds=float(sys.argv[4]))
+third = max(1, len(watch.marks) // 3)
+early, late = watch.marks[:third], watch.marks[-third:]
+mean = lambda marks, i: sum(mark[i] for mark in marks) / len(marks)
+print(json.dumps({"rows": totals["rows"], "peak": watch.peak,
+                  "slope": (mean(late, 1) - mean(early, 1)) / (mean(late, 0) - mean(early, 0))}))
+"""
+
+
+def score_short_rows(
+    folder: Path, tmp_path: Path, rows: int, seconds: float, timeout: float
+) -> dict[str, float]:
+    """Score a Parquet file of `rows` short texts; returns rows, peak and bytes a row."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "corpus.parquet"
+    schema = pa.schema([("id", pa.string()), ("domain", pa.string()), ("text", pa.string())])
+    with pq.ParquetWriter(path, schema) as writer:
+        for start in range(0, rows, 50_000):
+            numbers = range(start, min(rows, start + 50_000))
+            columns = [[f"i{n}" for n in numbers], [f"d{n % 7}" for n in numbers]]
+            columns.append([f"text {n} of many" for n in numbers])
+            writer.write_table(pa.table(columns, schema))
+    found = run_python(CORPUS, folder, path, tmp_path / "out", seconds, timeout=timeout)
+    result: dict[str, float] = json.loads(found)
+    assert result["rows"] == rows
+    return result
+
+
+def test_a_corpus_of_short_rows_does_not_grow(smallest_folder: Path, tmp_path: Path) -> None:
+    """Some megabytes more or less are the allocators'; 30,000 rows that stayed would be 20 MB."""
+    found = score_short_rows(smallest_folder, tmp_path, 60_000, 1.0, timeout=240)
+    assert found["slope"] * 30_000 < 6 * MB
+    assert found["peak"] < 500 * MB
+
+
+@pytest.mark.full
+def test_a_corpus_of_two_million_rows_does_not_grow(smallest_folder: Path, tmp_path: Path) -> None:
+    """TRAPS asks for 1 KiB in 1,000 documents at most."""
+    found = score_short_rows(smallest_folder, tmp_path, 2_000_000, 20.0, timeout=2400)
+    assert found["slope"] < 1.024
+    assert found["peak"] < 500 * MB
