@@ -1,11 +1,13 @@
 # Everything a contributor runs. `make` alone prints the list.
 #
-# Two environments: .venv holds the package as a user installs it (from a wheel),
-# .venv-dev the package built in place with what the tests and the linters need.
+# Three environments: .venv holds the package as a user installs it (from a wheel),
+# .venv-dev the package built in place with what the tests and the linters need,
+# .venv-engines the package beside Ray, Spark and Daft, for the tests that run them.
 
 PYTHON ?= python3
 VENV ?= .venv
 VENV_DEV ?= .venv-dev
+VENV_ENGINES ?= .venv-engines
 
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
@@ -66,14 +68,27 @@ test: $(VENV_DEV)/.installed ## Test with Python, a C compiler and make alone
 	$(MAKE) -s --no-print-directory -C csrc test
 	$(VENV_DEV)/bin/python -m pytest $(PYTEST_FLAGS)
 
+$(VENV_ENGINES)/.installed: $(C_SOURCES) $(PACKAGE) tools/engines-venv.sh
+	@echo "Installing the package, Ray, Spark and Daft into $(VENV_ENGINES)"
+	@PYTHON=$(PYTHON) tools/engines-venv.sh $(VENV_ENGINES)
+	@touch $@
+
 .PHONY: test-full
-test-full: test ## Test also what takes minutes, a browser or a system library (installed when root)
-	@tools/system-packages.sh chromium=chromium pkg-config=pkg-config openblas.pc=libopenblas-dev
-	$(VENV_DEV)/bin/python -m pytest -m full $(PYTEST_FLAGS)
+test-full: test $(VENV_ENGINES)/.installed ## Test also what takes minutes, a browser, Ray, Spark
+	@tools/system-packages.sh chromium=chromium pkg-config=pkg-config \
+		openblas.pc=libopenblas-dev java=default-jre-headless
+	ATTNINFLUENCE_ENGINES_PYTHON=$(abspath $(VENV_ENGINES))/bin/python \
+		$(VENV_DEV)/bin/python -m pytest -m full $(PYTEST_FLAGS)
 
 .PHONY: test-sanitize
 test-sanitize: $(VENV_DEV)/.installed ## Test a build with AddressSanitizer and UBSan
 	PYTHON=$(abspath $(VENV_DEV))/bin/python tools/test-sanitize.sh $(PYTEST_FLAGS)
+
+.PHONY: torture simulate-scale
+torture: $(VENV_DEV)/.installed ## Kill runs over a corpus at 60 random instants
+	$(VENV_DEV)/bin/python -m pytest -m torture $(PYTEST_FLAGS)
+simulate-scale: $(VENV_DEV)/.installed ## Run a datatrove job of 200 tasks that are killed at random
+	PYTHONPATH=. $(VENV_DEV)/bin/python tools/simulate_scale.py
 
 .PHONY: fuzz
 fuzz: $(VENV_DEV)/.installed ## Feed the file readers malformed models (FUZZ_SECONDS=60)
@@ -106,7 +121,7 @@ format: $(VENV_DEV)/.installed ## Rewrite Python and C in the project's layout
 
 .PHONY: clean
 clean: ## Remove environments and everything built
-	rm -rf $(VENV) $(VENV_DEV) build dist *.egg-info attninfluence/*.so \
+	rm -rf $(VENV) $(VENV_DEV) $(VENV_ENGINES) build dist *.egg-info attninfluence/*.so \
 		attninfluence/*.LICENSE.txt .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	$(MAKE) --no-print-directory -C csrc clean
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,6 +16,7 @@ import datasets
 import numpy as np
 
 import attninfluence as ai
+from attninfluence.selection_rule import as_fraction, count_of_fraction
 
 FRACTION = 0.20
 
@@ -28,7 +29,8 @@ def find_cuts(scored: datasets.Dataset, fraction: float) -> dict[str, float]:
     for domain in np.unique(domains):
         of_domain = np.sort(scores[(domains == domain) & ~np.isnan(scores)])
         if of_domain.size:
-            cuts[str(domain)] = float(of_domain[-max(1, int(fraction * of_domain.size))])
+            count = count_of_fraction(of_domain.size, as_fraction(fraction))
+            cuts[str(domain)] = float(of_domain[-count])
     return cuts
 
 

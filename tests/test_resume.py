@@ -231,7 +231,7 @@ def test_kills_at_random_instants(tmp_path):
     kill_at_random(make_real_corpus(tmp_path / "corpus"), tmp_path, kills=20, seed=1)
 
 
-@pytest.mark.full
+@pytest.mark.torture
 def test_many_kills_at_random_instants(tmp_path):
     kill_at_random(make_real_corpus(tmp_path / "corpus"), tmp_path, kills=60, seed=2)
 
