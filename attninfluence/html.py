@@ -119,6 +119,11 @@ def count(value: int) -> str:
     return f"{int(value):,}"
 
 
+def plural(number: int, noun: str) -> str:
+    """A count and its noun: 1 row, 2 rows."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def percent(part: float, whole: float, digits: int = 1) -> str:
     """A share in per cent; "–" where the whole is nothing."""
     return f"{100 * part / whole:.{digits}f} %" if whole else "–"

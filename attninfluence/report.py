@@ -1,9 +1,9 @@
 """A finished score run as one page of HTML that needs nothing else: no script, no network.
 
 The numbers are those of the run's tables and of `attninfluence.select` (the cut, what is selected);
-nothing is scored here but the few documents whose tokens are shown, and those only when a model is
-given and the run kept its text. The pictures come from `attninfluence.html`, the words and their
-order from `templates/report.html`.
+nothing is scored here: the documents whose tokens are shown are examples that the run kept, unless
+a model is given and the run kept all text, when they are read again, to their end. The pictures
+come from `attninfluence.html`, the words and their order from `templates/report.html`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,30 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attninfluence import html
+from attninfluence.resumable import read_examples
 from attninfluence.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.scored_documents import ScoredDocuments, read_documents
 from attninfluence.select import preview
 from attninfluence.selection_rule import Rule, as_fraction
-from attninfluence.token_view import TokenView, check_is_the_runs, text_pieces
+from attninfluence.token_view import (
+    NO_DOMAIN,
+    TokenView,
+    as_kept,
+    check_is_the_runs,
+    read_again,
+    row_name,
+)
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
     from attninfluence.model import Model
+    from attninfluence.reservoir import Example
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_PANELS = 24
 MAX_TOKEN_DOCUMENTS = 4
 MAX_LISTED = 40
 EXCERPT_CHARACTERS = 600
-NO_DOMAIN = "(no domain)"
 
 STATUS_MEANING = {
     "ok": "scored",
@@ -57,6 +65,7 @@ class _Report:
     control: NDArray[np.float64] | None  # [rows], NaN where there is none
     rows: dict[int, dict[str, Any]]  # the rows whose text or name is shown, by position
     panels: list[int]  # domains that are drawn
+    examples: dict[tuple[str, int], Example]  # documents that the runs kept, by file and row
 
     @property
     def scoring(self) -> dict[str, Any]:
@@ -87,7 +96,8 @@ def write_report(
 
     heads: retrieval scores for the heatmap; None takes the heads.json of the model's folder when it
     is of the same model and selects the heads of the run, and otherwise lists those alone.
-    model: the run's model, to show some documents token by token; only with kept text.
+    model: the run's model, to read the documents shown token by token to their end; only with kept
+    text. Without it they are the examples that the run kept, up to 1,024 tokens of each.
     fraction: what is selected within each domain. examples: best and worst documents a domain.
     note: a sentence to show with the heads. mixed_kernels, allow_missing: as in `open_scores`.
 
@@ -96,7 +106,7 @@ def write_report(
     """
     run = open_scores(out_folder, mixed_kernels=mixed_kernels, allow_missing=allow_missing)
     report = _collect(run, Rule(fraction=as_fraction(fraction)), examples)
-    views = [] if model is None else _token_views(report, model)
+    views = _token_views(report, model)
     context = {
         "css": _Piece(html.style() + (TEMPLATES / "report.css").read_text(encoding="utf-8")),
         "title": title or f"AttentionInfluence scores: {run.runs[0].path.resolve().name}",
@@ -107,7 +117,7 @@ def write_report(
         "all": _all_row(report),
         "control": _control_section(report),
         "tokens": _tokens_section(views),
-        "no_tokens": _why_no_tokens(report, model),
+        "no_tokens": _why_no_tokens(report),
         "statuses": _status_rows(run),
         "facts": _facts(run),
         "footer": f"attninfluence {run.common.get('attninfluence', '')}, {_run_names(run)}",
@@ -171,13 +181,19 @@ def _collect(run: ScoreRuns, rule: Rule, examples: int) -> _Report:
     wanted = [
         i for domain in panels for part in extremes(documents, domain, examples) for i in part
     ]
+    kept = {example.key: example for one in run.runs for example in read_examples(one.path)}
+    rows = read_rows(run, wanted)
+    for row in rows.values():
+        if not row.get("text") and (row["file"], row["row"]) in kept:
+            row["text"] = kept[row["file"], row["row"]].text
     return _Report(
         run=run,
         documents=documents,
         summary=preview(run, rule),
         control=_column(run, "control_score"),
-        rows=read_rows(run, wanted),
+        rows=rows,
         panels=panels,
+        examples=kept,
     )
 
 
@@ -266,15 +282,12 @@ def _sections(context: dict[str, Any]) -> list[tuple[str, str]]:
     return [(anchor, name) for anchor, name, present in sections if present]
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{html.count(count)} {noun}{'' if count == 1 else 's'}"
-
-
 def _totals(report: _Report) -> dict[str, Any]:
     totals, everything = report.run.totals, report.summary["all"]
     rows, scored = everything["rows"], everything["scored"]
     rest = rows - scored
-    sentence = f"{_plural(rows, 'document')} in {_plural(len(report.documents.domains), 'domain')}"
+    domains = html.plural(len(report.documents.domains), "domain")
+    sentence = f"{html.plural(rows, 'document')} in {domains}"
     sentence += ", all of them scored." if not rest else f": {html.count(scored)} scored"
     if rest:
         sentence += f" and {html.count(rest)} without a score."
@@ -297,11 +310,11 @@ def _heads_section(report: _Report, scores: HeadScores | None, note: str) -> dic
         return None
     mask = {"uniform": "spreads its attention evenly", "zero": "gives nothing"}
     how = mask.get(report.scoring.get("mask", ""), "is masked")
-    sentence = f"In the second reading each of {_plural(len(masked), 'head')} {how}."
+    sentence = f"In the second reading each of {html.plural(len(masked), 'head')} {how}."
     if scores is not None:
         sentence += (
-            f" Retrieval scores come from {_plural(scores.samples, 'sample')} of key lookup, of "
-            f"which the model answered {html.percent(scores.success_rate, 1)} by the success rule."
+            f" Retrieval scores come from {html.plural(scores.samples, 'sample')} of key lookup, of"
+            f" which the model answered {html.percent(scores.success_rate, 1)} by the success rule."
         )
     return {
         "sentence": sentence,
@@ -320,7 +333,7 @@ def _retrieval_score(scores: HeadScores | None, layer: int, head: int) -> str:
 
 
 def _left_out(count: int, noun: str) -> str:
-    return f"{_plural(count, f'more {noun}')} not listed." if count > 0 else ""
+    return f"{html.plural(count, f'more {noun}')} not listed." if count > 0 else ""
 
 
 def _selection_sentence(report: _Report, fraction: float | str) -> str:
@@ -331,8 +344,8 @@ def _selection_sentence(report: _Report, fraction: float | str) -> str:
     tokens = html.percent(everything["selected_tokens"], everything["tokens"])
     return (
         f"Within each domain the {share} % of documents with the highest scores are selected: "
-        f"{_plural(everything['selected'], 'document')} with {tokens} of the tokens. Where their "
-        f"share of the tokens exceeds {share} %, the score favours long documents."
+        f"{html.plural(everything['selected'], 'document')} with {tokens} of the tokens. Where "
+        f"their share of the tokens exceeds {share} %, the score favours long documents."
     )
 
 
@@ -401,7 +414,7 @@ def _panels(report: _Report, examples: int) -> dict[str, Any]:
         "beyond": ""
         if not beyond
         else (
-            f"{_plural(beyond, 'score')} beyond the ends of the axis "
+            f"{html.plural(beyond, 'score')} beyond the ends of the axis "
             f"{'is' if beyond == 1 else 'are'} counted in the outermost bars."
         ),
         "more_domains": _left_out(hidden, "domain").replace("listed", "drawn"),
@@ -419,7 +432,7 @@ def _panel(
     control = None
     if report.control is not None:
         control = report.control[report.documents.members(domain)]
-    label = f"{name}: scores of {_plural(len(values), 'document')}, cut at {html.number(cut)}"
+    label = f"{name}: scores of {html.plural(len(values), 'document')}, cut at {html.number(cut)}"
     best, worst = extremes(report.documents, domain, examples)
     lists = [("Highest scores", best), ("Lowest scores", worst)]
     return {
@@ -439,15 +452,9 @@ def _entry(row: dict[str, Any]) -> dict[str, str]:
     return {
         "score": html.number(row["score"]),
         "losses": f"{html.number(row['base_loss'])} → {html.number(row['ref_loss'])} nats",
-        "name": _row_name(row),
+        "name": row_name(row),
         "excerpt": html.clip(row.get("text") or "", EXCERPT_CHARACTERS),
     }
-
-
-def _row_name(row: dict[str, Any]) -> str:
-    """The id, or file and row where there is none."""
-    name = row["id"] if row["id"] else f"{row['file']}, row {row['row']}"
-    return html.clip(str(name), 120)
 
 
 def _control_section(report: _Report) -> dict[str, Any] | None:
@@ -458,7 +465,7 @@ def _control_section(report: _Report) -> dict[str, Any] | None:
     score, control = _median(report.documents.score[scored]), _median(report.control[scored])
     return {
         "sentence": (
-            f"On the same base reading {_plural(len(heads or []), 'other head')} "
+            f"On the same base reading {html.plural(len(heads or []), 'other head')} "
             "were masked in the same way. "
             f"Over all scored documents the median score is {html.number(score)} with the "
             f"retrieval heads and {html.number(control)} with the control heads. Were the two "
@@ -491,12 +498,8 @@ def _status_rows(run: ScoreRuns) -> list[dict[str, str]]:
 # ------------------------------------------------------------------------------ tokens of documents
 
 
-def _why_no_tokens(report: _Report, model: Model | None) -> str:
-    if not report.panels:
-        return ""
-    if "text" not in report.run.schema().names:
-        return "Tokens are not shown, because the run did not keep the text (--keep-text)."
-    return "Tokens are not shown, because the report was made without a model (--model)."
+def _why_no_tokens(report: _Report) -> str:
+    return "Tokens are not shown: the run kept no examples of documents." if report.panels else ""
 
 
 def _tokens_section(views: Sequence[TokenView]) -> dict[str, Any] | None:
@@ -519,36 +522,16 @@ def _tokens_section(views: Sequence[TokenView]) -> dict[str, Any] | None:
     }
 
 
-def _token_views(report: _Report, model: Model) -> list[TokenView]:
-    """The best document of each of the largest domains, read again token by token."""
-    if "text" not in report.run.schema().names:
-        return []
-    check_is_the_runs(model, report.run.runs[0])
+def _token_views(report: _Report, model: Model | None) -> list[TokenView]:
+    """The best document of each of the largest domains, token by token."""
     domains = _largest(report.documents, MAX_TOKEN_DOCUMENTS)
     best = [extremes(report.documents, domain, 1)[0][0] for domain in domains]
     rows = read_rows(report.run, best)
-    return [_token_view(rows[position], report, model) for position in best]
-
-
-def _token_view(row: dict[str, Any], report: _Report, model: Model) -> TokenView:
-    """Read one row's text again as the run did, keeping the loss of each token."""
-    from attninfluence.scoring import score
-
-    names = ("heads", "mask", "bos", "max_length", "long", "stride", "special")
-    options = {name: report.scoring[name] for name in names if name in report.scoring}
-    losses = score([row["text"]], model=model, detail="token", **options).token_losses(0)
-    assert losses.offsets is not None
-    pieces, base, ref = text_pieces(row["text"], losses.offsets, losses.base, losses.ref)
-    domain = NO_DOMAIN if row["domain"] is None else row["domain"]
-    cut_short = ", the rest of it beyond the window" if row["truncated"] else ""
-    same = report.run.kernels == [model.kernel]
-    again = "" if same else f" Read again with the kernel {model.kernel}."
-    sentence = (
-        f"The highest score of {domain}: {html.number(row['score'])}, "
-        f"loss {html.number(row['base_loss'])} → {html.number(row['ref_loss'])} nats over "
-        f"{_plural(row['n_scored'], 'token')}{cut_short}.{again}"
-    )
-    return TokenView(_row_name(row), sentence, pieces, base, ref)
+    if model is not None and "text" in report.run.schema().names:
+        check_is_the_runs(model, report.run.runs[0])
+        return [read_again(rows[i], report.scoring, report.run.kernels, model) for i in best]
+    found = ((rows[i], report.examples.get((rows[i]["file"], rows[i]["row"]))) for i in best)
+    return [as_kept(row, example) for row, example in found if example is not None]
 
 
 # -------------------------------------------------------------------------------- what was run

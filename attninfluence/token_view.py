@@ -1,18 +1,22 @@
-"""A document read again for its tokens: by the model of its run, its text cut at the tokens."""
+"""A document token by token: as its run kept it or read again, its text cut at the tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attninfluence import html
 from attninfluence._core import ModelError
 
 if TYPE_CHECKING:
     from attninfluence.finished import FinishedRun
     from attninfluence.model import Model
+    from attninfluence.reservoir import Example
+
+NO_DOMAIN = "(no domain)"
 
 
 class TokenView(NamedTuple):
@@ -65,3 +69,52 @@ def text_pieces(
             losses[-1] = [losses[-1][0] + float(b), losses[-1][1] + float(r)]
     array = np.array(losses, dtype=np.float64).reshape(-1, 2)
     return pieces, array[:, 0], array[:, 1]
+
+
+def row_name(row: dict[str, Any]) -> str:
+    """The id, or file and row where there is none."""
+    name = row["id"] if row["id"] else f"{row['file']}, row {row['row']}"
+    return html.clip(str(name), 120)
+
+
+def as_kept(row: dict[str, Any], example: Example) -> TokenView:
+    """A row as the example that its run kept of it."""
+    base, ref = example.losses[:2]
+    pieces = text_pieces(example.text, example.offsets, base, ref)
+    rest = row["n_tokens"] - len(example.token_ids)
+    left_out = f", of which the first {html.plural(len(example.token_ids), 'token')} are shown"
+    return _token_view(row, left_out if rest > 0 else "", "", *pieces)
+
+
+def read_again(
+    row: dict[str, Any], scoring: dict[str, Any], kernels: list[str], model: Model
+) -> TokenView:
+    """A row's text read again as the run did, by its `scoring` options, for every token."""
+    from attninfluence.scoring import score
+
+    names = ("heads", "mask", "bos", "max_length", "long", "stride", "special")
+    options = {name: scoring[name] for name in names if name in scoring}
+    losses = score([row["text"]], model=model, detail="token", **options).token_losses(0)
+    assert losses.offsets is not None
+    pieces = text_pieces(row["text"], losses.offsets, losses.base, losses.ref)
+    cut_short = ", the rest of it beyond the window" if row["truncated"] else ""
+    same = kernels == [model.kernel]
+    again = "" if same else f" Read again with the kernel {model.kernel}."
+    return _token_view(row, cut_short, again, *pieces)
+
+
+def _token_view(
+    row: dict[str, Any],
+    cut_short: str,
+    again: str,
+    pieces: list[str],
+    base: NDArray[np.float64],
+    ref: NDArray[np.float64],
+) -> TokenView:
+    domain = NO_DOMAIN if row["domain"] is None else row["domain"]
+    sentence = (
+        f"The highest score of {domain}: {html.number(row['score'])}, "
+        f"loss {html.number(row['base_loss'])} → {html.number(row['ref_loss'])} nats over "
+        f"{html.plural(row['n_scored'], 'token')}{cut_short}.{again}"
+    )
+    return TokenView(row_name(row), sentence, pieces, base, ref)

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import attninfluence as ai
 from attninfluence import html, report
 from attninfluence._core import ModelError
 from attninfluence.head_scores import HeadScores
@@ -469,3 +470,23 @@ def test_another_kernel_than_the_runs_is_told(scored: tuple[Path, Any], tmp_path
     assert "Read again" not in page
     facts = section(page, "run")
     assert model.precision in facts and model.kernel in facts
+
+
+def test_examples_that_the_run_kept_show_text_and_tokens(tmp_path, tiny_folder):
+    """Without --keep-text and without a model."""
+    from attninfluence.score_files import Source, score_files
+    from tests.test_corpus import write_rows
+
+    rows = [{"domain": "ab"[i % 2], "text": f"text {i} " + "of the thing " * i} for i in range(40)]
+    path = write_rows(tmp_path / "a.parquet", [*rows, {"domain": "a", "text": "word " * 3000}])
+    opened = ai.load(tiny_folder, threads=1)
+    score_files(Source([str(path)]), tmp_path / "out", model=opened, heads=[(1, 1)])
+    page = report.write_report(tmp_path / "out", tmp_path / "page.html").read_text("utf-8")
+    scores = ai.score([row["text"] for row in rows], model=opened, heads=[(1, 1)]).score
+    best = max(range(1, 40, 2), key=lambda index: scores[index])
+    assert f"The highest score of b: {html.number(float(scores[best]))}" in page
+    assert "Where in the text" in page
+    assert rows[best]["text"][:30] in page
+    (tmp_path / "out" / "_examples.parquet").unlink()
+    without = report.write_report(tmp_path / "out", tmp_path / "page.html").read_text("utf-8")
+    assert "Tokens are not shown: the run kept no examples of documents." in without
