@@ -189,6 +189,28 @@ def test_a_rough_sketch_gives_the_exact_cut(tmp_path, monkeypatch, rule, shape, 
     assert places(rows_of(tmp_path / "control")) == [p for p in places(rows) if p in control]
 
 
+@pytest.mark.parametrize("spare", [1, 2, 30])
+def test_the_control_tries_just_so_many_documents_more(tmp_path, monkeypatch, spare):
+    monkeypatch.setattr(selection_cut, "SPARE", spare)
+    monkeypatch.setattr(oracle, "SPARE", spare)
+    rows = made(300)
+    write_scores(tmp_path / "out", [rows])
+    select(tmp_path / "out", tmp_path / "sel", Rule(FIFTH), control=tmp_path / "control")
+    control = set().union(*oracle.keys(oracle.control(rows, Rule(FIFTH), 0)).values())
+    assert places(rows_of(tmp_path / "control")) == [p for p in places(rows) if p in control]
+
+
+def test_a_sketch_that_is_wrong_exceeds_no_budget(tmp_path, monkeypatch):
+    monkeypatch.setattr(selection_cut, "QuantileSketch", SmallSketch)
+    monkeypatch.setattr(SmallSketch, "error", 0.0)
+    monkeypatch.setattr(SmallSketch, "quantile", lambda sketch, q: -1.0)
+    rows = made(3000)
+    chosen = run(tmp_path, rows, Rule(tokens={"x": 40_000, "y": 10_000}), approximate=True)
+    for name, budget in (("x", 40_000), ("y", 10_000)):
+        tokens = sum(row["n_tokens"] for row in chosen if row["domain"] == name)
+        assert 0.99 * budget < tokens <= budget
+
+
 def test_a_cut_outside_its_interval_is_noticed(tmp_path, monkeypatch):
     """The test above would not see a check that never fails: count how often rows are read."""
     monkeypatch.setattr(selection_cut, "QuantileSketch", SmallSketch)
