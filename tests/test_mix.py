@@ -195,9 +195,10 @@ def test_datatrove_follows_the_recipe(tmp_path, corpus, recipe_only):
     assert texts == all_texts(tmp_path)
 
 
-def test_shards_make_the_mix_of_the_whole_run(tmp_path, corpus):
-    """A file that two shards divide has one file in the mix."""
+def test_shards_make_the_mix_of_the_whole_run(tmp_path, corpus, monkeypatch):
+    """A file that two shards divide has one file in the mix, however its rows are read."""
     mix(tmp_path / "sel", tmp_path / "mix")
+    monkeypatch.setattr("attninfluence.finished.BATCH_BYTES", 1)  # a row at a time
     whole = open_finished(tmp_path / "out", "scores")
     rows = [row for table in whole.tables() for row in table.to_pylist()]
     folders = [
