@@ -22,6 +22,8 @@ from tests.trove import HEADS, ODD_TEXTS, bits, documents, expected_bits, plain_
 
 pytest.importorskip("datatrove")
 
+from datatrove.io import get_datafolder
+
 from attninfluence.integrations.datatrove import AttentionInfluenceScorer, CheckpointError, files
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -226,11 +228,37 @@ def test_a_step_that_fails_is_reported_and_the_next_run_completes(
     assert 0 < replayed(again) < len(TEXTS)
 
 
+def test_a_part_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    for name in ("fsync", "replace"):
+        real = getattr(os, name)
+
+        def noted(*arguments: Any, name: str = name, real: Any = real) -> Any:
+            steps.append(name)
+            return real(*arguments)
+
+        monkeypatch.setattr(files.os, name, noted)
+    files.publish_bytes(get_datafolder(str(tmp_path)), "a/b", b"content")
+    assert steps == ["fsync", "replace", "fsync"]
+    assert (tmp_path / "a" / "b").read_bytes() == b"content"
+
+
+def test_a_folder_that_is_not_local(block: Made) -> None:
+    """An object store has no names to change; here the one that fsspec has in memory."""
+    list(block(checkpoint_folder="memory://kept")(documents(TEXTS)))
+    again = block(checkpoint_folder="memory://kept")
+    assert len(list(again(documents(TEXTS)))) == replayed(again)
+
+
 # ------------------------------------------------------------------------------------ kills
 
 TASK = """\
 import sys
 from datatrove.pipeline.writers import ParquetWriter
+from datatrove.io import get_datafolder
+
 from attninfluence.integrations.datatrove import AttentionInfluenceScorer
 from attninfluence import scoring
 from tests.trove import HEADS, documents, plain_texts
@@ -298,5 +326,5 @@ def test_a_job_of_killed_tasks_scores_every_row_once() -> None:
     figures = json.loads(done.stdout)
     assert (figures["tasks"], figures["rows"], figures["compared_scores"]) == (8, 160, 60)
     assert 3 <= figures["kills"] <= 6
-    assert figures["launches"] == 8 + figures["kills"]
+    assert 8 < figures["launches"] <= 8 + figures["kills"]
     assert figures["rows_scored_again"] < 160

@@ -195,15 +195,16 @@ class Cluster:
     def _is_done(self, launch: Launch) -> bool:
         """Whether the task is complete; what a kill cost is noted."""
         rank, code = launch.rank, launch.process.exitcode
-        if code not in (0, -signal.SIGKILL):
+        done = self.job.is_complete(rank)
+        if code == -signal.SIGKILL:
+            self.killed += 1
+            self.kills[rank] -= 1
+            self.lost.append(max(0, self.job.passed(rank) - self.job.stored(rank)))
+        elif code != 0 or not done:
             raise RuntimeError(f"task {rank} failed with {code}; see {self.job.folder / 'log'}")
-        if code == 0:
+        if done:
             self._hand_on(rank)
-            return True
-        self.killed += 1
-        self.kills[rank] -= 1
-        self.lost.append(max(0, self.job.passed(rank) - self.job.stored(rank)))
-        return self.job.is_complete(rank)
+        return done
 
     def _hand_on(self, rank: int) -> None:
         """Kills that came too late hit other tasks."""
