@@ -113,7 +113,10 @@ def test_what_is_no_text_gets_a_status(model: ai.Model, column: pa.Array) -> Non
     assert found["ai_score"].null_count == 3
 
 
-def test_batches_without_rows_keep_their_places(model: ai.Model) -> None:
+def test_batches_without_rows_keep_their_places(
+    model: ai.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attninfluence.scoring.CHUNK_DOCUMENTS", 1)  # the last text ends a chunk
     given = batches_of(string_array(list(TEXTS)), 2)
     nothing = given[0].slice(0, 0)
     given = [nothing, nothing, given[0], nothing, *given[1:], nothing, nothing]
@@ -177,8 +180,10 @@ def test_the_prefix(model: ai.Model) -> None:
 
 def test_a_name_that_is_taken_is_refused(model: ai.Model) -> None:
     given = pa.record_batch({"text": ["the"], "ai_status": ["mine"]})
+    stream = iter([given, given])
     with pytest.raises(ValueError, match=r"a column 'ai_status' already.*than 'ai_'"):
-        scored([given], model)
+        scored(stream, model)
+    assert next(stream) is given  # before anything was read ahead or scored
     (found,) = scored([given], model, prefix="")
     assert found["ai_status"].to_pylist() == ["mine"]
     with pytest.raises(ValueError, match="column 'score' already"):
