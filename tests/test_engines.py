@@ -100,6 +100,7 @@ def run_engine(python: str, *arguments: object, folder: Path, **environment: str
     unset = ("PYTHONPATH", "OMP_NUM_THREADS", "ATTNINFLUENCE_NUM_THREADS")
     inherited = {name: value for name, value in os.environ.items() if name not in unset}
     own = {MARK: mark, "PYSPARK_PYTHON": python, "RAY_USAGE_STATS_ENABLED": "0"}
+    own["ATTNINFLUENCE_CACHE"] = str(folder / "cache")
     try:
         done = subprocess.run(
             [python, *map(str, arguments)],
