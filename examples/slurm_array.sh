@@ -21,7 +21,8 @@ stage=$1 corpus=$2 work=$3 tasks=$4
 case $stage in
 submit)
     array=$(sbatch --parsable --array="0-$((tasks - 1))" "$0" score "$corpus" "$work" "$tasks")
-    sbatch --dependency="afterok:$array" "$0" select "$corpus" "$work" "$tasks"
+    # Of several clusters it is "job;cluster".
+    sbatch --dependency="afterok:${array%%;*}" "$0" select "$corpus" "$work" "$tasks"
     ;;
 score)
     # One kernel that all nodes have: with another one, some bits of a score differ.
@@ -32,5 +33,9 @@ score)
 select)
     attninfluence select "$work"/scores/* -o "$work/selected"
     attninfluence mix "$work/selected" -o "$work/mix" --recipe
+    ;;
+*)
+    echo "slurm_array.sh: the stages are submit, score and select, not $stage" >&2
+    exit 2
     ;;
 esac
