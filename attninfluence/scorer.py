@@ -125,7 +125,8 @@ class Scorer:
         if _is_frame(batch):
             return batch.assign(**self._read(_pick(batch, self._column, batch.columns)))
         if _is_arrow(batch):
-            return _append(batch, self._read(_pick(batch, self._column, batch.column_names)))
+            column = _pick(batch, self._column, batch.column_names)
+            return _append(batch, self._read(column if self._reads_ids else _arrow_texts(column)))
         raise TypeError(
             "expected a dict of columns, a pandas DataFrame or an Arrow table, got a "
             f"{type(batch).__name__}"
@@ -247,6 +248,14 @@ def _is_frame(batch: object) -> bool:
 def _is_arrow(batch: object) -> bool:
     arrow = sys.modules.get("pyarrow")
     return arrow is not None and isinstance(batch, (arrow.Table, arrow.RecordBatch))
+
+
+def _arrow_texts(column: Any) -> Iterator[Any]:
+    """The values of an Arrow column of texts; bytes for a string that is not valid UTF-8."""
+    from attninfluence.corpus.parquet import python_values
+
+    for chunk in getattr(column, "chunks", [column]):
+        yield from python_values(chunk)
 
 
 def _append(table: Any, columns: dict[str, Any]) -> Any:

@@ -56,14 +56,14 @@ def open_shared(
     precision: str = "auto",
     kernel: str | None = None,
     threads: int | None = None,
-    mapped: bool | None = None,
+    worker: bool | None = None,
 ) -> Model:
     """The model itself, or the one of a path, a hub id or None (bundled), opened once a process.
 
     revision, precision, kernel: as in `load`, of a model that is opened here. threads: None
     leaves an opened model as it is; else the model returned uses so many and shares the
-    weights. mapped: whether to map them from the file that processes share; None does so in a
-    worker process (`attninfluence.threads.in_worker_process`).
+    weights. worker: whether other processes here read it too, so that this one maps the weights and
+    keeps the model; None: in a worker process (`attninfluence.threads.in_worker_process`).
 
     Raises what `load` raises, and ModelError for a folder that changes meanwhile.
     """
@@ -77,7 +77,7 @@ def open_shared(
         hub_id = named if commit else None
         place = Place(folder, hub_id, commit, digest_stamps(stamp_files(folder)), threads)
         content = _Content(_fingerprint(place), precision, kernel)
-        is_worker = in_worker_process() if mapped is None else mapped
+        is_worker = in_worker_process() if worker is None else worker
         opened = _get(content, place, is_worker=is_worker)
         if is_worker:
             _keep(opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import attninfluence as ai
+from attninfluence import shared_model
 from attninfluence.integrations import arrow
 from attninfluence.integrations.arrow import score_fields, score_record_batches, scored_schema
 from attninfluence.integrations.ray import ScoreActor
@@ -142,7 +144,18 @@ def test_the_model_is_opened_as_asked(model: ai.Model, monkeypatch: pytest.Monke
     monkeypatch.setattr(arrow, "open_shared", stand_in)
     how = {"precision": "bf16", "kernel": "portable", "threads": 3}
     scored(batches_of(string_array(["the"]), 1), "some/model", **how)
-    assert asked == [("some/model", how)]
+    assert asked == [("some/model", how | {"worker": True})]
+
+
+def test_one_stream_after_the_other_reads_one_model(model: ai.Model) -> None:
+    """As a Spark worker scores partitions: of a path, which keeps nothing alive by itself."""
+    given = batches_of(string_array(["the"]), 1)
+    opened: list[Any] = []
+    for _ in range(2):
+        scored(given, str(model.path), threads=2)
+        gc.collect()
+        opened.append([known for known in shared_model._kept if known.path == model.path])
+    assert len(opened[0]) == 1 and opened[0] == opened[1]
 
 
 def test_the_bundled_model_and_its_heads_are_the_defaults() -> None:

@@ -156,7 +156,8 @@ def test_threads_are_those_that_the_executor_gives_a_task(
     assert given == []
     assert (block.opened, block.opened) == ("opened", "opened")
     options = {"revision": "r", "precision": "fp32", "kernel": "portable", "threads": threads}
-    assert given == [("m", options)]
+    shares = True if cpus == "3" else None  # other tasks of Slurm or Ray may be on the machine
+    assert given == [("m", options | {"worker": shares})]
 
 
 def test_without_datatrove_the_error_says_what_to_install() -> None:

@@ -94,7 +94,8 @@ def expected(table: pa.Table) -> pa.Table:
 def run_engine(python: str, *arguments: object, folder: Path, **environment: str) -> str:
     """Runs the engines' Python in `folder` and returns what it prints.
 
-    Fails when it fails, and when a process that it started is still there afterwards.
+    Fails when it fails, when its processes did not share one copy of the packed weights, and
+    when one of them is still there afterwards.
     """
     mark = uuid.uuid4().hex
     unset = ("PYTHONPATH", "OMP_NUM_THREADS", "ATTNINFLUENCE_NUM_THREADS")
@@ -116,6 +117,7 @@ def run_engine(python: str, *arguments: object, folder: Path, **environment: str
         left = end_processes(mark)
     assert done.returncode == 0, f"exit status {done.returncode}: {done.stdout[-4000:]}"
     assert not left, f"still running: {left}"
+    assert len(list(folder.glob("cache/packed/*.bin"))) == 1
     return done.stdout
 
 

@@ -123,6 +123,15 @@ def test_an_arrow_table_gets_the_columns(scorer, model, kind):
     assert [found.column(name).null_count for name in expected] == [0] * len(expected)
 
 
+@pytest.mark.parametrize("kind", [pa.table, pa.record_batch])
+def test_a_string_of_an_arrow_table_that_is_not_utf8_is_repaired(scorer, model, kind):
+    texts = [b"the thing", b"caf\xc3", b"in the end"]
+    found = scorer(kind({"text": pa.array(texts, pa.binary()).view(pa.string())}))
+    expected = columns_of(ai.score(texts, model=model, heads=HEADS))
+    assert expected["ai_repaired"].tolist() == [False, True, False]
+    assert_same({name: np.array(found.column(name)) for name in expected}, expected)
+
+
 def test_token_ids(model, scorer):
     scorer = ai.Scorer(model, HEADS, input_ids_column="ids", text_column="unread")
     expected = columns_of(ai.score(input_ids=IDS, model=model, heads=HEADS))

@@ -133,6 +133,17 @@ def test_a_worker_keeps_its_models_for_the_next_task(tiny_folder, monkeypatch):
     assert mapped_file(model().core).endswith(".bin")
 
 
+def test_who_asks_may_say_that_it_is_a_worker(tiny_folder, monkeypatch):
+    model = weakref.ref(open_shared(tiny_folder, worker=True))
+    gc.collect()
+    assert mapped_file(model().core).endswith(".bin")
+    forget()
+    as_worker(monkeypatch)
+    model = weakref.ref(open_shared(tiny_folder, worker=False))
+    gc.collect()
+    assert model() is None
+
+
 def test_a_pickle_maps_the_weights_once(tiny_folder, cache):
     model = ai.load(tiny_folder, threads=2)
     pickled, expected = pickle.dumps(model), model.losses(IDS)

@@ -86,7 +86,9 @@ def test_an_array_scores_every_row_once_then_selects_and_mixes(
     ]
 
     def scored() -> pa.Table:
-        parts = [sorted((tmp_path / f"work/scores/{shard}").glob("*.parquet")) for shard in (0, 1)]
+        parts = [
+            sorted((tmp_path / f"work/scores/{shard}").glob("part-*.parquet")) for shard in (0, 1)
+        ]
         shards = [pa.concat_tables(map(pq.read_table, paths)) for paths in parts]
         assert all(shard.num_rows for shard in shards)
         return pa.concat_tables(shards).sort_by([("file", "ascending"), ("row", "ascending")])

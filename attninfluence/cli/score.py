@@ -34,7 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="a file, folder, glob or URL")
     parser.add_argument(
-        "-o", "--output", required=True, metavar="OUT", help="a new folder, or an unfinished one"
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="a new folder, or an unfinished one (needed unless --dry-run)",
     )
     parser.add_argument(
         "--model", help="a model folder or hub id (default: the model of the package)"
@@ -123,6 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
     source = _source(arguments)
     if arguments.dry_run:
         return _expect(arguments, source)
+    if arguments.output is None:
+        raise ValueError("name the folder for the scores: -o OUT")
     check_unlocked(arguments.output)  # before the model is opened, which may take long
     try:
         with _terminable():

@@ -73,7 +73,7 @@ def score_record_batches(
     scored = _ScoredRows(extend)
     for part in score_batches(
         _texts(stream, waiting, text_column, extend),
-        model=open_shared(model, precision=precision, kernel=kernel, threads=threads, mapped=True),
+        model=open_shared(model, precision=precision, kernel=kernel, threads=threads, worker=True),
         heads=heads,
         control=control,
         **options,

@@ -52,7 +52,7 @@ class ScoreActor:
         **arguments: Any,
     ) -> None:
         opened = open_shared(
-            model, precision=precision, kernel=kernel, threads=threads, mapped=True
+            model, precision=precision, kernel=kernel, threads=threads, worker=True
         )
         self._arguments = arguments | {"model": opened, "control": control, "prefix": prefix}
         self._extend = partial(scored_schema, control=control is not None, prefix=prefix)

@@ -106,7 +106,7 @@ class AttentionInfluenceScorer(PipelineStep):
                 precision=self.precision,
                 kernel=self.kernel,
                 threads=cpus if self.threads is None else self.threads,
-                mapped=None if cpus is None else True,  # other tasks may be on this machine
+                worker=None if cpus is None else True,  # other tasks may be on this machine
             )
         return self._opened
 
