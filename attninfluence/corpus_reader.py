@@ -31,7 +31,7 @@ class Key(NamedTuple):
     domain: str | None
     text: Any
     batch: RowBatch  # that the row came in, for its kept columns
-    share: float  # of the file, read with this row
+    total: int  # rows of the file
 
 
 class FileBegun(NamedTuple):
@@ -161,8 +161,7 @@ class CorpusReader:
             for row, (id_, domain, text) in enumerate(
                 zip(batch.ids, domains, batch.texts, strict=True), start=batch.first_row
             ):
-                share = (row + 1) / total
-                self._waiting.append(Key(piece.file, row, id_, domain, text, batch, share))
+                self._waiting.append(Key(piece.file, row, id_, domain, text, batch, total))
                 yield text
 
 

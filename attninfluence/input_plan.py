@@ -26,11 +26,15 @@ class Shard:
 
 
 class Slice(NamedTuple):
-    """Rows of the input file number `file`: first_row to stop_row, None for its end."""
+    """Rows of the input file number `file`: first_row to stop_row, None for its end.
+
+    stored: bytes that they take, in proportion.
+    """
 
     file: int
     first_row: int = 0
     stop_row: int | None = None
+    stored: int = 0
 
 
 def parse_shard(text: str) -> Shard:
@@ -66,5 +70,6 @@ def plan_slices(
         reaches_on = start + size > stop
         stop_row = count_rows(file) * (stop - start) // size if reaches_on else None
         if begins_here or stop_row is None or first_row < stop_row:
-            slices.append(Slice(file, first_row, stop_row))
+            stored = min(stop, start + size) - max(first, start)
+            slices.append(Slice(file, first_row, stop_row, stored))
     return slices

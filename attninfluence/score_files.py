@@ -22,7 +22,7 @@ from attninfluence.corpus import (
     kept_types,
     resolve_columns,
 )
-from attninfluence.corpus_reader import Corpus, CorpusReader, has_changed, remaining
+from attninfluence.corpus_reader import Corpus, CorpusReader, Key, has_changed, remaining
 from attninfluence.input_plan import Shard, Slice, plan_slices
 from attninfluence.output import score_schema
 from attninfluence.resumable import ResumableFolder, iter_part_columns
@@ -130,7 +130,7 @@ def score_files(
         )
         slices = plan(corpus, source)
         reader = _reader(corpus, slices, source, state)
-        _score_rows(reader, writer, options, _Share(corpus, slices), progress)
+        _score_rows(reader, writer, options, _Share(slices, source.limit), progress)
         totals = _totals(folder, corpus, state)
         folder.finish(totals)
     return totals
@@ -237,7 +237,7 @@ def _score_rows(
             for scores in batches:
                 writer.add(reader.take(len(scores)), scores)
                 if progress is not None and writer.last is not None:
-                    done = share.at(writer.last.file, writer.last.share)
+                    done = share.at(writer.last, writer.state.tally.rows)
                     progress.advance(len(scores), int(scores.n_scored.sum()), done)
         writer.learn(reader.take_rest())
         writer.publish()
@@ -249,21 +249,21 @@ def _score_rows(
 
 
 class _Share:
-    """How much of the input is done, by stored bytes."""
+    """How much of the input is done: by stored bytes, within a file by rows, or of a limit."""
 
-    def __init__(self, corpus: Corpus, slices: Sequence[Slice]) -> None:
-        sizes = [corpus.files[piece.file].size for piece in slices]
-        self._total = sum(sizes)
-        before = accumulate(sizes, initial=0)
-        self._span = {
-            piece.file: (start, size)
-            for piece, start, size in zip(slices, before, sizes, strict=False)
-        }
+    def __init__(self, slices: Sequence[Slice], limit: int | None) -> None:
+        before = accumulate((piece.stored for piece in slices), initial=0)
+        self._pieces = {piece.file: (piece, at) for piece, at in zip(slices, before, strict=False)}
+        self._total = sum(piece.stored for piece in slices)
+        self._limit = limit
 
-    def at(self, file: int, share: float) -> float:
-        """With `share` of a file's rows done."""
-        start, size = self._span[file]
-        return min(1.0, (start + share * size) / self._total) if self._total else 1.0
+    def at(self, key: Key, rows: int) -> float:
+        """When the row of `key`, the last of `rows`, is done."""
+        piece, before = self._pieces[key.file]
+        stop = key.total if piece.stop_row is None else piece.stop_row
+        within = (key.row + 1 - piece.first_row) / max(1, stop - piece.first_row)
+        share = (before + within * piece.stored) / self._total if self._total else 1.0
+        return min(1.0, share if self._limit is None else max(share, rows / self._limit))
 
 
 def _totals(folder: ResumableFolder, corpus: Corpus, state: RunState) -> dict[str, Any]:

@@ -541,3 +541,11 @@ def test_names_cannot_drive_the_terminal(capsys, corpus, tmp_path):
     assert "\x1b" not in told
     assert "[red]x" in told
     assert max(map(len, told.splitlines())) <= 80
+
+
+def test_the_time_left_is_that_of_this_session():
+    """A run that goes on from 90 % has not done these in a second."""
+    progress = console.ScoreProgress()
+    assert progress._left(10.0, 0.90) == "-"
+    assert progress._left(20.0, 0.91) == "0:01:30"
+    assert progress._left(20.0, 1.0) == "0:00:00"

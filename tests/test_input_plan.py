@@ -14,7 +14,7 @@ FILES = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 30)), max_size=8)
 def rows_of(slices: list[Slice], counts: list[int]) -> list[tuple[int, int]]:
     return [
         (file, row)
-        for file, first, stop in slices
+        for file, first, stop, _ in slices
         for row in range(first, counts[file] if stop is None else stop)
     ]
 
@@ -60,12 +60,16 @@ def test_shards_are_even_and_read_their_own_files_only() -> None:
     assert [len(share) for share in shares] == [2500] * 4
     assert sorted(set(asked)) == [2, 7]
     whole = plan_slices(sizes, Shard(0, 1), count_rows)
-    assert whole == [Slice(file) for file in range(10)]
+    assert whole == [Slice(file, stored=100) for file in range(10)]
 
 
 def test_one_file_can_be_divided() -> None:
     slices = [plan_slices([10], Shard(index, 3), lambda _: 1000) for index in range(3)]
-    assert slices == [[Slice(0, 0, 300)], [Slice(0, 300, 600)], [Slice(0, 600, None)]]
+    assert slices == [
+        [Slice(0, 0, 300, 3)],
+        [Slice(0, 300, 600, 3)],
+        [Slice(0, 600, None, 4)],
+    ]
 
 
 def test_how_a_shard_is_written() -> None:

@@ -469,3 +469,19 @@ def test_a_full_disk_is_reported_by_the_system_itself(tmp_path):
     assert check_folder(out) == 0
     run(folder, out, keep_text=True)
     assert [row["text"] for row in table(out)] == [row["text"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"shard": Shard(1, 4)}, {"shard": Shard(3, 4)}, {"limit": 13}, {"limit": 99}]
+)
+def test_progress_ends_at_the_whole_of_what_was_asked_for(tmp_path, corpus, options):
+    source = Source([str(corpus)], **options)
+    shares: list[float] = []
+    progress = SimpleNamespace(advance=lambda documents, tokens, share: shares.append(share))
+    run(corpus, tmp_path / "out", source=source, progress=progress)
+    assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
+    assert shares[0] < 0.99 or len(shares) == 1
+    interrupted(corpus, tmp_path / "again", after=1, source=source)
+    told = len(shares)
+    run(corpus, tmp_path / "again", source=source, progress=progress)
+    assert shares[told:] == pytest.approx(shares[1:told])  # earlier sessions count

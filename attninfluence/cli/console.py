@@ -85,6 +85,7 @@ class ScoreProgress:
     def __init__(self) -> None:
         self._documents = self._tokens = 0
         self._started = self._last_line = time.monotonic()
+        self._first: tuple[float, float] | None = None  # time and share when first told
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -127,11 +128,17 @@ class ScoreProgress:
 
     def _rates(self, now: float, share: float) -> str:
         seconds = max(now - self._started, 1e-9)
-        left = seconds * (1 - share) / share if share > 0 else 0.0
         return (
             f"{short_count(self._documents)} documents, {self._documents / seconds:.1f}/s,"
-            f" {short_count(round(self._tokens / seconds))} tokens/s, {clock(left)} left"
+            f" {short_count(round(self._tokens / seconds))} tokens/s, {self._left(now, share)} left"
         )
+
+    def _left(self, now: float, share: float) -> str:
+        """The time left at the pace since `share` was first told: a run may go on from before."""
+        if self._first is None:
+            self._first = now, share
+        began, first = self._first
+        return clock((now - began) * (1 - share) / (share - first)) if share > first else "-"
 
 
 def clock(seconds: float) -> str:
