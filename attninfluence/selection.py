@@ -8,6 +8,7 @@ import numpy as np
 
 from attninfluence.selection_cut import Cuts, Ranking, Survey, by_domain, first_fit
 from attninfluence.selection_rows import Bools, Floats, Ints, RowReader, Rows, sums_by_domain
+from attninfluence.selection_rule import name_order
 
 
 class Selection:
@@ -101,7 +102,7 @@ def summarise(names: list[str | None], surveyed: Survey, selection: Selection) -
         selection.selected,
         selection.tokens,
     )
-    order = sorted(range(len(names)), key=lambda at: (names[at] is not None, names[at] or ""))
+    order = sorted(range(len(names)), key=lambda at: name_order(names[at]))
     domains = [
         {
             "domain": names[at],

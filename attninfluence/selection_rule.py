@@ -68,7 +68,7 @@ class Rule:
         if isinstance(self.tokens, Mapping):
             for name in self.tokens:
                 if name not in names:
-                    known = sorted(names, key=lambda known: (known is not None, known or ""))
+                    known = sorted(names, key=name_order)
                     raise ValueError(
                         f"a budget is given for domain {name!r}; the scores have"
                         f" {', '.join(map(repr, known))}"
@@ -91,6 +91,11 @@ class Rule:
             tokens = self.tokens
             described["tokens"] = dict(tokens) if isinstance(tokens, Mapping) else tokens
         return described
+
+
+def name_order(name: str | None) -> tuple[bool, str]:
+    """Sorts domains: no domain first, then by name."""
+    return name is not None, name or ""
 
 
 def as_fraction(value: float | str | Fraction) -> Fraction:
