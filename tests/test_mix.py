@@ -119,10 +119,11 @@ def all_texts(tmp_path: Path) -> Counter[str]:
 
 
 @pytest.mark.parametrize("recipe_only", [False, True])
-def test_datasets_follows_the_recipe(tmp_path, corpus, recipe_only):
+def test_datasets_follows_the_recipe(tmp_path, corpus, recipe_only, monkeypatch):
     """Sources load as a stream, and interleaved they give every row once, evenly mixed."""
     import datasets
 
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # 5 s after a stream
     mix(tmp_path / "sel", tmp_path / "mix", recipe_only=recipe_only)
     recipe = json.loads((tmp_path / "mix" / "recipe.json").read_text())
     sources = [

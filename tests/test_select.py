@@ -101,7 +101,7 @@ orders = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     rows=tables(),
     amount=amounts,
@@ -163,11 +163,11 @@ class SmallSketch(QuantileSketch):
 RULES = {
     "fraction": Rule(FIFTH),
     "bottom": Rule(FIFTH, bottom=True),
-    "budget": Rule(tokens=100_000),
+    "budget": Rule(tokens=50_000),
     "tiny budget": Rule(tokens=300),
     "random": Rule(FIFTH, rank_by="random", seed=3),
     "sampling": Rule(FIFTH, temperature=0.5),
-    "sampled budget": Rule(tokens=90_000, temperature=2.0),
+    "sampled budget": Rule(tokens=45_000, temperature=2.0),
 }
 
 
@@ -180,8 +180,8 @@ def test_a_rough_sketch_gives_the_exact_cut(tmp_path, monkeypatch, rule, shape, 
     monkeypatch.setattr(selection_cut, "HELD_ROWS", 100)
     wider = 0.03 if error == "as stated" else 0.0
     monkeypatch.setattr(SmallSketch, "error", property(lambda sketch: wider))
-    rows = made(3000, shape)
-    write_scores(tmp_path / "out", [rows[:1000], rows[1000:]])
+    rows = made(1500, shape)
+    write_scores(tmp_path / "out", [rows[:500], rows[500:]])
     kept = {"control": tmp_path / "control", "control_seed": 5}
     select(tmp_path / "out", tmp_path / "sel", RULES[rule], **kept)
     assert places(rows_of(tmp_path / "sel")) == expected(rows, RULES[rule])
