@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from attninfluence import mix as mix_module
-from attninfluence.corpus import files, iter_rows, resolve_columns
+from attninfluence.corpus import iter_rows, resolve_columns
 from attninfluence.finished import open_finished
 from attninfluence.mix import mix
 from attninfluence.output import OutputError
@@ -246,8 +246,36 @@ def test_totals_that_do_not_add_up_are_refused(tmp_path, corpus, monkeypatch):
     assert not (tmp_path / "mix" / "_SUCCESS").exists()
 
 
-def test_text_files_are_documents_of_their_own_kind(monkeypatch):
-    monkeypatch.setitem(files.FORMATS, ".txt", "text")
+def test_text_files_are_mixed_whole(tmp_path):
+    """One file is one document: a selected one is copied, and loads as one row of many lines."""
+    import datasets
+
+    texts = {f"{name}.txt": f"{name} one\n{name} two\n" for name in "abc"}
+    (tmp_path / "corpus").mkdir()
+    for name, text in texts.items():
+        (tmp_path / "corpus" / name).write_text(text)
+    parts = [[score_row(name, 0, score=float(i))] for i, name in enumerate(texts)]
+    write_scores(tmp_path / "out", parts, tmp_path / "corpus")
+    select(tmp_path / "out", tmp_path / "sel", Rule(Fraction(1, 3)))
+    mix(tmp_path / "sel", tmp_path / "mix")
+    (selected,) = (tmp_path / "mix" / "selected").iterdir()
+    assert selected.read_text() == texts["c.txt"]
+    recipe = json.loads((tmp_path / "mix" / "recipe.json").read_text())
+    loaded = [
+        datasets.load_dataset(
+            source["builder"],
+            data_files=[os.path.join(tmp_path / "mix", file) for file in source["files"]],
+            split="train",
+            streaming=True,
+            **source["options"],
+        )
+        for source in recipe["sources"]
+    ]
+    found = [row["text"] for dataset in loaded for row in dataset]
+    assert found == [*texts.values(), texts["c.txt"]]
+
+
+def test_text_files_are_sources_of_their_own_kind():
     recipe = Recipe("body")
     recipe.add("corpus", "corpus/00000-a.txt", Count(1, 7))
     recipe.add("corpus", "corpus/00001-b.jsonl", Count(3, 21))
