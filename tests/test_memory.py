@@ -136,32 +136,37 @@ def test_a_generator_of_a_million_texts_does_not_grow(smallest_folder: Path) -> 
 
 # A corpus of short rows through the whole run: read, scored, written, checkpointed.
 CORPUS = """
-import json, resource, sys
-from pathlib import Path
+import ctypes, gc, json, resource, sys
+import numpy as np
+import pyarrow as pa
 import attninfluence
 from attninfluence.score_files import Source, score_files
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 
+def in_use():
+    # What allocators keep for later goes up and down by megabytes.
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    ctypes.CDLL(None).malloc_trim(0)
+    return resident()
+
 class Watch:
-    rows, marks, peak = 0, [], 0
+    rows, marks, peak, noted = 0, [], 0, 0.3
     def advance(self, documents, tokens, share):
         self.rows += documents
-        now = resident()
-        self.peak = max(self.peak, now)
-        if share >= 0.5:
-            self.marks.append((self.rows, now))
+        self.peak = max(self.peak, resident())
+        if share >= self.noted:
+            self.noted += 0.01
+            self.marks.append((self.rows, in_use()))
 
 folder, path, out = sys.argv[1:4]
 model, watch = attninfluence.load(folder, threads=2), Watch()
 totals = score_files(Source([path]), out, model=model, heads=[(1, 1)], progress=watch,
                      checkpoint_seconds=float(sys.argv[4]))
-third = max(1, len(watch.marks) // 3)
-early, late = watch.marks[:third], watch.marks[-third:]
-mean = lambda marks, i: sum(mark[i] for mark in marks) / len(marks)
-print(json.dumps({"rows": totals["rows"], "peak": watch.peak,
-                  "slope": (mean(late, 1) - mean(early, 1)) / (mean(late, 0) - mean(early, 0))}))
+slope = np.polyfit(*np.array(watch.marks, dtype=float).T, 1)[0]
+print(json.dumps({"rows": totals["rows"], "peak": watch.peak, "slope": slope}))
 """
 
 
