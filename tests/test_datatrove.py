@@ -13,9 +13,13 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from datatrove.executor import LocalPipelineExecutor, SlurmPipelineExecutor
+from datatrove.pipeline.readers import JsonlReader
+from datatrove.pipeline.writers import JsonlWriter, ParquetWriter
 
 import attninfluence as ai
 from attninfluence import shared_model
+from attninfluence.integrations.datatrove import AttentionInfluenceScorer
 from tests.child import ROOT, run_python
 from tests.trove import (
     HEADS,
@@ -27,14 +31,6 @@ from tests.trove import (
     read_parquet,
     write_jsonl,
 )
-
-pytest.importorskip("datatrove")
-
-from datatrove.executor import LocalPipelineExecutor, SlurmPipelineExecutor
-from datatrove.pipeline.readers import JsonlReader
-from datatrove.pipeline.writers import JsonlWriter, ParquetWriter
-
-from attninfluence.integrations.datatrove import AttentionInfluenceScorer
 
 TEXTS = plain_texts(60)
 
@@ -281,21 +277,3 @@ def test_slurm_runs_its_launch_script(
     assert written_bits(tmp_path) == expected_bits(TEXTS, **how)
     assert (tmp_path / "logs" / "executor.pik").stat().st_size < 10_000
     assert len(list((tmp_path / "logs" / "completions").iterdir())) == 2
-
-
-@pytest.mark.full
-@pytest.mark.filterwarnings("ignore:placement_group:DeprecationWarning")  # datatrove's, in a thread
-def test_ray_gives_the_bits_of_score(how: dict[str, Any], tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray")
-    from datatrove.executor import RayPipelineExecutor
-
-    write_jsonl(tmp_path / "in", TEXTS, files=2)
-    environment = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-    ray.init(num_cpus=2, include_dashboard=False, runtime_env=environment)
-    try:
-        RayPipelineExecutor(
-            pipeline(how, tmp_path), tasks=2, mem_per_cpu_gb=0.5, logging_dir=str(tmp_path / "logs")
-        ).run()
-    finally:
-        ray.shutdown()
-    assert written_bits(tmp_path) == expected_bits(TEXTS, **how)

@@ -15,16 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from attninfluence import _core, scoring
-from tests.child import ROOT
-from tests.trove import HEADS, ODD_TEXTS, bits, documents, expected_bits, plain_texts, read_parquet
-
-pytest.importorskip("datatrove")
-
 from datatrove.io import get_datafolder
 
+from attninfluence import _core, scoring
 from attninfluence.integrations.datatrove import AttentionInfluenceScorer, CheckpointError, files
+from tests.child import ROOT
+from tests.trove import HEADS, ODD_TEXTS, bits, documents, expected_bits, plain_texts, read_parquet
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 TEXTS = [*(text for text in ODD_TEXTS if not hasattr(text, "__len__") or len(text) < 1000)]

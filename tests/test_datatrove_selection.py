@@ -11,9 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("datatrove")
-
 from datatrove.data import Document
 from datatrove.pipeline.writers import JsonlWriter
 

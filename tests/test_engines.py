@@ -1,4 +1,4 @@
-"""Ray, Spark and Daft, each run for real: 2,000 rows with the bits of `score`, nothing left behind.
+"""Ray, datatrove, Spark and Daft, each run for real: the bits of `score`, nothing left behind.
 
 The engines live in an environment of their own, made by tools/engines-venv.sh (`make test-full`
 does); ATTNINFLUENCE_ENGINES_PYTHON names its Python.
@@ -6,6 +6,7 @@ does); ATTNINFLUENCE_ENGINES_PYTHON names its Python.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -211,6 +212,57 @@ def test_example_of_ray(
     printed = run_engine(engines, script, corpus, tmp_path / "out", folder=tmp_path)
     assert_scored(tmp_path / "out", table, expected)
     assert "1,965 rows: ok" in printed and "11 rows: bad_type" in printed
+
+
+RAY_PIPELINE = """
+import sys
+import ray
+from datatrove.executor import RayPipelineExecutor
+from datatrove.pipeline.readers import JsonlReader
+from datatrove.pipeline.writers import ParquetWriter
+from attninfluence.integrations.datatrove import AttentionInfluenceScorer
+
+source, target = sys.argv[1:]
+ray.init(num_cpus=2, include_dashboard=False)
+RayPipelineExecutor(
+    [JsonlReader(source), AttentionInfluenceScorer(), ParquetWriter(target + "/out")],
+    tasks=2,
+    mem_per_cpu_gb=0.5,
+    logging_dir=target + "/logs",
+).run()
+ray.shutdown()
+"""
+
+
+def test_datatrove_on_ray(
+    engines: str, table: pa.Table, expected: pa.Table, tmp_path: Path
+) -> None:
+    """The documents that JSON lines can hold and datatrove's reader does not drop."""
+    (tmp_path / "in").mkdir()
+    rows = table.slice(0, FEW).cast(table.schema.set(3, pa.field("text", pa.binary()))).to_pylist()
+    kept = {row["row"]: row["text"].decode() for row in rows if is_text(row["text"])}
+    for part in range(2):
+        lines = [
+            json.dumps({"id": str(row), "text": text})
+            for row, text in kept.items()
+            if row % 2 == part
+        ]
+        (tmp_path / "in" / f"{part}.jsonl").write_text("\n".join(lines) + "\n")
+    run_engine(engines, "-c", RAY_PIPELINE, tmp_path / "in", tmp_path, folder=tmp_path)
+    found = pq.read_table(tmp_path / "out").to_pylist()
+    assert {int(row["id"]) for row in found} == set(kept)
+    for row in found:
+        for name in ("ai_base_loss", "ai_ref_loss", "ai_n_tokens", "ai_status"):
+            wanted = expected[name][int(row["id"])].as_py()
+            value = row["metadata"][name]
+            assert value == wanted or (wanted is None and value != value), (row["id"], name)
+
+
+def is_text(raw: bytes | None) -> bool:
+    try:
+        return bool(raw and raw.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 # ---- Spark ----

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 
+import datasets
 import numpy as np
 import pytest
 
@@ -13,8 +14,6 @@ import attninfluence as ai
 from attninfluence import _core
 from tests.child import run_python
 from tests.tiny_models import make_llama_folder, write_tokenizer
-
-datasets = pytest.importorskip("datasets")
 
 HEADS = [(1, 2), (0, 1)]
 TEXTS = ["the thing", "", "in the end", None, "an\ud800d", "<s> so", "the " * 60, "x"] * 5

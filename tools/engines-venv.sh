@@ -10,4 +10,4 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # What an earlier build left there would go into the wheel.
 rm -rf "$root"/build/lib* "$root"/build/bdist*
 # One installation, so that all of them get one version of pyarrow and of NumPy.
-"$folder/bin/python" -m pip install -qq --disable-pip-version-check "$root[ray,spark,daft]"
+"$folder/bin/python" -m pip install -qq --disable-pip-version-check "$root[ray,spark,daft,datatrove]"
