@@ -182,8 +182,8 @@ def score_short_rows(
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, rows, 50_000):
             numbers = range(start, min(rows, start + 50_000))
-            columns = [[f"i{n}" for n in numbers], [f"d{n % 7}" for n in numbers]]
-            columns.append([f"text {n} of many" for n in numbers])
+            columns = [[f"i{n:07d}" for n in numbers], [f"d{n % 7}" for n in numbers]]
+            columns.append([f"text {n:07d} of many" for n in numbers])  # all as long
             writer.write_table(pa.table(columns, schema))
     found = run_python(CORPUS, folder, path, tmp_path / "out", seconds, timeout=timeout)
     result: dict[str, float] = json.loads(found)
