@@ -7,12 +7,15 @@ later: each row's key waits in between, in order.
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attninfluence.corpus import Columns, CorpusError, InputFile, RowBatch, iter_rows, survey
+from attninfluence.corpus.files import is_url
 from attninfluence.input_plan import Slice
 from attninfluence.run_state import FileTotals, RunState
 
@@ -53,7 +56,8 @@ class Corpus:
     """The input files, and what to read of them.
 
     columns: those of each file, by its number. bad: files without the wanted columns, and why.
-    kept_types: the Arrow type of each kept column. skip_bad: leave bad files out.
+    kept_types: the Arrow type of each kept column. skip_bad: leave bad files out. surveys: those
+    made so far, since a file may be remote and large.
     """
 
     files: Sequence[InputFile]
@@ -62,12 +66,20 @@ class Corpus:
     kept_types: Mapping[str, pa.DataType]
     domain_by_path: bool
     skip_bad: bool
+    surveys: dict[int, Survey] = field(default_factory=dict)
 
     def survey(self, file: int) -> Survey:
-        """Read the file to its end; CorpusError when that cannot be done."""
+        """What the file holds to its end, which is read once; CorpusError when it cannot be.
+
+        Where bad files are skipped, that is also what the system refuses to read of a local one.
+        """
         if file in self.bad:
             raise CorpusError(self.files[file].name, self.bad[file])
-        return survey(self.files[file].name, self.columns[file], self.kept_types)
+        if file not in self.surveys:
+            with system_errors_as_bad(self.files[file].name, self.skip_bad):
+                found = survey(self.files[file].name, self.columns[file], self.kept_types)
+            self.surveys[file] = found
+        return self.surveys[file]
 
     def count_rows(self, file: int) -> int:
         """Rows of the file; 0 of a bad one, where such files are skipped."""
@@ -150,19 +162,46 @@ class CorpusReader:
         if self._left is not None:
             stop = min(stop, piece.first_row + self._left)
             self._left -= max(0, stop - piece.first_row)
-        for batch in iter_rows(
+        batches = iter_rows(
             file.name,
             corpus.columns[piece.file],
             first_row=piece.first_row,
             stop_row=stop,
             types=corpus.kept_types,
-        ):
+        )
+        for batch in _unchanged(file, batches):
             domains = [file.domain] * len(batch) if corpus.domain_by_path else batch.domains
             for row, (id_, domain, text) in enumerate(
                 zip(batch.ids, domains, batch.texts, strict=True), start=batch.first_row
             ):
                 self._waiting.append(Key(piece.file, row, id_, domain, text, batch, total))
                 yield text
+
+
+def _unchanged(file: InputFile, batches: Iterable[RowBatch]) -> Iterator[RowBatch]:
+    """The batches of a local file as long as it is the one that was looked at and digested."""
+    for batch in batches:
+        _check_is_as_before(file)
+        yield batch
+    _check_is_as_before(file)
+
+
+def _check_is_as_before(file: InputFile) -> None:
+    if not is_url(file.name):
+        status = os.stat(file.name)
+        if (status.st_size, status.st_mtime_ns) != (file.size, file.modified):
+            raise has_changed(file.name)
+
+
+@contextmanager
+def system_errors_as_bad(name: str, enabled: bool) -> Iterator[None]:
+    """Let what the system says of a local file count as damage of that file."""
+    try:
+        yield
+    except OSError as error:
+        if not enabled or is_url(name):
+            raise
+        raise CorpusError(name, error.strerror or str(error)) from error
 
 
 def has_changed(name: str) -> CorpusError:

@@ -44,14 +44,14 @@ def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
     files, documents, tokens, tokens_per_second, seconds, memory_bytes (the peak of this process),
     sampled_documents and bad_files.
     """
-    corpus = open_corpus(replace(source, on_bad_shard="skip"))
+    corpus = open_corpus(replace(source, on_bad_shard="skip"))  # to tell of all that is bad
     slices = plan(corpus, source)
     bad = dict(corpus.bad)
     counts = _count_documents(corpus, slices, bad)
     documents = sum(counts.values())
     if source.limit is not None:
         documents = min(documents, source.limit)
-    sampled = _score_sample(corpus, counts, {"model": model, **options})
+    sampled = _score_sample(corpus, counts, bad, {"model": model, **options})
     seen = [one for one in sampled if one.rows]
     share = documents / max(1, sum(one.documents for one in seen))
     seconds = share * sum(one.documents * one.seconds / one.rows for one in seen)
@@ -105,7 +105,7 @@ def _count_rows(corpus: Corpus, index: int) -> int:
 
 
 def _score_sample(
-    corpus: Corpus, counts: dict[int, int], options: dict[str, Any]
+    corpus: Corpus, counts: dict[int, int], bad: dict[int, str], options: dict[str, Any]
 ) -> list[_Sampled]:
     """Score rows of files spread over the input, group by group, until the time is up."""
     from attninfluence.scoring import score
@@ -115,7 +115,7 @@ def _score_sample(
     chosen = files[::step][:SAMPLED_FILES]
     sampled = {index: _Sampled(counts[index]) for index in chosen}
     until: float | None = None
-    for index, texts in _groups(corpus, chosen):
+    for index, texts in _groups(corpus, chosen, bad):
         if until is None:
             score(texts, **options)  # the first reading warms up
             until = time.monotonic() + SAMPLE_SECONDS
@@ -130,10 +130,14 @@ def _score_sample(
     return list(sampled.values())
 
 
-def _groups(corpus: Corpus, files: Sequence[int]) -> Iterator[tuple[int, list[Any]]]:
-    """Some texts of each file, then the next ones of each."""
+def _groups(
+    corpus: Corpus, files: Sequence[int], bad: dict[int, str]
+) -> Iterator[tuple[int, list[Any]]]:
+    """Some texts of each file, then the next ones of each; what cannot be read goes into `bad`."""
     for first in range(0, SAMPLED_ROWS, GROUP_ROWS):
         for index in files:
+            if index in bad:
+                continue
             part = iter_rows(
                 corpus.files[index].name,
                 corpus.columns[index],
@@ -141,7 +145,11 @@ def _groups(corpus: Corpus, files: Sequence[int]) -> Iterator[tuple[int, list[An
                 stop_row=first + GROUP_ROWS,
                 types=corpus.kept_types,
             )
-            texts = [text for batch in part for text in batch.texts]
+            try:
+                texts = [text for batch in part for text in batch.texts]
+            except CorpusError as error:
+                bad[index] = error.reason
+                continue
             if texts:
                 yield index, texts
 

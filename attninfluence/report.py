@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attninfluence import html
+from attninfluence.reservoir import Reservoir
 from attninfluence.resumable import read_examples
 from attninfluence.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.scored_documents import ScoredDocuments, read_documents
@@ -181,7 +182,11 @@ def _collect(run: ScoreRuns, rule: Rule, examples: int) -> _Report:
     wanted = [
         i for domain in panels for part in extremes(documents, domain, examples) for i in part
     ]
-    kept = {example.key: example for one in run.runs for example in read_examples(one.path)}
+    reservoir = Reservoir()  # of many shards no more than of one
+    for one in run.runs:
+        for example in read_examples(one.path, one.run["run_id"]):
+            reservoir.put(example)
+    kept = {example.key: example for example in reservoir}
     rows = read_rows(run, wanted)
     for row in rows.values():
         if not row.get("text") and (row["file"], row["row"]) in kept:

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 FORMAT = "attninfluence-scores"
 EXAMPLES_NAME = "_examples.parquet"
-STATE_KEY = b"attninfluence.state"
 KERNEL_KEY = b"attninfluence.kernel"
 MOST_DIFFERENCES = 12
 
@@ -113,12 +112,13 @@ class ResumableFolder:
         description: what run.json records, JSON values. When the folder's run was given anything
         else that decides a score, OutputError says what; `mixed_kernels` lets the kernel differ.
         """
-        self._remove_temporaries()
         if not (self.path / RUN_NAME).exists():
+            self._remove_temporaries()
             self._start(description)
             return RunState(), Reservoir()
         recorded = read_json(self.path / RUN_NAME)
         self._check_same(recorded, description, mixed_kernels)
+        self._remove_temporaries()  # of this very run, which is dead: its lock is ours
         self.run_id = recorded["run_id"]
         if (self.path / SUCCESS_NAME).exists():
             self.totals = read_json(self.path / SUCCESS_NAME)
@@ -149,6 +149,8 @@ class ResumableFolder:
         found += differences(_identity(recorded), _identity(description))
         if mixed_kernels:
             found = [line for line in found if not line.startswith("scoring.kernel: ")]
+        if not found:
+            self._check_order(recorded, description)
         if found:
             more = len(found) - MOST_DIFFERENCES
             listed = "; ".join(found[:MOST_DIFFERENCES]) + (
@@ -164,6 +166,18 @@ class ResumableFolder:
                 "same, or name another folder"
             )
 
+    def _check_order(self, recorded: dict[str, Any], description: dict[str, Any]) -> None:
+        """The place of the next row counts the files before it."""
+        there, here = (
+            [item["file"] for item in run.get("inputs", [])] for run in (recorded, description)
+        )
+        for was, now in zip(there, here, strict=True):
+            if was != now:
+                raise OutputError(
+                    f"{self.path}: holds a run over the same files in another order: {was} came "
+                    f"where {now} comes now. Give them as they were, or name another folder"
+                )
+
     def _load(self) -> tuple[RunState, Reservoir]:
         """The state after the parts that are there."""
         names = os.listdir(self.path)
@@ -176,27 +190,15 @@ class ResumableFolder:
                 )
         state, reservoir = RunState(), Reservoir()
         if self.parts:
-            table = self._read(self._checkpoint_path())
-            state = RunState.from_json(json.loads(table.schema.metadata[STATE_KEY]))
-            reservoir = Reservoir(from_table(table))
+            table = _read_checkpoint(self._checkpoint_path(), self.run_id)
+            state = RunState.from_json(json.loads(table["state"][0].as_py()))
+            reservoir = Reservoir(from_table(table.slice(1).drop_columns("state")))
         self._remove_checkpoints(but=self.parts)
         return state, reservoir
 
     def _checkpoint_path(self) -> Path:
         path = self.path / _checkpoint_name(self.parts)
         return path if path.exists() else self.path / EXAMPLES_NAME
-
-    def _read(self, path: Path) -> pa.Table:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            table = pq.read_table(path, page_checksum_verification=True)
-        except (pa.ArrowException, OSError) as error:
-            raise OutputError(f"{path}: not a readable checkpoint ({error})") from error
-        if table.schema.metadata[RUN_ID_KEY].decode() != self.run_id:
-            raise OutputError(f"{path}: belongs to another run than its folder")
-        return table
 
     def _remove_checkpoints(self, but: int) -> None:
         for name in os.listdir(self.path):
@@ -216,12 +218,19 @@ class ResumableFolder:
         self._remove_checkpoints(but=self.parts)
 
     def _write_checkpoint(self, state: RunState, examples: Reservoir) -> None:
+        import pyarrow as pa
+
+        # In a row of its own, as metadata could not hold what a million domains add up to.
+        schema = example_schema().append(pa.field("state", pa.large_binary()))
         stored = json.dumps(state.to_json(), ensure_ascii=True).encode()
         final = self.path / _checkpoint_name(self.parts + 1)
         final.unlink(missing_ok=True)  # of an attempt whose part could not be written
-        writer = PartWriter(final, self.run_id, example_schema(), {STATE_KEY: stored})
+        writer = PartWriter(final, self.run_id, schema)
         try:
-            writer.write(to_table(examples))
+            writer.write(pa.Table.from_pylist([{"state": stored}], schema))
+            for table in to_table(examples).to_batches():
+                nothing = pa.nulls(table.num_rows, pa.large_binary())
+                writer.write(pa.table([*table.columns, nothing], schema))
             writer.publish()
         finally:
             writer.discard()
@@ -250,12 +259,29 @@ def _identity(description: dict[str, Any]) -> dict[str, Any]:
     return identity
 
 
-def read_examples(folder: Path) -> list[Example]:
-    """The examples of a finished run; none of one that was not made by `score`."""
+def _read_checkpoint(path: Path, run_id: str) -> pa.Table:
+    """The state in the first row, an example in each other one."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = folder / EXAMPLES_NAME
-    return from_table(pq.read_table(path)) if path.exists() else []
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise OutputError(f"{path}: not a readable checkpoint ({error})") from error
+    if table.schema.metadata.get(RUN_ID_KEY, b"").decode("ascii", "replace") != run_id:
+        raise OutputError(f"{path}: belongs to another run than its folder")
+    return table
+
+
+def read_examples(folder: Path, run_id: str) -> list[Example]:
+    """The examples of a finished run; none where the folder has none.
+
+    OutputError when they are damaged or another run's.
+    """
+    if not (folder / EXAMPLES_NAME).exists():
+        return []
+    table = _read_checkpoint(folder / EXAMPLES_NAME, run_id)
+    return from_table(table.slice(1).drop_columns("state"))
 
 
 def iter_part_columns(folder: Path, parts: int, columns: list[str]) -> Iterator[pa.RecordBatch]:

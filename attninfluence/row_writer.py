@@ -201,7 +201,7 @@ def _example(key: Key, file: str, scores: Scores, index: int, tokens: TokenRows)
         int(scores.n_tokens[index]),
         int(scores.n_scored[index]),
         text,
-        tokens.ids[:MOST_TOKENS],
+        tokens.ids[:MOST_TOKENS].copy(),  # a view would keep the whole document
         kept,
-        tokens.losses[:, :MOST_TOKENS],
+        tokens.losses[:, :MOST_TOKENS].copy(),
     )

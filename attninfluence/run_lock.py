@@ -50,16 +50,24 @@ class RunLock:
 
     def _try(self) -> None:
         """Open and lock the file; it stays unlocked when it was removed in between."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor, is_new = self._open()
         try:
-            self._lock(descriptor)
+            self._lock(descriptor, is_new)
             if _is_at(descriptor, self.path):
                 self._descriptor, descriptor = descriptor, -1
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def _lock(self, descriptor: int) -> None:
+    def _open(self) -> tuple[int, bool]:
+        """The lock file, and whether it is made by this."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            return os.open(self.path, flags | os.O_EXCL, 0o666), True
+        except FileExistsError:
+            return os.open(self.path, flags, 0o666), False
+
+    def _lock(self, descriptor: int, is_new: bool) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -68,7 +76,7 @@ class RunLock:
                 if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                     raise
                 raise LockedError(f"{self.path.parent}: {_in_use_by(owner)}") from None
-            if owner and not _is_gone(owner):
+            if not is_new and not _is_gone(owner):
                 raise LockedError(
                     f"{self.path.parent}: {_in_use_by(owner)}, and the file system has no locks "
                     f"to tell whether it still runs; if it does not, remove {self.path}"

@@ -22,7 +22,14 @@ from attninfluence.corpus import (
     kept_types,
     resolve_columns,
 )
-from attninfluence.corpus_reader import Corpus, CorpusReader, Key, has_changed, remaining
+from attninfluence.corpus_reader import (
+    Corpus,
+    CorpusReader,
+    Key,
+    has_changed,
+    remaining,
+    system_errors_as_bad,
+)
 from attninfluence.input_plan import Shard, Slice, plan_slices
 from attninfluence.output import score_schema
 from attninfluence.resumable import ResumableFolder, iter_part_columns
@@ -143,7 +150,8 @@ def open_corpus(source: Source) -> Corpus:
     bad: dict[int, str] = {}
     for index, file in enumerate(files):
         try:
-            columns[index] = _columns(file, source)
+            with system_errors_as_bad(file.name, source.on_bad_shard == "skip"):
+                columns[index] = _columns(file, source)
         except CorpusError as error:
             if source.on_bad_shard == "stop":
                 raise
@@ -274,7 +282,12 @@ def _totals(folder: ResumableFolder, corpus: Corpus, state: RunState) -> dict[st
         **state.tally.summary(),
         "repeated_ids": count_repeated(id_ for batch in ids for id_ in batch["id"].to_pylist()),
         "files": [
-            {"file": names[at], "rows": totals.rows, "tokens": totals.tokens}
+            {
+                "file": names[at],
+                "rows": totals.rows,
+                "tokens": totals.tokens,
+                "digest": totals.digest,
+            }
             for at, totals in sorted(state.files.items())
         ],
         "bad_files": [

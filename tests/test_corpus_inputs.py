@@ -6,10 +6,12 @@ import os
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from attninfluence.corpus import CorpusError, expand_inputs, iter_rows, resolve_columns
 from attninfluence.corpus.inputs import _glob_folder, path_domain
+from attninfluence.corpus.parquet import reading
 
 
 def names(*patterns: str) -> list[str]:
@@ -152,3 +154,20 @@ def test_urls_go_through_fsspec(memory):
     path = expand_inputs(["memory://c/a.jsonl"])[0].name
     batches = list(iter_rows(path, resolve_columns(path)))
     assert [batch.texts for batch in batches] == [["a"]]
+
+
+def test_a_file_named_relative_and_absolute_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch("c/a.jsonl")
+    assert names("c", str(tmp_path / "c")) == ["c/a.jsonl"]
+
+
+def test_memory_that_runs_out_is_no_damage_of_the_file():
+    with pytest.raises(MemoryError), reading("a.parquet"):
+        raise pa.ArrowMemoryError("no more")
+
+
+def test_a_text_file_has_no_columns_to_keep(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    with pytest.raises(CorpusError, match="no column 'text' to keep: a text file has its text"):
+        resolve_columns(str(tmp_path / "a.txt"), keep_columns=["text"])

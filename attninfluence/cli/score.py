@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from attninfluence.cli import console, options
-from attninfluence.cli.numbers import positive
+from attninfluence.cli.numbers import positive, seconds
 
 if TYPE_CHECKING:
     from attninfluence.input_plan import Shard
@@ -93,8 +93,8 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--checkpoint-seconds",
-        type=positive,
-        default=300,
+        type=seconds,
+        default=300.0,
         metavar="S",
         help="write a part at least this often; what a killed run loses (default: 300)",
     )
@@ -225,7 +225,7 @@ def _expect(arguments: argparse.Namespace, source: Source) -> int:
         ],
     )
     for bad in expected["bad_files"]:
-        console.say(f"would be left out: {bad['file']}: {bad['error']}")
+        console.say(console.printable(f"would be left out: {bad['file']}: {bad['error']}"))
     console.print_json(expected)
     return 0
 
@@ -247,12 +247,12 @@ def _report(totals: dict[str, Any]) -> None:
                 told or "-",
             ]
         )
-    seconds = totals["seconds"]
-    title = f"{totals['rows']:,} rows, {totals['tokens']:,} tokens in {console.clock(seconds)}"
+    took = console.clock(totals["seconds"])
+    title = f"{totals['rows']:,} rows, {totals['tokens']:,} tokens in {took}"
     console.print_table(title, header, rows)
     if totals["repeated_ids"] is None:
         console.say("repeated ids were not counted: there are too many ids")
     elif totals["repeated_ids"]:
         console.say(f"{totals['repeated_ids']:,} rows repeat an id; their key is (file, row)")
     for bad in totals["bad_files"]:
-        console.say(f"left out: {bad['file']}: {bad['error']}")
+        console.say(console.printable(f"left out: {bad['file']}: {bad['error']}"))

@@ -37,6 +37,8 @@ class InputFile(NamedTuple):
 def expand_inputs(patterns: Iterable[str]) -> list[InputFile]:
     """The files that files, folders, globs and fsspec URLs name, each once, in a fixed order.
 
+    A file that is named twice, as relative and absolute for one, keeps the name it has first.
+
     The order is that of the arguments, and by name within a folder or a glob. From a folder or a
     glob come all files with a suffix of FORMATS, but for those of which a name below the folder, or
     below the glob's first part, begins with ``.`` or ``_``. A local name stays relative or absolute
@@ -46,7 +48,7 @@ def expand_inputs(patterns: Iterable[str]) -> list[InputFile]:
     files: dict[str, InputFile] = {}
     for pattern in patterns:
         for file in _expand_url(pattern) if is_url(pattern) else _expand_local(pattern):
-            files.setdefault(file.name, file)
+            files.setdefault(file.name if is_url(file.name) else os.path.abspath(file.name), file)
     return list(files.values())
 
 
@@ -102,8 +104,11 @@ def _below(path: str, folder: str) -> str:
 def _local_file(path: str, folder: str) -> InputFile:
     name = _normal(path)
     _check_name(name)
-    status = os.stat(path)
     domain = path_domain(_below(path, folder))
+    try:
+        status = os.stat(path)
+    except OSError:  # a link to nothing: reading it will say what is wrong
+        return InputFile(name, 0, None, domain)
     return InputFile(name, status.st_size, status.st_mtime_ns, domain)
 
 

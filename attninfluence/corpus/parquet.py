@@ -30,7 +30,7 @@ def reading(path: str) -> Iterator[None]:
 
     try:
         yield
-    except CorpusError:
+    except (CorpusError, MemoryError):  # Arrow's own is one of the latter
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:

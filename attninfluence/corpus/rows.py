@@ -69,6 +69,8 @@ def resolve_columns(
     keep = tuple(dict.fromkeys(keep_columns))
     found = _found_columns(path, kind, text_column)
     anything_goes = kind == "jsonl" and not found
+    if kind == "text" and keep:
+        raise CorpusError(path, f"no column {keep[0]!r} to keep: a text file has its text alone")
     for name in (text_column, id_column, domain_column, *keep):
         if name and name not in found and not anything_goes:
             raise CorpusError(path, f"no column {name!r}; the file has {_listed(found)}")
