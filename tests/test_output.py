@@ -222,7 +222,7 @@ def test_json_refuses_nan_and_keeps_any_text(tmp_path):
         (lambda p: (p / "part-00001.parquet").write_bytes(b"PAR1"), "not a readable Parquet"),
         (lambda p: change(p / "_SUCCESS", rows=7), "_SUCCESS promises 7 rows, found 6"),
         (lambda p: change(p / "_SUCCESS", run_id="x"), "are of different runs"),
-        (lambda p: change(p / "run.json", version=2), "format version 2; this package reads 1"),
+        (lambda p: change(p / "run.json", version=1), "format version 1; this package reads 2"),
         (lambda p: change(p / "run.json", format="attninfluence-mix"), "says 'attninfluence-mix'"),
     ],
 )
