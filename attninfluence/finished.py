@@ -55,7 +55,7 @@ class FinishedRun:
 
         seen = 0
         for part in self.parts:
-            with _open_part(part, self.run["run_id"]) as file:
+            with open_part(part, self.run["run_id"]) as file:
                 at_once = min(rows, _rows_in_memory(file, columns))
                 for batch in file.iter_batches(batch_size=at_once, columns=columns):
                     seen += batch.num_rows
@@ -78,7 +78,7 @@ def _rows_in_memory(file: pq.ParquetFile, columns: list[str] | None) -> int:
     return max(1, int(BATCH_BYTES / widest))
 
 
-def _open_part(part: Path, run_id: str) -> pq.ParquetFile:
+def open_part(part: Path, run_id: str) -> pq.ParquetFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -113,13 +113,18 @@ def open_finished(path: str | os.PathLike[str], kind: str) -> FinishedRun:
             f"{folder}: format version {run.get('version')!r}; this package reads {FORMAT_VERSION}"
         )
     if not (folder / SUCCESS_NAME).is_file():
-        raise OutputError(f"{folder}: no {SUCCESS_NAME}: the run did not finish; make it anew")
+        raise OutputError(f"{folder}: no {SUCCESS_NAME}: the run did not finish; {_REMEDIES[kind]}")
     totals = read_json(folder / SUCCESS_NAME)
     if totals.get("run_id") != run.get("run_id"):
         raise OutputError(f"{folder}: {RUN_NAME} and {SUCCESS_NAME} are of different runs")
     return FinishedRun(folder, run, totals)
 
 
+_REMEDIES = {
+    "scores": "the same `attninfluence score` goes on with it",
+    "selection": "remove the folder and select anew",
+    "mix": "remove the folder and mix anew",
+}
 _MAKERS = {
     "scores": "`attninfluence score`",
     "selection": "`attninfluence select`",

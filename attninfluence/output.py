@@ -134,6 +134,7 @@ class OutputFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str], kind: str) -> None:
+        self._given = os.fspath(path)
         self.path = Path(path)
         self.kind = kind
         self.run_id = secrets.token_hex(8)
@@ -141,6 +142,8 @@ class OutputFolder:
 
     def check_unused(self) -> None:
         """Raise OutputError when the folder holds anything already."""
+        if "://" in self._given:
+            raise OutputError(f"{self._given}: an output folder is local or mounted, not a URL")
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"{self.path}: is a file; name a new folder for the output")
         names = sorted(os.listdir(self.path)) if self.path.exists() else []

@@ -21,7 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.corpus.files import is_url
 from attninfluence.differences import differences
+from attninfluence.finished import open_part
 from attninfluence.output import (
     FORMAT_VERSION,
     RUN_ID_KEY,
@@ -71,6 +73,7 @@ class ResumableFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._given = path
         self.path = Path(path)
         self.run_id = ""
         self.parts = 0
@@ -78,6 +81,8 @@ class ResumableFolder:
         self._lock = RunLock(self.path)
 
     def __enter__(self) -> ResumableFolder:
+        if is_url(str(self._given)):
+            raise OutputError(f"{self._given}: an output folder is local or mounted, not a URL")
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"{self.path}: is a file; name a folder for the output")
         self._check_kind()
@@ -122,6 +127,8 @@ class ResumableFolder:
         self.run_id = recorded["run_id"]
         if (self.path / SUCCESS_NAME).exists():
             self.totals = read_json(self.path / SUCCESS_NAME)
+            if self.totals.get("run_id") != self.run_id:
+                raise OutputError(f"{self.path / SUCCESS_NAME}: is not of the run in its folder")
         return self._load()
 
     def _remove_temporaries(self) -> None:
@@ -189,16 +196,32 @@ class ResumableFolder:
                     "run is damaged: name another folder"
                 )
         state, reservoir = RunState(), Reservoir()
+        rows = sum(self._count_rows(self.path / part_name(index)) for index in range(self.parts))
         if self.parts:
             table = _read_checkpoint(self._checkpoint_path(), self.run_id)
             state = RunState.from_json(json.loads(table["state"][0].as_py()))
             reservoir = Reservoir(from_table(table.slice(1).drop_columns("state")))
+        if rows != state.tally.rows or (self.totals and rows != self.totals.get("rows")):
+            raise OutputError(
+                f"{self.path}: its parts hold {rows:,} rows, its checkpoint counts "
+                f"{state.tally.rows:,}; the run is damaged: name another folder"
+            )
         self._remove_checkpoints(but=self.parts)
         return state, reservoir
 
+    def _count_rows(self, part: Path) -> int:
+        """Rows of a part of this run, by its footer."""
+        with open_part(part, self.run_id) as file:
+            return int(file.metadata.num_rows)
+
     def _checkpoint_path(self) -> Path:
-        path = self.path / _checkpoint_name(self.parts)
-        return path if path.exists() else self.path / EXAMPLES_NAME
+        for name in (_checkpoint_name(self.parts), EXAMPLES_NAME):
+            if (self.path / name).exists():
+                return self.path / name
+        raise OutputError(
+            f"{self.path}: has {self.parts} parts and no checkpoint that counts them; the run is "
+            "damaged: name another folder"
+        )
 
     def _remove_checkpoints(self, but: int) -> None:
         for name in os.listdir(self.path):
@@ -268,8 +291,9 @@ def _read_checkpoint(path: Path, run_id: str) -> pa.Table:
         table = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise OutputError(f"{path}: not a readable checkpoint ({error})") from error
-    if table.schema.metadata.get(RUN_ID_KEY, b"").decode("ascii", "replace") != run_id:
-        raise OutputError(f"{path}: belongs to another run than its folder")
+    found = (table.schema.metadata or {}).get(RUN_ID_KEY, b"none").decode("ascii", "replace")
+    if found != run_id or "state" not in table.column_names:
+        raise OutputError(f"{path}: is not the checkpoint of the run in its folder")
     return table
 
 

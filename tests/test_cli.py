@@ -341,15 +341,15 @@ def test_dry_run_says_what_to_expect_and_writes_nothing(
     arguments = ["--model", str(tiny_folder), "--heads", str(heads_file)]
     (Path("corpus") / "bad.parquet").write_bytes(b"PAR1")
     status, expected, told = run(
-        capsys, "score", "corpus", "-o", "out", "--dry-run", "--limit", "40", *arguments
+        capsys, "score", "corpus", "--dry-run", "--limit", "40", *arguments
     )
-    assert status == 0
+    assert status == 1
     assert (expected["files"], expected["documents"]) == (2, 40)
     (Path("corpus") / "bad.parquet").unlink()
     _, totals, _ = run(capsys, "score", "corpus", "-o", "out", "--limit", "40", *arguments)
     assert 0.7 * totals["tokens"] < expected["tokens"] < 1.4 * totals["tokens"]
     assert expected["tokens_per_second"] > 0 and expected["memory_bytes"] > 10**7
-    assert "would be left out: corpus/bad.parquet: not a readable Parquet file" in told
+    assert "would stop the run at: corpus/bad.parquet: not a readable Parquet file" in told
 
 
 def test_a_second_run_is_refused_before_the_model_is_opened(capsys, corpus):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 LINE_SECONDS = 10.0
+MOST_ROWS = 60  # of a table; all of them are in the JSON
 
 
 def console() -> Console:
@@ -72,8 +73,10 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
             overflow="ellipsis",
             min_width=None if index == 0 else len(name),
         )
-    for row in rows:
+    for row in rows[:MOST_ROWS]:
         table.add_row(*(Text(cell) for cell in row))
+    if len(rows) > MOST_ROWS:
+        table.add_row(Text(f"and {len(rows) - MOST_ROWS:,} more"))
     console().print(table)
 
 

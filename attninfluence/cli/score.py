@@ -224,10 +224,11 @@ def _expect(arguments: argparse.Namespace, source: Source) -> int:
             ["memory", f"{expected['memory_bytes'] / 2**20:,.0f} MiB"],
         ],
     )
+    fate = "stop the run at" if source.on_bad_shard == "stop" else "be left out"
     for bad in expected["bad_files"]:
-        console.say(console.printable(f"would be left out: {bad['file']}: {bad['error']}"))
+        console.say(console.printable(f"would {fate}: {bad['file']}: {bad['error']}"))
     console.print_json(expected)
-    return 0
+    return 1 if expected["bad_files"] else 0
 
 
 def _report(totals: dict[str, Any]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -41,14 +43,15 @@ def expand_inputs(patterns: Iterable[str]) -> list[InputFile]:
 
     The order is that of the arguments, and by name within a folder or a glob. From a folder or a
     glob come all files with a suffix of FORMATS, but for those of which a name below the folder, or
-    below the glob's first part, begins with ``.`` or ``_``. A local name stays relative or absolute
-    as it was given. Raises FileNotFoundError for an argument that names nothing and CorpusError for
-    a file of another kind.
+    below the glob's first part, begins with ``.`` or ``_``. Folders of scores and of selections
+    below a folder are passed over. A local name stays relative or absolute as it was given. Raises
+    FileNotFoundError for an argument that names nothing and CorpusError for a file of another kind.
     """
     files: dict[str, InputFile] = {}
     for pattern in patterns:
         for file in _expand_url(pattern) if is_url(pattern) else _expand_local(pattern):
-            files.setdefault(file.name if is_url(file.name) else os.path.abspath(file.name), file)
+            local = file.name.removeprefix("file://")
+            files.setdefault(local if is_url(local) else os.path.abspath(local), file)
     return list(files.values())
 
 
@@ -109,6 +112,8 @@ def _local_file(path: str, folder: str) -> InputFile:
         status = os.stat(path)
     except OSError:  # a link to nothing: reading it will say what is wrong
         return InputFile(name, 0, None, domain)
+    if not stat.S_ISREG(status.st_mode):
+        raise CorpusError(name, "not a regular file")
     return InputFile(name, status.st_size, status.st_mtime_ns, domain)
 
 
@@ -123,8 +128,19 @@ def _visible(name: str) -> bool:
 def _walk(folder: str) -> Iterator[str]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if _visible(name)]
-        for name in names:
-            yield _normal(os.path.join(parent, name))
+        if parent == folder or not _is_output(parent):
+            yield from (_normal(os.path.join(parent, name)) for name in names)
+
+
+def _is_output(folder: str) -> bool:
+    """Whether this package wrote scores or a selection there: tables, not documents."""
+    try:
+        with open(os.path.join(folder, "run.json"), encoding="utf-8") as file:
+            made = json.load(file)
+    except (OSError, ValueError):
+        return False
+    kinds = ("attninfluence-scores", "attninfluence-selection")
+    return isinstance(made, dict) and made.get("format") in kinds
 
 
 def _expand_url(pattern: str) -> list[InputFile]:

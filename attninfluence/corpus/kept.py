@@ -48,9 +48,13 @@ def _has_types(path: str, columns: Columns) -> bool:
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type of a dictionary's values; in place of a view, one that all of Arrow knows."""
     import pyarrow as pa
 
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    views = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}
+    return views.get(str(kind), kind)
 
 
 def from_json(path: str, name: str, values: list[Any]) -> pa.Array:
@@ -72,6 +76,8 @@ def from_arrow(column: pa.Array, kind: pa.DataType) -> pa.Array:
 
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if column.type != _plain_type(column.type):
+        column = column.cast(_plain_type(column.type))
     if column.type == kind and _is_valid(column):
         return column
     if column.type == kind and pa.types.is_nested(kind):

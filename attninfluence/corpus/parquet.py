@@ -162,7 +162,8 @@ def python_values(column: pa.Array) -> list[Any]:
 def _is_binary(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    is_view = str(kind) == "binary_view"
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or is_view)
 
 
 def _strings(column: pa.Array) -> list[str | bytes | None]:
