@@ -206,7 +206,7 @@ def test_a_step_that_fails_is_reported_and_the_next_run_completes(
     real = getattr(os, step) if step != "open" else Path.open
     calls = 0
 
-    def fail_second(first: Any, *rest: Any, **named: Any) -> Any:
+    def fail_third(first: Any, *rest: Any, **named: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 3:
@@ -214,7 +214,7 @@ def test_a_step_that_fails_is_reported_and_the_next_run_completes(
         return real(first, *rest, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path if step == "open" else files.os, step, fail_second)
+        patch.setattr(Path if step == "open" else files.os, step, fail_third)
         with pytest.raises(OSError, match="planted"):
             list(block()(documents(TEXTS)))
     assert not list((tmp_path / "kept").rglob(".*.tmp"))
