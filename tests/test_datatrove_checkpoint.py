@@ -126,6 +126,76 @@ def test_a_part_that_was_not_published_does_not_count(block: Made, tmp_path: Pat
     assert not stray.exists()
 
 
+# ------------------------------------------------------------------------ launched twice
+
+
+def test_a_second_launch_is_refused_and_spoils_nothing(
+    block: Made, how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the first has written a part under a temporary name."""
+    real = os.replace
+    refused: list[str] = []
+
+    def launch_again(temporary: Path, final: Path) -> None:
+        if not refused:
+            refused.append("started")
+            with pytest.raises(CheckpointError) as caught:
+                list(block(checkpoint_seconds=3600.0)(documents(TEXTS[:30])))
+            refused.append(str(caught.value))
+        real(temporary, final)
+
+    monkeypatch.setattr(files.os, "replace", launch_again)
+    found = [bits(document.metadata) for document in block()(documents(TEXTS))]
+    assert found == expected_bits(TEXTS, **how)
+    holder = f"{tmp_path / 'kept' / '00000'}: process {os.getpid()} on "
+    assert refused[1].startswith(holder)
+    assert refused[1].endswith("wait for that run of the task, or end it")
+    assert stored_rows(tmp_path) == len(TEXTS)
+    again = block()
+    assert len(list(again(documents(TEXTS)))) == replayed(again)
+
+
+@pytest.mark.parametrize("taken", [1, 30])
+def test_a_task_is_locked_while_it_replays_and_while_it_scores(
+    taken: int, block: Made, tmp_path: Path
+) -> None:
+    list(block()(documents(TEXTS[:20])))
+    run = block()(documents(TEXTS))
+    for _ in range(taken):
+        next(run)
+    with pytest.raises(CheckpointError, match="wait for that run"):
+        next(block()(documents(TEXTS)))
+    list(block().run(documents(TEXTS), 1, 4))  # another task of the folder
+    run.close()
+    assert not list((tmp_path / "kept").rglob(".*"))
+    assert len(list(block()(documents(TEXTS)))) == len(TEXTS)
+
+
+def test_a_part_that_cannot_be_written_ends_the_lock(
+    block: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = block(checkpoint_seconds=3600.0)(documents(TEXTS))
+    next(run)
+    monkeypatch.setattr(files.os, "fsync", fail)
+    with pytest.raises(OSError, match="planted"):
+        run.close()
+    assert not list((tmp_path / "kept").rglob(".*"))
+
+
+def fail(*_: Any) -> None:
+    raise OSError(errno.EIO, "planted")
+
+
+def test_where_no_lock_is_the_slower_launch_keeps_what_is_there(block: Made) -> None:
+    kept = {"checkpoint_folder": "memory://twice", "checkpoint_seconds": 3600.0}
+    slower = block(**kept)(documents(TEXTS))
+    next(slower)
+    assert len(list(block(**kept)(documents(TEXTS)))) == len(TEXTS)
+    slower.close()
+    again = block(**kept)
+    assert len(list(again(documents(TEXTS)))) == replayed(again)
+
+
 # -------------------------------------------------------------------------------- refusals
 
 

@@ -5,8 +5,12 @@
 
 A part is named by the place of its first document among the task's. It holds scores and digests of
 texts, no text; its metadata says how the scores were made, so that others are not taken for them.
-Parts are published whole. Two processes that run one task write the same scores, so neither can
-spoil what the other wrote.
+Parts are published whole.
+
+On a local or mounted file system a task's subfolder is locked (`.lock`) while the task runs, and a
+second launch is refused; a temporary file found there is therefore a dead run's. An object store
+has no locks: launches that run together write the same scores, a part that is there is kept, and
+the worst that comes of them is rows that are scored again.
 """
 
 from __future__ import annotations
@@ -16,13 +20,17 @@ import io
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.integrations.datatrove.files import (
+    is_published,
     list_names,
     publish_bytes,
     remove_unfinished,
 )
+from attninfluence.run_lock import LockedError, RunLock
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -39,14 +47,15 @@ Row = dict[str, Any]
 
 
 class CheckpointError(ValueError):
-    """A checkpoint is of another run or of other documents; the message names what differs."""
+    """A checkpoint is in use, or of another run or other documents; the message says which."""
 
 
 class TaskCheckpoint:
     """The stored and the new scores of one task's documents, in the documents' order.
 
     made_how: everything that decides a score, in JSON values. seconds: between two parts. Use it in
-    a `with` statement: its end, for whatever reason, publishes the rows added last.
+    a `with` statement, which raises CheckpointError at once while another launch of the task holds
+    the folder; its end, for whatever reason, publishes the rows added last.
     """
 
     def __init__(
@@ -58,9 +67,9 @@ class TaskCheckpoint:
         self._seconds = seconds
         self._rows = 0  # in the parts that are published, as far as they have been read
         self._pending: list[pa.Table] = []
-        self._published = time.monotonic()
-        remove_unfinished(folder, self._name)
-        self._names = list_names(folder, self._name)
+        self._published = 0.0
+        self._names: set[str] = set()
+        self._end = ExitStack()
 
     def stored(self) -> Iterator[Row]:
         """The rows of the published parts with their digests; read all of it before adding any.
@@ -71,6 +80,7 @@ class TaskCheckpoint:
             rows = self._read(name).to_pylist()
             yield from rows
             self._rows += len(rows)
+        self._published = time.monotonic()
 
     def take(self, row: Row, document: Document) -> Row:
         """A stored row without its digest; CheckpointError when it is of another text."""
@@ -111,13 +121,19 @@ class TaskCheckpoint:
             buffer = pa.BufferOutputStream()
             pq.write_table(table.replace_schema_metadata(made_how), buffer, compression="zstd")
             name = f"{self._name}/{_part_name(self._rows)}"
-            publish_bytes(self._folder, name, buffer.getvalue().to_pybytes())
+            if not is_published(self._folder, name):
+                publish_bytes(self._folder, name, buffer.getvalue().to_pybytes())
             self._rows += table.num_rows
             self._pending.clear()
         self._published = time.monotonic()
 
     def __enter__(self) -> TaskCheckpoint:
-        self._published = time.monotonic()
+        with ExitStack() as stack:
+            if self._folder.is_local():
+                self._lock(stack)
+                remove_unfinished(self._folder, self._name)
+            self._names = list_names(self._folder, self._name)
+            self._end = stack.pop_all()
         return self
 
     def __exit__(
@@ -126,7 +142,15 @@ class TaskCheckpoint:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.publish()
+        with self._end:
+            self.publish()
+
+    def _lock(self, stack: ExitStack) -> None:
+        Path(self._path()).mkdir(parents=True, exist_ok=True)
+        try:
+            stack.enter_context(RunLock(self._path()))
+        except LockedError as error:
+            raise CheckpointError(f"{error}; wait for that run of the task, or end it") from None
 
     def _read(self, name: str) -> pa.Table:
         import pyarrow as pa

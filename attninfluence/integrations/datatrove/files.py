@@ -44,8 +44,13 @@ def list_names(folder: DataFolder, subfolder: str) -> set[str]:
     return {name for name in names if not name.startswith(".")}
 
 
+def is_published(folder: DataFolder, name: str) -> bool:
+    """Whether a file is there now, whatever an earlier listing of an object store showed."""
+    folder.invalidate_cache()
+    return bool(folder.isfile(name))
+
+
 def remove_unfinished(folder: DataFolder, subfolder: str) -> None:
-    """Remove what killed processes left in a subfolder of a local folder."""
-    if folder.is_local():
-        for temporary in Path(folder.resolve_paths(subfolder)).glob(".*.tmp"):
-            temporary.unlink(missing_ok=True)
+    """Remove what killed processes left in a subfolder of a local folder, whose lock is held."""
+    for temporary in Path(folder.resolve_paths(subfolder)).glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)

@@ -39,8 +39,9 @@ class AttentionInfluenceScorer(PipelineStep):
     checkpoint_folder: where each task keeps its scores while it runs. A task that was killed and
         is launched again reads its documents, takes the scores that are stored after comparing
         the texts, and computes the rest. Scores of another model, kernel, option or number of
-        tasks, or of other texts, are refused with a CheckpointError. Remove the folder when the
-        scored documents are written.
+        tasks, or of other texts, are refused with a CheckpointError, and so is a second launch
+        while the first still runs (on a local or mounted file system). Remove the folder when
+        the scored documents are written.
     checkpoint_seconds: how much work a killed task may lose; each part is one small file.
     threads: None takes DATATROVE_CPUS_PER_TASK where the executor sets it (Slurm, Ray), else
         `attninfluence.threads.default_threads`: one in a worker process.
@@ -115,10 +116,10 @@ class AttentionInfluenceScorer(PipelineStep):
     ) -> Iterator[Document]:
         """The documents of `data` in order, annotated."""
         documents = iter(data or ())
-        checkpoint = self._open_checkpoint(rank, world_size)
-        if checkpoint is not None:
-            yield from self._replay(documents, checkpoint)
-        yield from self._score(documents, checkpoint)
+        with self._open_checkpoint(rank, world_size) or nullcontext() as checkpoint:
+            if checkpoint is not None:
+                yield from self._replay(documents, checkpoint)
+            yield from self._score(documents, checkpoint)
 
     def _open_checkpoint(self, rank: int, world_size: int) -> TaskCheckpoint | None:
         if self.checkpoint_folder is None:
@@ -156,20 +157,19 @@ class AttentionInfluenceScorer(PipelineStep):
 
         waiting: deque[Document] = deque()
         chunks = score_batches(_texts(documents, waiting), **self._how())
-        with checkpoint or nullcontext():
-            while True:
-                # Reading is in this time: documents are read while others are scored.
-                with self.track_time("batch"):
-                    scores = next(chunks, None)
-                if scores is None:
-                    return
-                batch = [waiting.popleft() for _ in range(len(scores))]
-                columns = scores.columns()
-                if checkpoint is not None:
-                    checkpoint.add(batch, columns)
-                for document, row in zip(batch, _rows(columns), strict=True):
-                    self._annotate(document, row)
-                    yield document
+        while True:
+            # Reading is in this time: documents are read while others are scored.
+            with self.track_time("batch"):
+                scores = next(chunks, None)
+            if scores is None:
+                return
+            batch = [waiting.popleft() for _ in range(len(scores))]
+            columns = scores.columns()
+            if checkpoint is not None:
+                checkpoint.add(batch, columns)
+            for document, row in zip(batch, _rows(columns), strict=True):
+                self._annotate(document, row)
+                yield document
 
     def _annotate(self, document: Document, row: Row) -> None:
         for name, value in row.items():
