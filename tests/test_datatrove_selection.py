@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from datatrove.data import Document
+from datatrove.io import DataFolder
 from datatrove.pipeline.writers import JsonlWriter
 
 from attninfluence.integrations.datatrove import (
@@ -165,6 +166,24 @@ def test_what_was_merged_before_a_task_ran_again_is_not_used(tmp_path: Path) -> 
     list(DomainQuantiles(str(tmp_path)).run(iter(documents)))
     with pytest.raises(QuantilesError, match="merged.json: missing; run MergeQuantiles"):
         kept(tmp_path, documents)
+
+
+def test_what_was_merged_before_may_be_removed_by_another_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the removal."""
+    documents = scored(random_scores(20))
+    sketch(tmp_path, documents)
+    real = DataFolder.isfile
+
+    def look(folder: DataFolder, name: str) -> bool:
+        found = bool(real(folder, name))
+        (tmp_path / "merged.json").unlink()
+        return found
+
+    monkeypatch.setattr(DataFolder, "isfile", look)
+    assert list(DomainQuantiles(str(tmp_path)).run(iter(documents))) == documents
+    assert (tmp_path / "ranks" / "00000.json").exists()
 
 
 def test_tasks_of_different_runs_are_not_merged(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -156,7 +157,8 @@ class DomainSketches:
 def write_rank(folder: DataFolder, rank: int, sketches: DomainSketches) -> None:
     """Publish the sketches of one task; what was merged before is out of date, and removed."""
     if folder.isfile(MERGED):
-        folder.rm(MERGED)
+        with suppress(FileNotFoundError):  # another task may remove it first
+            folder.rm(MERGED)
     publish_bytes(folder, f"{RANKS}/{rank:05d}.json", sketches.to_json())
 
 
