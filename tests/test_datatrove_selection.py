@@ -140,6 +140,16 @@ def test_another_prefix_and_key(tmp_path: Path) -> None:
         kept(tmp_path, scored(random_scores(3)))
 
 
+def test_an_integer_is_the_domain_of_its_decimal_string(tmp_path: Path) -> None:
+    """As in the output of `score`."""
+    documents = scored([("7", 1.0, 1), ("7", 2.0, 1), ("7", 3.0, 1), ("7", 4.0, 1)])
+    for document in documents[::2]:
+        document.metadata["domain"] = 7
+    sketch(tmp_path, documents)
+    assert kept(tmp_path, documents, fraction=0.5) == ["d2", "d3"]
+    assert documents[0].metadata["domain"] == 7
+
+
 # -------------------------------------------------------------------------------- refusals
 
 
@@ -201,7 +211,8 @@ def test_tasks_of_different_runs_are_not_merged(tmp_path: Path) -> None:
             lambda m: m.pop("ai_score"),
             "the document with id 'd3' has no 'ai_score' in its metadata",
         ),
-        (lambda m: m.update(domain=3), "'d3' has 3 as its 'domain'; expected a string"),
+        (lambda m: m.update(domain=3.5), "'d3' has 3.5 as its 'domain'; expected a string or an"),
+        (lambda m: m.update(domain=True), "'d3' has True as its 'domain'; expected a string or an"),
     ],
 )
 def test_documents_that_cannot_be_ranked(

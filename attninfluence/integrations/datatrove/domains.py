@@ -37,8 +37,9 @@ class QuantilesError(ValueError):
 class Fields:
     """Where documents have what selection needs.
 
-    prefix: of the scorer's metadata. domain_key: metadata with the domain's name, a string;
-    documents without it are a domain of their own; None: the corpus is one domain.
+    prefix: of the scorer's metadata. domain_key: metadata with the domain's name, a string or an
+    integer, taken as its decimal string; documents without it are a domain of their own; None: the
+    corpus is one domain.
     """
 
     prefix: str = "ai_"
@@ -56,14 +57,16 @@ class Fields:
         return None if value is None or math.isnan(value) else float(value)
 
     def domain(self, document: Document) -> str | None:
-        """The domain's name. QuantilesError for what is no string."""
+        """The domain's name. QuantilesError for what is neither a string nor an integer."""
         name = None if self.domain_key is None else document.metadata.get(self.domain_key)
-        if name is not None and not isinstance(name, str):
-            raise QuantilesError(
-                f"the document with id {document.id!r} has {name!r} as its {self.domain_key!r}; "
-                f"expected a string"
-            )
-        return name
+        if name is None or isinstance(name, str):
+            return name
+        if isinstance(name, int) and not isinstance(name, bool):
+            return str(name)
+        raise QuantilesError(
+            f"the document with id {document.id!r} has {name!r} as its {self.domain_key!r}; "
+            f"expected a string or an integer"
+        )
 
     def tokens(self, document: Document) -> int:
         """Tokens of the document."""

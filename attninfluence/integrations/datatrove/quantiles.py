@@ -29,8 +29,9 @@ class DomainQuantiles(PipelineStep):
     Each task writes one file when its last document has passed. Follow it by MergeQuantiles.
 
     output_folder: for the sketches, one folder a run. prefix: as given to the scorer. domain_key:
-    metadata with the domain's name; None takes the corpus as one domain. weight: whether a share
-    is later of a domain's "documents" or of its "tokens". Documents without a score do not count.
+    metadata with the domain's name, a string or an integer; None takes the corpus as one domain.
+    weight: whether a share is later of a domain's "documents" or of its "tokens". Documents
+    without a score do not count.
     """
 
     type = "QUANTILES"
