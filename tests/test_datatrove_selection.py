@@ -92,7 +92,7 @@ def test_a_large_domain_is_cut_within_a_tenth_of_a_point(weight: str, tmp_path: 
 
 
 def test_ties_are_shared_out_by_the_document_alone(tmp_path: Path) -> None:
-    """Half of a domain has one score: as many of those as are wanted, whatever their task."""
+    """Half of a domain has one score: about as many as are wanted, whatever their task."""
     rows: list[Scored] = [("a", 0.0, 1)] * 2000 + [("a", 1.0, 1)] * 100 + [("a", -1.0, 1)] * 1900
     documents = scored(rows)
     sketch(tmp_path / "one", documents, tasks=1)
@@ -102,6 +102,13 @@ def test_ties_are_shared_out_by_the_document_alone(tmp_path: Path) -> None:
     assert not {f"d{index}" for index in range(2100, 4000)} & ids
     assert len(ids) == pytest.approx(800, abs=100)  # 4 standard deviations of a fair draw
     assert set(kept(tmp_path / "four", documents[::-1])) == ids
+
+
+def test_of_equal_scores_the_wanted_share_is_kept_on_average_only(tmp_path: Path) -> None:
+    """The figure of docs/scale.md: each document is drawn for itself."""
+    documents = scored([("a", 0.0, 1)] * 1000)
+    sketch(tmp_path, documents)
+    assert len(kept(tmp_path, documents)) == 189
 
 
 def test_documents_without_a_score_do_not_count(tmp_path: Path) -> None:

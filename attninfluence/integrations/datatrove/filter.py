@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 class AttentionInfluenceFilter(BaseFilter):
     """Keeps the documents with the highest scores of their domain.
 
-    The share that is kept differs from `fraction` by at most the error of the quantile sketches.
-    Documents with the same score as the last one are kept or dropped by a digest of their id and
-    text, so that a document's fate depends neither on its task nor on the order.
+    Where no two scores are equal, the share that is kept differs from `fraction` by at most the
+    error of the quantile sketches (of tokens: and by the one document at the cut). Documents with
+    the score at the cut are kept or dropped by a digest of their id and text, each for itself, so
+    that a document's fate depends neither on its task nor on the order; of these the wanted share
+    is kept on average only, and the more there are, the further the count may be from it.
     Dropped documents have one of the reasons "no_score" and "below_cut".
 
     quantiles_folder: that of DomainQuantiles and MergeQuantiles, which decide whether `fraction`
