@@ -5,7 +5,8 @@
         packed/<the same>.bin.lock                             held by the one that makes it
 
 All of it may be removed at any time. Where it cannot be used, because the folder is not
-writable or the disk is full, a model is opened as it would be without it.
+writable, is another user's or may be written to by others, or because the disk is full, a model is
+opened as it would be without it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,10 +39,10 @@ def open_packed(
 ) -> _core.Model:
     """The model in `folder`, its weights mapped from the cache and put there first if need be.
 
-    Of several processes one packs and the others wait for it. A file that is damaged or of
-    another model is replaced. precision, kernel: as `_core.choose_kernel` names them. check:
-    called with the folder's weights read and not yet kept; raises where the folder no longer
-    has that fingerprint.
+    Of several processes one packs and the others wait for it. A file that is damaged, of
+    another model or not this user's alone is replaced. precision, kernel: as
+    `_core.choose_kernel` names them. check: called with the folder's weights read and not yet
+    kept; raises where the folder no longer has that fingerprint.
     """
 
     def read() -> _core.Model:
@@ -48,6 +50,7 @@ def open_packed(
 
     def mapped(path: Path) -> _core.Model | None:
         try:
+            _check_owner(path, path.lstat())
             return _core.Model(folder, precision, kernel, packed=str(path), key=fingerprint)
         except (OSError, ModelError):
             return None
@@ -80,12 +83,26 @@ def _make(
 
 
 def _file(name: str) -> Path:
-    """The file of that name in the cache, whose folders are there."""
+    """The file of that name in the cache, whose folders are there and this user's alone."""
     base = cache_folder()
     base.parent.mkdir(parents=True, exist_ok=True)
     for folder in (base, base / "packed"):
         folder.mkdir(mode=0o700, exist_ok=True)
+        _check_owner(folder, folder.stat())
     return base / "packed" / name
+
+
+def _check_owner(path: Path, status: os.stat_result) -> None:
+    """PermissionError unless it is this user's and nobody else may write to it.
+
+    Whoever may write to it chooses the weights, and what is mapped may change under a reader.
+    """
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid != os.geteuid() or mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(
+            f"{path}: is of user {status.st_uid} with mode {mode:o}; expected one of user "
+            f"{os.geteuid()} that nobody else may write to"
+        )
 
 
 @contextlib.contextmanager

@@ -119,6 +119,51 @@ def test_a_cache_that_cannot_be_is_no_error(tiny_folder, tmp_path, monkeypatch):
         assert mapped_file(opened(tiny_folder)) == ""
 
 
+@pytest.mark.parametrize("place", ["", "packed"])
+@pytest.mark.parametrize("mode", [0o720, 0o702])
+def test_a_folder_that_others_may_write_to_is_not_used(cache, tiny_folder, place, mode):
+    opened(tiny_folder)
+    (cache / place).chmod(mode)
+    assert mapped_file(opened(tiny_folder)) == ""
+    (cache / place).chmod(0o755)
+    assert mapped_file(opened(tiny_folder)) == str(cache / "packed" / NAME)
+
+
+def test_the_folders_of_another_user_are_not_used(cache, tiny_folder, monkeypatch):
+    opened(tiny_folder)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert mapped_file(opened(tiny_folder)) == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder or a file away")
+@pytest.mark.parametrize("place", [".", "packed"])
+def test_a_folder_that_was_given_away_is_not_used(cache, tiny_folder, place):
+    opened(tiny_folder)
+    os.chown(cache / place, 12345, -1)
+    assert mapped_file(opened(tiny_folder)) == ""
+
+
+@pytest.mark.parametrize("foreign", ["writable", "link", "owner"])
+def test_a_file_that_is_not_of_this_user_alone_is_replaced(cache, tiny_folder, tmp_path, foreign):
+    path = cache / "packed" / NAME
+    opened(tiny_folder)
+    if foreign == "writable":
+        path.chmod(0o620)
+    elif foreign == "link":
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+    elif os.geteuid() == 0:
+        os.chown(path, 12345, -1)
+    else:
+        pytest.skip("only root gives a file away")
+    before = path.lstat().st_ino
+    again = opened(tiny_folder)
+    assert mapped_file(again) == str(path)
+    made = path.lstat()
+    assert made.st_ino != before
+    assert (made.st_uid, stat.S_IMODE(made.st_mode)) == (os.geteuid(), 0o600)
+
+
 def test_a_folder_that_changed_leaves_nothing(cache, tiny_folder):
     def check():
         raise ValueError("changed")
@@ -129,7 +174,8 @@ def test_a_folder_that_changed_leaves_nothing(cache, tiny_folder):
 
 
 def test_what_a_killed_process_left_is_removed(cache, tiny_folder):
-    (cache / "packed").mkdir(parents=True)
+    for folder in (cache, cache / "packed"):
+        folder.mkdir(mode=0o700)
     left = [cache / "packed" / f"{NAME}.abc.tmp", cache / "packed" / "other.bin.abc.tmp"]
     for path in left:
         path.write_text("half")
