@@ -30,8 +30,8 @@ class Model:
 
     precision is "auto" ("bf16" where the CPU has instructions for it, else "fp32"), "fp32",
     "bf16" or "int8"; kernel is one of `kernels(precision)`, or what a model's `kernel` says
-    of OpenBLAS, None for the fastest. packed: a file of packed weights to map in place of
-    reading the folder's, `packed_header(key)` and `packed` of such a model.
+    of OpenBLAS, None for the fastest. packed, where it is given: a file of packed weights to
+    map in place of reading the folder's, `packed_header(key)` and `packed` of such a model.
 
     Raises OSError when a file cannot be read, ModelError when one is not what its
     format demands or the model is not supported, MemoryError when there is no room,
@@ -44,7 +44,7 @@ class Model:
         precision: str = "auto",
         kernel: str | None = None,
         *,
-        packed: str | None = None,
+        packed: str = ...,
         key: str = "",
     ) -> Model: ...
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import pickle
 import shutil
@@ -95,6 +96,20 @@ def test_a_head_out_of_range_is_named(model, head):
 def test_a_head_of_a_fraction_is_refused(model):
     with pytest.raises(TypeError, match="layer must be an integer, got 0.5"):
         model.attention(IDS, 0.5, 0)
+
+
+def test_none_is_taken_wherever_the_types_say_so(tiny_folder):
+    stub = ast.parse(Path(_core.__file__).with_name("_core.pyi").read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(stub) if isinstance(node, ast.FunctionDef)]
+    (new,) = (function.args for function in functions if function.name == "__new__")
+    optional = [
+        argument.arg
+        for argument in new.args[1:] + new.kwonlyargs
+        if "None" in ast.unparse(argument.annotation)
+    ]
+    assert "kernel" in optional
+    for name in optional:
+        assert _core.Model(str(tiny_folder), **{name: None}).n_layers == 3
 
 
 def test_options_that_cannot_be(model, tiny_folder):
