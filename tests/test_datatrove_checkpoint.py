@@ -138,18 +138,15 @@ def test_a_second_launch_is_refused_and_spoils_nothing(
 
     def launch_again(temporary: Path, final: Path) -> None:
         if not refused:
-            refused.append("started")
-            with pytest.raises(CheckpointError) as caught:
-                list(block(checkpoint_seconds=3600.0)(documents(TEXTS[:30])))
-            refused.append(str(caught.value))
+            refused.append(launch(how, tmp_path))
         real(temporary, final)
 
     monkeypatch.setattr(files.os, "replace", launch_again)
     found = [bits(document.metadata) for document in block()(documents(TEXTS))]
     assert found == expected_bits(TEXTS, **how)
-    holder = f"{tmp_path / 'kept' / '00000'}: process {os.getpid()} on "
-    assert refused[1].startswith(holder)
-    assert refused[1].endswith("wait for that run of the task, or end it")
+    holder = f"CheckpointError: {tmp_path / 'kept' / '00000'}: process {os.getpid()} on "
+    assert holder in refused[0]
+    assert refused[0].endswith("wait for that run of the task, or end it\n")
     assert stored_rows(tmp_path) == len(TEXTS)
     again = block()
     assert len(list(again(documents(TEXTS)))) == replayed(again)
@@ -157,18 +154,29 @@ def test_a_second_launch_is_refused_and_spoils_nothing(
 
 @pytest.mark.parametrize("taken", [1, 30])
 def test_a_task_is_locked_while_it_replays_and_while_it_scores(
-    taken: int, block: Made, tmp_path: Path
+    taken: int, block: Made, how: dict[str, Any], tmp_path: Path
 ) -> None:
     list(block()(documents(TEXTS[:20])))
     run = block()(documents(TEXTS))
     for _ in range(taken):
         next(run)
-    with pytest.raises(CheckpointError, match="wait for that run"):
-        next(block()(documents(TEXTS)))
+    assert "wait for that run" in launch(how, tmp_path)
     list(block().run(documents(TEXTS), 1, 4))  # another task of the folder
     run.close()
     assert not list((tmp_path / "kept").rglob(".*"))
     assert len(list(block()(documents(TEXTS)))) == len(TEXTS)
+
+
+def test_a_task_that_failed_goes_on_in_the_same_process(block: Made) -> None:
+    """Its exception, still held, holds the generator of the scorer."""
+    run = block(checkpoint_seconds=3600.0)(documents(TEXTS))
+    for _ in range(30):
+        next(run)
+    again = block()
+    assert len(list(again(documents(TEXTS)))) == len(TEXTS)
+    assert replayed(again) >= 30
+    with pytest.raises(CheckpointError, match="goes on with it in this process"):
+        list(run)
 
 
 def test_a_part_that_cannot_be_written_ends_the_lock(
@@ -368,6 +376,16 @@ def _kill_after_a_part(command: list[Any], tmp_path: Path, delay: float) -> None
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+
+
+def launch(how: dict[str, Any], tmp_path: Path) -> str:
+    """What the task says when it fails in a process of its own."""
+    command = [sys.executable, "-c", TASK, how["model"], tmp_path / "kept", tmp_path / "out"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 1
+    return done.stderr
 
 
 def stored_rows(tmp_path: Path) -> int:

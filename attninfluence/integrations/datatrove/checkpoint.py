@@ -8,9 +8,10 @@ texts, no text; its metadata says how the scores were made, so that others are n
 Parts are published whole.
 
 On a local or mounted file system a task's subfolder is locked (`.lock`) while the task runs, and a
-second launch is refused; a temporary file found there is therefore a dead run's. An object store
-has no locks: launches that run together write the same scores, a part that is there is kept, and
-the worst that comes of them is rows that are scored again.
+second launch is refused; a temporary file found there is therefore a dead run's. In one process a
+launch ends the one before it, which may have failed and hang on its exception. An object store has
+no locks: launches that run together write the same scores, a part that is there is kept, and the
+worst that comes of them is rows that are scored again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -45,6 +47,9 @@ PART_ROWS = 1 << 16
 
 Row = dict[str, Any]
 
+# Those that hold a folder's lock, by process, as a fork has its parent's too, and folder.
+_holders: dict[tuple[int, str], TaskCheckpoint] = {}
+
 
 class CheckpointError(ValueError):
     """A checkpoint is in use, or of another run or other documents; the message says which."""
@@ -69,7 +74,8 @@ class TaskCheckpoint:
         self._pending: list[pa.Table] = []
         self._published = 0.0
         self._names: set[str] = set()
-        self._end = ExitStack()
+        self._is_ended = False
+        self._at_end = ExitStack()
 
     def stored(self) -> Iterator[Row]:
         """The rows of the published parts with their digests; read all of it before adding any.
@@ -100,9 +106,16 @@ class TaskCheckpoint:
         )
 
     def add(self, documents: Sequence[Document], columns: dict[str, Any]) -> None:
-        """Append the scores of the next documents; publish a part when it is time."""
+        """Append the scores of the next documents; publish a part when it is time.
+
+        CheckpointError after the end.
+        """
         import pyarrow as pa
 
+        if self._is_ended:
+            raise CheckpointError(
+                f"{self._path()}: another run of the task goes on with it in this process"
+            )
         digests = pa.array([text_digest(document.text) for document in documents], pa.binary(16))
         self._pending.append(pa.table({TEXT: digests, **columns}))
         is_due = time.monotonic() - self._published >= self._seconds
@@ -133,8 +146,14 @@ class TaskCheckpoint:
                 self._lock(stack)
                 remove_unfinished(self._folder, self._name)
             self._names = list_names(self._folder, self._name)
-            self._end = stack.pop_all()
+            self._at_end = stack.pop_all()
         return self
+
+    def end(self) -> None:
+        """Publish the rows added last and let another run have the folder."""
+        self._is_ended = True
+        with self._at_end:
+            self.publish()
 
     def __exit__(
         self,
@@ -142,15 +161,19 @@ class TaskCheckpoint:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with self._end:
-            self.publish()
+        self.end()
 
     def _lock(self, stack: ExitStack) -> None:
-        Path(self._path()).mkdir(parents=True, exist_ok=True)
+        path = self._path()
+        if earlier := _holders.get((os.getpid(), path)):
+            earlier.end()
+        Path(path).mkdir(parents=True, exist_ok=True)
         try:
-            stack.enter_context(RunLock(self._path()))
+            stack.enter_context(RunLock(path))
         except LockedError as error:
             raise CheckpointError(f"{error}; wait for that run of the task, or end it") from None
+        _holders[os.getpid(), path] = self
+        stack.callback(_holders.pop, (os.getpid(), path))
 
     def _read(self, name: str) -> pa.Table:
         import pyarrow as pa
