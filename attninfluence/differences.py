@@ -1,27 +1,43 @@
-"""What differs between two descriptions of a run, in words."""
+"""What differs between two descriptions of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 SHOWN = 80  # characters of a value
+MOST = 8  # differences that are told
 
 
-def differences(recorded: Any, given: Any, name: str = "") -> list[str]:
-    """A line for each value that differs: ``scoring.mask: 'uniform' recorded, 'zero' given``.
+class Difference(NamedTuple):
+    """A value that differs, by the keys that lead to it: ``scoring.mask``."""
+
+    name: str
+    there: Any
+    here: Any
+
+
+def differences(there: Any, here: Any, name: str = "") -> list[Difference]:
+    """The values that differ; a key that is missing has the value None.
 
     Values are those of JSON. Objects are compared key by key, everything else as a whole.
     """
-    if isinstance(recorded, Mapping) and isinstance(given, Mapping):
-        found: list[str] = []
-        for key in dict.fromkeys((*recorded, *given)):
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        found: list[Difference] = []
+        for key in dict.fromkeys((*there, *here)):
             inner = f"{name}.{key}" if name else str(key)
-            found += differences(recorded.get(key), given.get(key), inner)
+            found += differences(there.get(key), here.get(key), inner)
         return found
-    if recorded == given and type(recorded) is type(given):
+    if there == here and type(there) is type(here):
         return []
-    return [f"{name}: {_short(recorded)} recorded, {_short(given)} given"]
+    return [Difference(name, there, here)]
+
+
+def in_words(found: Sequence[Difference], there: str = "there", here: str = "here") -> str:
+    """``scoring.mask: 'uniform' there, 'zero' here; ...``, at most MOST of them."""
+    words = [f"{name}: {_short(a)} {there}, {_short(b)} {here}" for name, a, b in found[:MOST]]
+    more = len(found) - MOST
+    return "; ".join(words) + (f"; and {more} more" if more > 0 else "")
 
 
 def _short(value: Any) -> str:

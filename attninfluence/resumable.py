@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.corpus.files import is_url
-from attninfluence.differences import differences
+from attninfluence.differences import differences, in_words
 from attninfluence.finished import open_part
 from attninfluence.output import (
     FORMAT_VERSION,
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 FORMAT = "attninfluence-scores"
 EXAMPLES_NAME = "_examples.parquet"
 KERNEL_KEY = b"attninfluence.kernel"
-MOST_DIFFERENCES = 12
 
 _TEMPORARY = re.compile(r"\..*\.tmp")
 _PART = re.compile(r"part-\d{5,}\.parquet")
@@ -154,23 +153,21 @@ class ResumableFolder:
         kind = {name: recorded.get(name) for name in ("format", "version")}
         found = differences(kind, {"format": FORMAT, "version": FORMAT_VERSION})
         found += differences(_identity(recorded), _identity(description))
+        kernel = [one for one in found if one.name == "scoring.kernel"]
         if mixed_kernels:
-            found = [line for line in found if not line.startswith("scoring.kernel: ")]
+            found = [one for one in found if one not in kernel]
         if not found:
             self._check_order(recorded, description)
         if found:
-            more = len(found) - MOST_DIFFERENCES
-            listed = "; ".join(found[:MOST_DIFFERENCES]) + (
-                f"; and {more} more" if more > 0 else ""
-            )
             hint = ""
-            if len(found) == 1 and found[0].startswith("scoring.kernel: "):
+            if found == kernel:
                 hint = (
                     "; allow mixed kernels (--mixed-kernels), or name the recorded one (--kernel)"
                 )
             raise OutputError(
-                f"{self.path}: holds a run that was given something else: {listed}{hint}. Give the "
-                "same, or name another folder"
+                f"{self.path}: holds a run that was given something else:"
+                f" {in_words(found, 'recorded', 'given')}{hint}. Give the same, or name another"
+                " folder"
             )
 
     def _check_order(self, recorded: dict[str, Any], description: dict[str, Any]) -> None:

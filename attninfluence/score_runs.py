@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.corpus.files import is_url
-from attninfluence.differences import differences
+from attninfluence.differences import Difference, differences, in_words
 from attninfluence.finished import FinishedRun, open_finished
 from attninfluence.output import OutputError
 from attninfluence.tally import Tally
@@ -167,23 +167,18 @@ def _check_alike(runs: list[FinishedRun], mixed_kernels: bool) -> None:
     first, with_rows = runs[0], [run for run in runs if run.parts]
     for run in runs[1:]:
         found = differences(_scoring(first), _scoring(run))
-        kernel = [line for line in found if line.startswith("scoring.kernel: ")]
+        kernel = [one for one in found if one.name == "scoring.kernel"]
         if mixed_kernels:
-            found = [line for line in found if line not in kernel]
+            found = [one for one in found if one not in kernel]
         hint = "; allow it (--mixed-kernels) if that may be" if found == kernel else ""
         _refuse(run, first, found, hint)
     for run in with_rows[1:]:
         _refuse(run, with_rows[0], differences(_columns(with_rows[0]), _columns(run)))
 
 
-def _refuse(run: FinishedRun, first: FinishedRun, found: list[str], hint: str = "") -> None:
+def _refuse(run: FinishedRun, first: FinishedRun, found: list[Difference], hint: str = "") -> None:
     if found:
-        raise OutputError(f"{run.path} cannot be joined to {first.path}: {_in_words(found)}{hint}")
-
-
-def _in_words(found: list[str], most: int = 8) -> str:
-    words = "; ".join(found[:most]).replace(" recorded", " there").replace(" given", " here")
-    return words + (f"; and {len(found) - most} more" if len(found) > most else "")
+        raise OutputError(f"{run.path} cannot be joined to {first.path}: {in_words(found)}{hint}")
 
 
 def _scoring(run: FinishedRun) -> dict[str, Any]:
@@ -247,7 +242,7 @@ def _check_same_inputs(first: FinishedRun, other: FinishedRun) -> None:
     if found := differences(there, here):
         raise OutputError(
             f"{other.path} is no shard of the run of {first.path}: its input files (bytes) differ:"
-            f" {_in_words(found)}"
+            f" {in_words(found)}"
         )
 
 

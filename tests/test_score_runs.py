@@ -203,6 +203,19 @@ def test_shards_of_different_runs_are_refused(tmp_path):
         open_scores([zero, foreign])
 
 
+def test_a_file_is_named_as_it_is_named(tmp_path):
+    folders = [
+        scored(
+            tmp_path / f"shard{index}",
+            shard={"index": index, "count": 2},
+            inputs=[{"file": "news given/a.jsonl", "bytes": index}],
+        )
+        for index in range(2)
+    ]
+    with pytest.raises(OutputError, match=r": news given/a\.jsonl: 0 there, 1 here$"):
+        open_scores(folders)
+
+
 def test_long_rows_come_few_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr("attninfluence.finished.BATCH_BYTES", 10_000)
     rows = rows_of("a", 0, 300)
