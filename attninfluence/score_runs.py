@@ -128,7 +128,8 @@ def open_scores(
 
     Shards come in their order, other runs as given. Runs must agree in model, tokenizer, every
     scoring option, heads and columns, and have no input file in common; shards must be all those of
-    one run, each once. OutputError says what is not so.
+    one run, each once: of the same files in the same order, of which the same was read. OutputError
+    says what is not so.
 
     mixed_kernels  allow runs that were scored by different kernels, which differ in the last bits
     allow_missing  allow shards to be missing
@@ -230,20 +231,46 @@ def _in_order(runs: list[FinishedRun]) -> tuple[list[FinishedRun], list[int]]:
         if other is not run:
             raise OutputError(f"{run.path}: is {_shard_name(run)}, as {other.path} is")
         _check_same_inputs(runs[0], run)
+    _check_same_files(runs)
     missing = [index for index in range(count or 0) if index not in by_number]
     return [by_number[index] for index in sorted(by_number)], missing
 
 
 def _check_same_inputs(first: FinishedRun, other: FinishedRun) -> None:
     """OutputError for shards of different inputs, which divide other rows among them."""
+    told = f"{other.path} is no shard of the run of {first.path}"
     there, here = (
         {item["file"]: item["bytes"] for item in run.run["inputs"]} for run in (first, other)
     )
     if found := differences(there, here):
-        raise OutputError(
-            f"{other.path} is no shard of the run of {first.path}: its input files (bytes) differ:"
-            f" {in_words(found)}"
-        )
+        raise OutputError(f"{told}: its input files (bytes) differ: {in_words(found)}")
+    for name, own in zip(there, here, strict=True):
+        if name != own:
+            raise OutputError(
+                f"{told}: its input files come in another order, with {own!r} where that has"
+                f" {name!r}"
+            )
+    if found := differences(_read(first), _read(other)):
+        raise OutputError(f"{told}: {in_words(found)}")
+
+
+def _read(run: FinishedRun) -> dict[str, Any]:
+    """What a run reads of its inputs, and keeps."""
+    return {name: run.run.get(name) for name in ("columns", "keep_text", "limit")}
+
+
+def _check_same_files(runs: list[FinishedRun]) -> None:
+    """OutputError when a file that shards divide was not the same for all of them."""
+    seen: dict[str, tuple[str, FinishedRun]] = {}
+    for run in runs:
+        for entry in run.totals["files"]:
+            if digest := entry.get("digest"):
+                first, other = seen.setdefault(entry["file"], (digest, run))
+                if digest != first:
+                    raise OutputError(
+                        f"{run.path}: the file {entry['file']!r} is not the one that {other.path}"
+                        f" has: its digest is {digest} here, {first} there"
+                    )
 
 
 def _shard_name(run: FinishedRun) -> str:

@@ -36,11 +36,12 @@ def write_scores(
     path: Path,
     parts: Sequence[Sequence[dict[str, Any]]],
     root: Path | None = None,
+    totals: dict[str, Any] | None = None,
     **run: Any,
 ) -> Path:
     """A finished score run with these rows, one list a part; inputs lie below `root`.
 
-    `run` adds to its run.json, or replaces what stands there.
+    `run` adds to its run.json, or replaces what stands there; so do `totals` to its _SUCCESS.
     """
     folder = OutputFolder(path, "scores")
     names = list(dict.fromkeys(row["file"] for rows in parts for row in rows))
@@ -56,7 +57,8 @@ def write_scores(
             count = files.setdefault(row["file"], {"file": row["file"], "rows": 0, "tokens": 0})
             count["rows"] += 1
             count["tokens"] += row["n_tokens"]
-    folder.finish({**tally.summary(), "files": list(files.values()), "bad_files": []})
+    found = {**tally.summary(), "files": list(files.values()), "bad_files": []}
+    folder.finish({**found, **(totals or {})})
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -23,7 +24,7 @@ def rows_of(file: str, start: int, stop: int, **values: object) -> list[dict]:
     ]
 
 
-def scored(path: Path, *parts: list[dict], scoring: dict | None = None, **run: object) -> Path:
+def scored(path: Path, *parts: list[dict], scoring: dict | None = None, **run: Any) -> Path:
     given = {"model": MODEL, "scoring": {**SCORING, **(scoring or {})}}
     return write_scores(path, parts, **{**given, **run})
 
@@ -213,6 +214,64 @@ def test_a_file_is_named_as_it_is_named(tmp_path):
         for index in range(2)
     ]
     with pytest.raises(OutputError, match=r": news given/a\.jsonl: 0 there, 1 here$"):
+        open_scores(folders)
+
+
+def two_shards(tmp_path: Path, *given: dict[str, Any]) -> list[Path]:
+    """Two shards of the files `a` and `b`; `given` adds to the run.json of each, or replaces."""
+    inputs = [{"file": "a", "bytes": 0}, {"file": "b", "bytes": 0}]
+    contents = [rows_of("a", 0, 2), rows_of("a", 2, 4) + rows_of("b", 0, 2)]
+    folders = []
+    for index, (rows, own) in enumerate(zip(contents, given, strict=True)):
+        shard = {"index": index, "count": 2}
+        run = {"inputs": inputs, "shard": shard, **own}
+        folders.append(scored(tmp_path / f"shard{index}", rows, **run))
+    return folders
+
+
+def test_shards_of_inputs_in_another_order_are_refused(tmp_path):
+    """Else shard 0 of `a b` and shard 1 of `b a` would have rows of one file twice."""
+    turned = {"inputs": [{"file": "b", "bytes": 0}, {"file": "a", "bytes": 0}]}
+    with pytest.raises(
+        OutputError, match=r"shard1 is no shard of the run of .*shard0: .* order, with 'b' where"
+    ):
+        open_scores(two_shards(tmp_path, {}, turned))
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "message"),
+    [
+        ({"columns": {"text": "a"}}, {"columns": {"text": "b"}}, "columns.text: 'a' there, 'b'"),
+        ({"columns": {"id": None}}, {"columns": {"id": "url"}}, "columns.id: None there, 'url'"),
+        ({"keep_text": False}, {"keep_text": True}, "keep_text: False there, True here"),
+        ({"limit": None}, {"limit": 5}, "limit: None there, 5 here"),
+    ],
+)
+def test_shards_that_read_different_things_are_refused(tmp_path, there, here, message):
+    with pytest.raises(OutputError, match=f"shard1 is no shard of the run of .*0: {message}"):
+        open_scores(two_shards(tmp_path, there, here))
+
+
+def test_runs_over_different_files_may_read_different_columns(tmp_path):
+    one = scored(tmp_path / "one", rows_of("a", 0, 3), columns={"text": "text"}, limit=3)
+    two = scored(tmp_path / "two", rows_of("b", 0, 3), columns={"text": "body"})
+    assert len(keys(open_scores([one, two]))) == 6
+
+
+@pytest.mark.parametrize(("other", "is_same"), [("d1", True), ("d2", False), (None, True)])
+def test_a_file_that_changed_between_its_shards_is_refused(tmp_path, other, is_same):
+    """What is compared is its digest, where both shards have one."""
+    entries = [
+        {"file": "a", "rows": 2, "tokens": 20, **({} if digest is None else {"digest": digest})}
+        for digest in ("d1", other)
+    ]
+    last = {"file": "b", "rows": 2, "tokens": 20, "digest": "d3"}
+    totals = [{"files": [entries[0]]}, {"files": [entries[1], last]}]
+    folders = two_shards(tmp_path, *({"totals": given} for given in totals))
+    if is_same:
+        assert open_scores(folders).totals["rows"] == 6
+        return
+    with pytest.raises(OutputError, match=r"shard1: the file 'a' .* not the one that .*shard0 has"):
         open_scores(folders)
 
 
