@@ -70,24 +70,26 @@ class ScoreRuns:
     def totals(self) -> dict[str, Any]:
         """The totals of all runs together, as a run's _SUCCESS has them.
 
-        Of several runs the repeated ids are not known.
+        Of several runs the repeated ids are not known. A bad file on the border of shards is named
+        by each of them, and here once.
         """
         if len(self.runs) == 1:
             return self.runs[0].totals
         tally = Tally()
         files: dict[str, dict[str, Any]] = {}
+        bad_files: dict[str, dict[str, Any]] = {}
         for run in self.runs:
             tally.merge(Tally.from_summary(run.totals))
             for entry in run.totals["files"]:
                 count = files.setdefault(entry["file"], {**entry, "rows": 0, "tokens": 0})
                 count["rows"] += entry["rows"]
                 count["tokens"] += entry["tokens"]
-        totals = tally.summary()
-        totals.pop("repeated_ids", None)
+            for bad in run.totals.get("bad_files", []):
+                bad_files.setdefault(bad["file"], bad)
         return {
-            **totals,
+            **tally.summary(),
             "files": list(files.values()),
-            "bad_files": [bad for run in self.runs for bad in run.totals.get("bad_files", [])],
+            "bad_files": list(bad_files.values()),
             "seconds": round(sum(run.totals.get("seconds", 0) for run in self.runs), 3),
         }
 

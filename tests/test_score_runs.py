@@ -275,6 +275,15 @@ def test_a_file_that_changed_between_its_shards_is_refused(tmp_path, other, is_s
         open_scores(folders)
 
 
+def test_a_bad_file_is_listed_once(tmp_path):
+    """Each shard on whose border it lies has found it."""
+    bad = [{"file": "b", "error": "damaged"}, {"file": "c", "error": "no column 'text'"}]
+    folders = two_shards(
+        tmp_path, {"totals": {"bad_files": bad[:1]}}, {"totals": {"bad_files": bad}}
+    )
+    assert open_scores(folders).totals["bad_files"] == bad
+
+
 def test_long_rows_come_few_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr("attninfluence.finished.BATCH_BYTES", 10_000)
     rows = rows_of("a", 0, 300)
