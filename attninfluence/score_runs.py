@@ -47,11 +47,11 @@ class ScoreRuns:
 
     @property
     def kernels(self) -> list[str]:
-        """The kernels that scored, each once."""
+        """The kernels that scored rows, each once; of a run without rows the one it would take."""
         found: dict[str, None] = {}
         for run in self.runs:
-            first = run.run.get("scoring", {}).get("kernel")
-            for kernel in (first, *run.totals.get("kernels", ())):
+            began_with = run.run.get("scoring", {}).get("kernel")
+            for kernel in run.totals.get("kernels") or (began_with,):
                 found |= {} if kernel is None else {kernel: None}
         return list(found)
 
@@ -133,7 +133,7 @@ def open_scores(
     one run, each once: of the same files in the same order, of which the same was read. OutputError
     says what is not so.
 
-    mixed_kernels  allow runs that were scored by different kernels, which differ in the last bits
+    mixed_kernels  allow different kernels, which differ in the last bits, between runs or in one
     allow_missing  allow shards to be missing
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
@@ -152,7 +152,13 @@ def open_scores(
             f"{runs[0].path}: shards {_listed(missing)} of {runs[0].run['shard']['count']} are"
             " missing; name their folders too, or allow it (--allow-missing-shards)"
         )
-    return ScoreRuns(runs, missing)
+    joined = ScoreRuns(runs, missing)
+    if len(joined.kernels) > 1 and not mixed_kernels:
+        raise OutputError(
+            f"{joined.name}: scored by several kernels ({', '.join(joined.kernels)}), which differ"
+            " in the last bits; allow it (--mixed-kernels) if that may be"
+        )
+    return joined
 
 
 def _check_distinct(runs: list[FinishedRun]) -> None:

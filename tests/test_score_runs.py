@@ -284,6 +284,25 @@ def test_a_bad_file_is_listed_once(tmp_path):
     assert open_scores(folders).totals["bad_files"] == bad
 
 
+def test_a_run_of_several_kernels_is_refused_unless_allowed(tmp_path):
+    mixed = {"totals": {"kernels": {"fp32-haswell": 2, "fp32-zen": 1}}}
+    one = scored(tmp_path / "one", rows_of("a", 0, 3), **mixed)
+    two = scored(tmp_path / "two", rows_of("b", 0, 3))
+    for given in ([one], [one, two], [two, one]):
+        with pytest.raises(
+            OutputError,
+            match=r"scored by several kernels \(fp32-haswell, fp32-zen\), .*--mixed-kernels",
+        ):
+            open_scores(given)
+        assert open_scores(given, mixed_kernels=True).kernels == ["fp32-haswell", "fp32-zen"]
+
+
+def test_the_kernels_are_those_that_scored_rows(tmp_path):
+    """A run that was carried on with another kernel before any row was kept has that one's only."""
+    one = scored(tmp_path / "one", rows_of("a", 0, 3), totals={"kernels": {"fp32-zen": 3}})
+    assert open_scores(one).kernels == ["fp32-zen"]
+
+
 def test_long_rows_come_few_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr("attninfluence.finished.BATCH_BYTES", 10_000)
     rows = rows_of("a", 0, 300)
