@@ -43,9 +43,9 @@ from attninfluence.corpus.files import file_size, is_url, open_binary
 from attninfluence.finished import FinishedRun, open_finished
 from attninfluence.output import OutputError, OutputFolder, publish, write_json
 from attninfluence.recipe import RECIPE_NAME, Count, Recipe
+from attninfluence.selection import SUMMARY_NAME
 from attninfluence.selection_rows import encoded
 
-SUMMARY_NAME = "summary.json"
 Ints = NDArray[np.int64]
 
 

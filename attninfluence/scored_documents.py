@@ -9,7 +9,7 @@ import numpy as np
 
 from attninfluence.score_runs import ScoreRuns
 from attninfluence.selection_rows import Bools, Floats, Ints, RowReader
-from attninfluence.selection_rule import name_order
+from attninfluence.tally import domain_order
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_documents(scores: ScoreRuns) -> ScoredDocuments:
         for at, kind in enumerate(kinds)
     )
     names = reader.names
-    order = sorted(range(len(names)), key=lambda at: name_order(names[at]))
+    order = domain_order(names)
     place = np.empty(len(names), np.int64)
     place[order] = np.arange(len(names))
     return ScoredDocuments([names[at] for at in order], place[domain], *others)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from attninfluence.output import OutputError, OutputFolder, write_json
 from attninfluence.score_runs import Paths, ScoreRuns, open_scores
-from attninfluence.selection import Selection, summarise
+from attninfluence.selection import SUMMARY_NAME, Selection, summarise
 from attninfluence.selection_cut import Ranking, Survey, exact_cuts, sketch_cuts, survey
 from attninfluence.selection_order import Order
 from attninfluence.selection_rows import By, RowReader
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PART_ROWS = 1_000_000
-SUMMARY_NAME = "summary.json"
 
 
 def select(

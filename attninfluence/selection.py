@@ -8,7 +8,9 @@ import numpy as np
 
 from attninfluence.selection_cut import Cuts, Ranking, Survey, by_domain, first_fit
 from attninfluence.selection_rows import Bools, Floats, Ints, RowReader, Rows, sums_by_domain
-from attninfluence.selection_rule import name_order
+from attninfluence.tally import domain_order
+
+SUMMARY_NAME = "summary.json"  # of a selection, and of a mix
 
 
 class Selection:
@@ -102,14 +104,13 @@ def summarise(names: list[str | None], surveyed: Survey, selection: Selection) -
         selection.selected,
         selection.tokens,
     )
-    order = sorted(range(len(names)), key=lambda at: name_order(names[at]))
     domains = [
         {
             "domain": names[at],
             **_counts(*(int(column[at]) for column in columns)),
             "cut": selection.cut(at),
         }
-        for at in order
+        for at in domain_order(names)
     ]
     return {"domains": domains, "all": _counts(*(int(column.sum()) for column in columns))}
 

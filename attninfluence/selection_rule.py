@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
+from attninfluence.tally import domain_order
+
 RankBy = Literal["score", "base_loss", "random"]
 
 
@@ -68,10 +70,9 @@ class Rule:
         if isinstance(self.tokens, Mapping):
             for name in self.tokens:
                 if name not in names:
-                    known = sorted(names, key=name_order)
+                    known = ", ".join(repr(names[at]) for at in domain_order(names))
                     raise ValueError(
-                        f"a budget is given for domain {name!r}; the scores have"
-                        f" {', '.join(map(repr, known))}"
+                        f"a budget is given for domain {name!r}; the scores have {known}"
                     )
             return [self.tokens.get(name, 0) if name is not None else 0 for name in names]
         assert self.tokens is not None
@@ -91,11 +92,6 @@ class Rule:
             tokens = self.tokens
             described["tokens"] = dict(tokens) if isinstance(tokens, Mapping) else tokens
         return described
-
-
-def name_order(name: str | None) -> tuple[bool, str]:
-    """Sorts domains: no domain first, then by name."""
-    return name is not None, name or ""
 
 
 def as_fraction(value: float | str | Fraction) -> Fraction:

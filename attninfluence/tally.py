@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,14 +72,19 @@ class Tally:
         statuses: Counter[str] = Counter()
         for totals in self.domains.values():
             statuses.update(totals.statuses)
-        names = sorted(self.domains, key=lambda name: (name is not None, name or ""))
+        names = list(self.domains)
         return {
             "rows": self.rows,
             "tokens": self.tokens,
             "scored_tokens": self.scored_tokens,
             "statuses": dict(sorted(statuses.items())),
-            "domains": [_domain(name, self.domains[name]) for name in names],
+            "domains": [_domain(names[at], self.domains[names[at]]) for at in domain_order(names)],
         }
+
+
+def domain_order(names: Sequence[str | None]) -> list[int]:
+    """The places of the names in the order of every table: no domain first, then by name."""
+    return sorted(range(len(names)), key=lambda at: (names[at] is not None, names[at] or ""))
 
 
 def _domain(name: str | None, totals: DomainTotals) -> dict[str, Any]:
