@@ -262,10 +262,13 @@ def _describe_scores(totals: dict[str, Any], heads: HeadScores) -> str:
 
 
 def _describe_selection(summary: dict[str, Any]) -> str:
+    from attninfluence.selection_rule import as_fraction
+
     everything = summary["all"]
+    fraction = float(as_fraction(summary["rule"]["fraction"]))
     share = html.percent(everything["selected_tokens"], everything["tokens"], 0)
     return (
-        f"{everything['selected']:,} texts, the best {summary['rule']['fraction']:.0%} of each "
+        f"{everything['selected']:,} texts, the best {fraction:.0%} of each "
         f"domain, with {share} of the tokens."
     )
 

@@ -79,7 +79,7 @@ class Rule:
         return share_budget(self.tokens, tokens)
 
     def describe(self) -> dict[str, Any]:
-        """The rule as JSON values."""
+        """The rule as JSON values, exactly: `as_fraction` reads the fraction back."""
         described: dict[str, Any] = {"rank_by": self.rank_by, "bottom": self.bottom}
         if self.temperature is not None:
             described["temperature"] = self.temperature
@@ -87,7 +87,7 @@ class Rule:
             described["seed"] = self.seed
         described["min_tokens"] = self.min_tokens
         if self.fraction is not None:
-            described["fraction"] = float(self.fraction)
+            described["fraction"] = written(self.fraction)
         else:
             tokens = self.tokens
             described["tokens"] = dict(tokens) if isinstance(tokens, Mapping) else tokens
@@ -103,6 +103,12 @@ def as_fraction(value: float | str | Fraction) -> Fraction:
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction must be in (0, 1], got {value}")
     return fraction
+
+
+def written(fraction: Fraction) -> float | str:
+    """What `as_fraction` reads as this fraction: 0.2, or "1/3" where no decimal number is it."""
+    decimal = float(fraction)
+    return decimal if Fraction(str(decimal)) == fraction else str(fraction)
 
 
 def count_of_fraction(n: int, fraction: Fraction) -> int:

@@ -241,6 +241,17 @@ def test_fraction_is_the_decimal_number():
     assert as_fraction("1/3") == Fraction(1, 3)
 
 
+@pytest.mark.parametrize(
+    ("given", "stored"), [("0.2", 0.2), ("1/3", "1/3"), ("1", 1.0), ("1e-9", 1e-9), ("3/8", 0.375)]
+)
+def test_a_fraction_is_recorded_exactly(given, stored):
+    """As a decimal number where that is exact: ceil(n / 3) is not that of 0.333..."""
+    fraction = as_fraction(given)
+    found = json.loads(json.dumps(Rule(fraction).describe()))["fraction"]
+    assert found == stored and type(found) is type(stored)
+    assert as_fraction(found) == fraction
+
+
 @pytest.mark.parametrize("value", [0, -0.1, 1.01, "x", "nan", float("inf"), None, "1/0"])
 def test_bad_fraction_is_refused(value):
     with pytest.raises(ValueError, match="fraction must be "):
