@@ -116,30 +116,43 @@ def test_approximate_sampling_keeps_near_the_fraction(scores):
             assert abs(entry["selected"] / entry["candidates"] - 0.2) <= 0.001, name
 
 
+def made_by_domain() -> dict[str, dict[str, np.ndarray]]:
+    """The numbers of each domain's rows, the highest scores first."""
+    made = columns(np.random.default_rng(0))
+    found = {}
+    for number, name in enumerate(DOMAINS):
+        members = np.flatnonzero(made["domain"] == number)
+        best = members[np.argsort(-made["score"][members], kind="stable")]
+        found[name] = {column: made[column][best] for column in ("score", "n_tokens")}
+    return found
+
+
 @pytest.mark.parametrize("approximate", [False, True])
 def test_a_budget_is_used_up_and_not_exceeded(scores, approximate):
-    """Each domain has at most its share of it, and less by some documents or the sketch's error."""
+    """A domain leaves less than the next document takes; approximately, the sketch's error more."""
     budget = 100_000_000
-    found = summary_of(scores, Rule(tokens=budget), approximate)
+    found, made = summary_of(scores, Rule(tokens=budget), approximate), made_by_domain()
     every = sum(entry["tokens"] for entry in found.values())
     for name, entry in found.items():
-        left = budget * entry["tokens"] // every - entry["selected_tokens"]
+        share, sizes = budget * entry["tokens"] // every, made[name]["n_tokens"]
+        left = share - entry["selected_tokens"]
         assert left >= 0, name
-        if approximate and entry["candidates"] > 20_000:
-            assert 0.0005 * entry["tokens"] < left < 0.0013 * entry["tokens"] + 1e6, name
+        if not approximate:
+            fit = np.searchsorted(np.cumsum(sizes), share, side="right")
+            assert entry["selected"] == fit and entry["selected_tokens"] == sizes[:fit].sum(), name
+        else:
+            assert left < 0.0013 * entry["tokens"] + sizes.max(), name
+            if entry["candidates"] > 20_000:
+                assert left > 0.0005 * entry["tokens"], name
 
 
 def test_exact_cuts_are_those_of_a_sort(scores):
-    fraction = Fraction(1, 5)
-    made = columns(np.random.default_rng(0))
-    found = summary_of(scores, Rule(fraction), approximate=False)
-    for number, (name, (size, _)) in enumerate(DOMAINS.items()):
-        wanted = math.ceil(fraction * size)
-        members = np.flatnonzero(made["domain"] == number)
-        best = members[np.argsort(-made["score"][members], kind="stable")][:wanted]
+    found = summary_of(scores, Rule(Fraction(1, 5)), approximate=False)
+    for name, made in made_by_domain().items():
+        wanted = math.ceil(Fraction(1, 5) * DOMAINS[name][0])
         assert found[name]["selected"] == wanted
-        assert found[name]["selected_tokens"] == made["n_tokens"][best].sum()
-        assert found[name]["cut"] == made["score"][best[-1]]
+        assert found[name]["selected_tokens"] == made["n_tokens"][:wanted].sum()
+        assert found[name]["cut"] == made["score"][wanted - 1]
 
 
 CHILD = """
