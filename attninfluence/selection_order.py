@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.exact_sums import SCALE, ExactSums, square
 from attninfluence.selection_rows import Floats, RowReader, Rows, encoded
 from attninfluence.selection_rule import RankBy, Rule
 
@@ -64,26 +66,29 @@ class Order:
     def with_spread(self, reader: RowReader) -> Order:
         """The order with the spread of each domain's candidates, which takes a reading of its own.
 
-        Population standard deviation, merged table by table (Chan et al. 1979); 0 for a single one.
+        Population standard deviation, 0 for a single one. It is rounded once, from exact sums, so
+        that keys do not depend on how rows were divided into parts.
         """
-        count, mean, squares = np.zeros((3, 0))
+        counts = np.zeros(0, np.int64)
+        sums, squares = ExactSums(), ExactSums()
         for rows in reader.read(self.columns):
-            size = len(reader.names)
-            count, mean, squares = (_padded(a, size) for a in (count, mean, squares))
             at, values = rows.domain[rows.candidate], self.values(rows)[rows.candidate]
-            more = np.bincount(at, minlength=size)
-            safe = np.maximum(more, 1)
-            middle = np.bincount(at, values, size) / safe
-            inner = np.bincount(at, (values - middle[at]) ** 2, size)
-            total = np.maximum(count + more, 1)
-            squares += inner + (middle - mean) ** 2 * count * more / total
-            mean += (middle - mean) * more / total
-            count += more
-        return replace(self, spread=np.sqrt(squares / np.maximum(count, 1)))
+            more = np.bincount(at, minlength=len(reader.names))
+            more[: len(counts)] += counts
+            counts = more
+            sums.add(at, values)
+            for part in square(values):
+                squares.add(at, part)
+        spread = [_deviation(n, sums[at], squares[at]) for at, n in enumerate(counts.tolist())]
+        return replace(self, spread=np.array(spread, np.float64))
 
 
-def _padded(array: Floats, size: int) -> Floats:
-    return np.concatenate([array, np.zeros(size - len(array))])
+def _deviation(count: int, total: int, squares: int) -> float:
+    """The standard deviation of numbers from their sum and that of their squares, both exact."""
+    if not count:
+        return 0.0
+    excess = (count * squares << SCALE) - total * total
+    return math.sqrt(max(excess, 0) / (count * count << 2 * SCALE))
 
 
 def uniform(seed: int, rows: Rows, names: list[str | None]) -> Floats:
