@@ -43,6 +43,7 @@ from attninfluence.corpus.files import file_size, is_url, open_binary
 from attninfluence.finished import FinishedRun, open_finished
 from attninfluence.output import OutputError, OutputFolder, publish, write_json
 from attninfluence.recipe import RECIPE_NAME, Count, Recipe
+from attninfluence.score_runs import listed
 from attninfluence.selection import SUMMARY_NAME
 from attninfluence.selection_rows import encoded
 
@@ -65,10 +66,13 @@ def mix(
     progress     called with the name of each input file before it is read
 
     The selection is streamed: of one input file at a time the selected rows are in memory.
-    Raises OutputError when an input file is not the one that was scored, by its size or its rows,
-    and when documents or tokens do not add up to the totals of the scores and the selection.
+    Input files that scoring left out as bad are left out here.
+    Raises OutputError when only a part of the corpus was scored, when an input file is not the one
+    that was scored, by its size or its rows, and when documents or tokens do not add up to the
+    totals of the scores and the selection.
     """
     run = open_finished(selection, "selection")
+    _check_whole(run)
     folder = OutputFolder(output, "mix")
     folder.check_unused()
     inputs = _inputs(run, root)
@@ -96,6 +100,29 @@ def mix(
     write_json(folder.path / SUMMARY_NAME, summary)
     folder.finish({"documents": summary["all"]["documents"], "tokens": summary["all"]["tokens"]})
     return summary
+
+
+def _check_whole(run: FinishedRun) -> None:
+    """OutputError for scores of a part of the rows: files are copied whole."""
+    scores, totals = run.run["scores"], run.run["scores_totals"]
+    told = f"{run.path}: a mix holds the whole corpus, of which a part was scored"
+    for one in scores["runs"]:
+        if one["limit"] is not None:
+            raise OutputError(
+                f"{told}: {one['path']} has a limit of {one['limit']} rows (--limit), so rows after"
+                " it are unknown; score it without one"
+            )
+    if scores["missing_shards"]:
+        raise OutputError(
+            f"{told}: shards {listed(scores['missing_shards'])} are missing"
+            " (--allow-missing-shards); select from all of them"
+        )
+    read = {entry["file"] for entry in totals["files"]}
+    for bad in totals["bad_files"]:
+        if bad["file"] in read:
+            raise OutputError(
+                f"{told}: some rows of {bad['file']!r} were left out: {bad['error']}; score it anew"
+            )
 
 
 def _inputs(run: FinishedRun, root: str | os.PathLike[str] | None) -> dict[str, str]:

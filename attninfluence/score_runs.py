@@ -42,7 +42,7 @@ class ScoreRuns:
     @property
     def common(self) -> dict[str, Any]:
         """What the runs share: the run.json of the first, without what is of one run alone."""
-        own = ("run_id", "shard", "folder", "inputs")
+        own = ("run_id", "shard", "limit", "folder", "inputs")
         return {name: value for name, value in self.runs[0].run.items() if name not in own}
 
     @property
@@ -114,6 +114,7 @@ class ScoreRuns:
                     "path": os.path.abspath(run.path),
                     "run_id": run.run["run_id"],
                     "shard": run.run.get("shard"),
+                    "limit": run.run.get("limit"),
                 }
                 for run in self.runs
             ],
@@ -149,7 +150,7 @@ def open_scores(
         _check_disjoint(runs)
     if missing and not allow_missing:
         raise OutputError(
-            f"{runs[0].path}: shards {_listed(missing)} of {runs[0].run['shard']['count']} are"
+            f"{runs[0].path}: shards {listed(missing)} of {runs[0].run['shard']['count']} are"
             " missing; name their folders too, or allow it (--allow-missing-shards)"
         )
     joined = ScoreRuns(runs, missing)
@@ -286,6 +287,7 @@ def _shard_name(run: FinishedRun) -> str:
     return "a whole run" if not shard else f"shard {shard['index']} of {shard['count']}"
 
 
-def _listed(numbers: list[int], most: int = 10) -> str:
+def listed(numbers: list[int], most: int = 10) -> str:
+    """``3, 4 and 90 more``, for messages."""
     listed = ", ".join(map(str, numbers[:most]))
     return listed + (f" and {len(numbers) - most} more" if len(numbers) > most else "")

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -298,6 +299,54 @@ def test_text_files_are_sources_of_their_own_kind():
 )
 def test_the_folder_that_files_share(names, folder):
     assert common_folder(names) == folder
+
+
+def scored_anew(tmp_path: Path, corpus: Path, **given: Any) -> Path:
+    """The scores of the corpus, with other totals or another run.json."""
+    whole = open_finished(tmp_path / "out", "scores")
+    rows = [row for table in whole.tables() for row in table.to_pylist()]
+    return write_scores(tmp_path / "anew", [rows], corpus, **given)
+
+
+def test_a_bad_file_is_no_part_of_the_mix(tmp_path, corpus):
+    """Its rows were left out, all of them; here it is not even there any more."""
+    inputs = open_finished(tmp_path / "out", "scores").run["inputs"]
+    inputs.insert(2, {"file": "web/bad.jsonl", "bytes": 9})
+    totals = {"bad_files": [{"file": "web/bad.jsonl", "error": "damaged"}]}
+    scores = scored_anew(tmp_path, corpus, totals=totals, inputs=inputs)
+    select(scores, tmp_path / "sel2", Rule(Fraction(1, 3)))
+    mix(tmp_path / "sel2", tmp_path / "mix")
+    assert len(list((tmp_path / "mix" / "corpus").iterdir())) == len(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"limit": 50}, r"anew has a limit of 50 rows \(--limit\), so .* score it without one"),
+        ({"shard": {"index": 1, "count": 3}}, r"shards 0, 2 are missing \(--allow-missing-shards"),
+        (
+            {"totals": {"bad_files": [{"file": NAMES[1], "error": "gone"}]}},
+            r"some rows of 'math/b.parquet' were left out: gone",
+        ),
+    ],
+)
+def test_the_mix_of_a_part_of_a_corpus_is_refused(tmp_path, corpus, given, sentence):
+    """Files are copied whole, but only the rows that were scored would be counted."""
+    scores = scored_anew(tmp_path, corpus, **given)
+    select(scores, tmp_path / "sel2", Rule(Fraction(1, 3)), allow_missing=True)
+    with pytest.raises(OutputError, match=f"sel2: .*{sentence}"):
+        mix(tmp_path / "sel2", tmp_path / "mix")
+    assert not (tmp_path / "mix").exists()
+
+
+def test_the_limit_of_any_run_counts(tmp_path):
+    for name, limit in (("a", None), ("b", 1)):
+        write_rows(tmp_path / f"{name}.jsonl", [{"text": "x"}] * 2)
+        rows = [score_row(f"{name}.jsonl", 0)]
+        write_scores(tmp_path / name, [rows], tmp_path, limit=limit)
+    select([tmp_path / "a", tmp_path / "b"], tmp_path / "sel", Rule(Fraction(1)))
+    with pytest.raises(OutputError, match="b has a limit of 1 rows"):
+        mix(tmp_path / "sel", tmp_path / "mix")
 
 
 def test_changed_file_is_refused(tmp_path, corpus):
