@@ -276,7 +276,7 @@ def test_budget_stops_at_the_first_that_does_not_fit(tmp_path):
         assert len(run(tmp_path, tied, Rule(tokens=budget))) == count
 
 
-def test_budget_is_shared_by_scored_tokens_and_unnamed_domains_get_none(tmp_path):
+def test_budget_is_shared_by_tokens_of_candidates_and_unnamed_domains_get_none(tmp_path):
     rows = [score_row("a", i, domain="big", n_tokens=30) for i in range(10)]
     rows += [score_row("b", i, domain="small", n_tokens=10) for i in range(10)]
     rows += [score_row("c", i, domain="big", n_tokens=900, score=None) for i in range(10)]
@@ -286,6 +286,16 @@ def test_budget_is_shared_by_scored_tokens_and_unnamed_domains_get_none(tmp_path
     assert [row["domain"] for row in chosen] == ["small"] * 2
     with pytest.raises(ValueError, match="domain 'tiny'; the scores have 'big', 'small'"):
         run(tmp_path, rows, Rule(tokens={"tiny": 1}))
+
+
+def test_a_cut_off_document_counts_whole(tmp_path):
+    """In a domain's share of a budget, and in what it takes of it."""
+    cut_off = {"n_tokens": 90, "n_scored": 9, "truncated": True}
+    rows = [score_row("a", i, domain="long", **cut_off) for i in range(2)]
+    rows += [score_row("b", i, domain="short", n_tokens=10) for i in range(2)]
+    chosen = run(tmp_path, rows, Rule(tokens=100))
+    assert [row["domain"] for row in chosen] == ["long", "short"]
+    assert len(run(tmp_path, rows, Rule(tokens={"long": 89}))) == 0
 
 
 def test_shares_of_a_budget_are_rounded_down(tmp_path):

@@ -55,7 +55,7 @@ def add_scores_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mixed-kernels",
         action="store_true",
-        help="join runs that were scored by different kernels, which differ in the last bits",
+        help="allow different kernels, which differ in the last bits, between runs or in one",
     )
     parser.add_argument(
         "--allow-missing-shards", action="store_true", help="go on without the shards not named"

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 HELP = "select the best documents within each domain"
 DESCRIPTION = """\
 Select documents of finished score runs within each domain: a fraction of the
-scored documents, or documents in order of score while they fit a budget of
-tokens. Ties go by file, in the order of the input, and row. SELECTED gets the
-selected rows as Parquet and a summary; `mix` turns them into documents.
+candidates, or candidates in order of score while they fit a budget of tokens.
+A candidate has a score, and at least --min-tokens tokens. Ties go by file, in
+the order of the input, and row. SELECTED gets the selected rows as Parquet and
+a summary; `mix` turns them into documents.
 """
 EXAMPLE = "attninfluence select scores/ -o selected/ --fraction 0.2 --random-control 1"
 
@@ -27,14 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="SELECTED", help="a new folder")
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument(
-        "--fraction", type=fraction, help="share of each domain's scored documents (default: 0.2)"
+        "--fraction", type=fraction, help="share of each domain's candidates (default: 0.2)"
     )
     amount.add_argument(
         "--tokens",
         action="append",
         metavar="N|DOMAIN=N,...",
-        help="budget of tokens, like 50B, shared over the domains by their scored tokens; or by"
-        " domain, like math=1B,code=2B, where a domain that is not named gets none",
+        help="budget of tokens, like 50B, shared over the domains by the tokens of their"
+        " candidates; or by domain, like math=1B,code=2B, where a domain that is not named gets"
+        " none. Documents count whole, with what was cut off before scoring",
     )
     parser.add_argument(
         "--by",
