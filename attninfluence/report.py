@@ -91,7 +91,7 @@ def write_report(
     title: str | None = None,
     note: str = "",
     mixed_kernels: bool = False,
-    allow_missing: bool = False,
+    allow_missing_shards: bool = False,
 ) -> Path:
     """Write the page for the folder or folders that `attninfluence score` filled; returns its path.
 
@@ -100,12 +100,14 @@ def write_report(
     model: the run's model, to read the documents shown token by token to their end; only with kept
     text. Without it they are the examples that the run kept, up to 1,024 tokens of each.
     fraction: what is selected within each domain. examples: best and worst documents a domain.
-    note: a sentence to show with the heads. mixed_kernels, allow_missing: as in `open_scores`.
+    note: a sentence to show with the heads. mixed_kernels, allow_missing_shards: as in `open_scores`.
 
     OutputError when the folder holds no finished score run; ModelError when `model` (weights,
     precision) or `heads` is not the run's; ValueError for a fraction outside (0, 1].
     """
-    run = open_scores(out_folder, mixed_kernels=mixed_kernels, allow_missing=allow_missing)
+    run = open_scores(
+        out_folder, mixed_kernels=mixed_kernels, allow_missing_shards=allow_missing_shards
+    )
     report = _collect(run, Rule(fraction=as_fraction(fraction)), examples)
     views = _token_views(report, model)
     context = {

@@ -125,7 +125,7 @@ class ScoreRuns:
 
 
 def open_scores(
-    paths: Paths, *, mixed_kernels: bool = False, allow_missing: bool = False
+    paths: Paths, *, mixed_kernels: bool = False, allow_missing_shards: bool = False
 ) -> ScoreRuns:
     """Open the folders of one or several finished score runs as one.
 
@@ -135,7 +135,7 @@ def open_scores(
     says what is not so.
 
     mixed_kernels  allow different kernels, which differ in the last bits, between runs or in one
-    allow_missing  allow shards to be missing
+    allow_missing_shards  allow shards to be missing
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not given:
@@ -148,7 +148,7 @@ def open_scores(
         runs, missing = _in_order(runs)
     else:
         _check_disjoint(runs)
-    if missing and not allow_missing:
+    if missing and not allow_missing_shards:
         raise OutputError(
             f"{runs[0].path}: shards {listed(missing)} of {runs[0].run['shard']['count']} are"
             " missing; name their folders too, or allow it (--allow-missing-shards)"

@@ -38,7 +38,7 @@ def select(
     control_seed: int = 0,
     approximate: bool = False,
     mixed_kernels: bool = False,
-    allow_missing: bool = False,
+    allow_missing_shards: bool = False,
 ) -> dict[str, Any]:
     """Select from one or several finished score runs into the new folder `output`.
 
@@ -50,12 +50,14 @@ def select(
                    random order while they fit, and of the next thousand those that do
     approximate    take the cuts from sketches and save a reading: within 0.1 percentage point of
                    the fraction in a domain of 10,000 documents or more; a budget is not exceeded
-    mixed_kernels, allow_missing  as in `open_scores`
+    mixed_kernels, allow_missing_shards  as in `open_scores`
 
     OutputError when the scores cannot be joined, hold nothing to select, or change meanwhile, and
     when a folder is not new.
     """
-    runs = open_scores(scores, mixed_kernels=mixed_kernels, allow_missing=allow_missing)
+    runs = open_scores(
+        scores, mixed_kernels=mixed_kernels, allow_missing_shards=allow_missing_shards
+    )
     folders = [OutputFolder(path, "selection") for path in (output, control) if path is not None]
     for folder in folders:
         folder.check_unused()

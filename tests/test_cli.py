@@ -215,7 +215,9 @@ def test_bad_shard(capsys, corpus, tiny_folder, heads_file):
     assert totals["rows"] == 52
     assert [bad["file"] for bad in totals["bad_files"]] == ["corpus/aa.jsonl"]
     assert "left out: corpus/aa.jsonl: line 2" in told
-    assert run(capsys, "select", "out2", "-o", "sel")[0] == 0
+    status, _, told = run(capsys, "select", "out2", "-o", "sel")
+    assert status == 0
+    assert "not among the scores: corpus/aa.jsonl: line 2" in told
     status, summary, _ = run(capsys, "mix", "sel", "-o", "mix")
     assert status == 0
     assert summary["all"]["corpus_documents"] == 52

@@ -333,7 +333,7 @@ def test_a_bad_file_is_no_part_of_the_mix(tmp_path, corpus):
 def test_the_mix_of_a_part_of_a_corpus_is_refused(tmp_path, corpus, given, sentence):
     """Files are copied whole, but only the rows that were scored would be counted."""
     scores = scored_anew(tmp_path, corpus, **given)
-    select(scores, tmp_path / "sel2", Rule(Fraction(1, 3)), allow_missing=True)
+    select(scores, tmp_path / "sel2", Rule(Fraction(1, 3)), allow_missing_shards=True)
     with pytest.raises(OutputError, match=f"sel2: .*{sentence}"):
         mix(tmp_path / "sel2", tmp_path / "mix")
     assert not (tmp_path / "mix").exists()

@@ -216,7 +216,8 @@ def kill_at_random(corpus: Path, folder: Path, kills: int, seed: int) -> None:
         scored = sum(map(int, log.read_text().split()))
         largest = max(pq.read_metadata(part).num_rows for part in out.glob("part-*"))
         again = scored - len(expected["rows"])
-        assert 0 <= again <= killed * (largest + 8), (again, killed, largest)
+        # A kill may fall between a chunk's rows and their line in the log.
+        assert -8 * killed <= again <= killed * (largest + 8), (again, killed, largest)
         done, survived = done + killed, survived + 1
 
 

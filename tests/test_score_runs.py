@@ -100,7 +100,7 @@ def test_missing_shards_are_named(tmp_path):
         open_scores(folders)
     with pytest.raises(OutputError, match=r"shards 0, 2, 3, 4, 5, 6, 7, 8 of 9 are missing"):
         open_scores(folders[1])
-    runs = open_scores(folders[1:], allow_missing=True)
+    runs = open_scores(folders[1:], allow_missing_shards=True)
     assert runs.missing == [0, 3, 4, 5, 6, 7, 8] == runs.describe()["missing_shards"]
     assert runs.totals["rows"] == 7
 

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         fraction=str(arguments.fraction),
         examples=arguments.examples,
         mixed_kernels=arguments.mixed_kernels,
-        allow_missing=arguments.allow_missing_shards,
+        allow_missing_shards=arguments.allow_missing_shards,
     )
     console.print_json({"output": arguments.output})
     return 0
@@ -74,7 +74,7 @@ def _model_of_the_run(arguments: argparse.Namespace) -> Model:
     runs = open_scores(
         arguments.scores,
         mixed_kernels=arguments.mixed_kernels,
-        allow_missing=arguments.allow_missing_shards,
+        allow_missing_shards=arguments.allow_missing_shards,
     )
     scoring = runs.common["scoring"]
     precision, kernel = scoring["precision"], scoring["kernel"]

@@ -84,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Select and print the summary."""
+    from attninfluence.finished import open_finished
     from attninfluence.select import select
 
     control = None
@@ -98,11 +99,14 @@ def run(arguments: argparse.Namespace) -> int:
         control_seed=arguments.random_control or 0,
         approximate=arguments.approximate,
         mixed_kernels=arguments.mixed_kernels,
-        allow_missing=arguments.allow_missing_shards,
+        allow_missing_shards=arguments.allow_missing_shards,
     )
     _report("selected", summary)
     if control is not None:
         _report("random control", summary["control"])
+    left_out = open_finished(arguments.output, "selection").run["scores_totals"]["bad_files"]
+    for bad in left_out[: console.MOST_ROWS]:
+        console.say(console.printable(f"not among the scores: {bad['file']}: {bad['error']}"))
     console.print_json({"output": arguments.output, **summary})
     return 0
 
