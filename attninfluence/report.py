@@ -100,7 +100,8 @@ def write_report(
     model: the run's model, to read the documents shown token by token to their end; only with kept
     text. Without it they are the examples that the run kept, up to 1,024 tokens of each.
     fraction: what is selected within each domain. examples: best and worst documents a domain.
-    note: a sentence to show with the heads. mixed_kernels, allow_missing_shards: as in `open_scores`.
+    note: a sentence to show with the heads.
+    mixed_kernels, allow_missing_shards: as in `open_scores`.
 
     OutputError when the folder holds no finished score run; ModelError when `model` (weights,
     precision) or `heads` is not the run's; ValueError for a fraction outside (0, 1].
