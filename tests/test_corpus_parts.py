@@ -194,7 +194,8 @@ def test_a_text_file_is_one_row(tmp_path, suffix):
 )
 def test_a_text_file_has_no_other_column(tmp_path, option):
     path = write_text(tmp_path / "a.txt", b"x")
-    with pytest.raises(CorpusError, match=r"a\.txt: no column '(url|d)'; the file has 'text'"):
+    told = r"a\.txt: no column '(url|d)'(; the file has 'text'| to keep: a text file has its text)"
+    with pytest.raises(CorpusError, match=told):
         resolve_columns(str(path), **option)
 
 
