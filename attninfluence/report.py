@@ -418,7 +418,6 @@ def _panels(report: _Report, examples: int) -> dict[str, Any]:
     hidden = int(np.unique(report.documents.domain[report.documents.scored]).size) - len(
         report.panels
     )
-    kept_text = "text" in report.run.schema().names
     return {
         "panels": [_panel(report, domain, (low, high), examples) for domain in report.panels],
         "beyond": ""
@@ -429,7 +428,7 @@ def _panels(report: _Report, examples: int) -> dict[str, Any]:
         ),
         "more_domains": _left_out(hidden, "domain").replace("listed", "drawn"),
         "no_text": ""
-        if kept_text
+        if any(row.get("text") for row in report.rows.values())
         else ("The run did not keep the text; score with --keep-text to read the documents here."),
     }
 

@@ -486,6 +486,7 @@ def test_examples_that_the_run_kept_show_text_and_tokens(tmp_path, tiny_folder):
     best = max(range(1, 40, 2), key=lambda index: scores[index])
     assert f"The highest score of b: {html.number(float(scores[best]))}" in page
     assert "Where in the text" in page
+    assert "did not keep the text" not in page
     assert rows[best]["text"][:30] in page
     (tmp_path / "out" / "_examples.parquet").unlink()
     without = report.write_report(tmp_path / "out", tmp_path / "page.html").read_text("utf-8")
