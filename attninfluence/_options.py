@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from attninfluence.model import Model, as_whole_number, check_mask
@@ -60,6 +60,10 @@ class ScoreOptions:
     def as_dict(self) -> dict[str, Any]:
         """The options by name, as they are written into results."""
         return asdict(self)
+
+
+# Those that a caller chooses; `detail` is how much of the result to keep.
+OPTION_NAMES = tuple(field.name for field in fields(ScoreOptions) if field.name != "detail")
 
 
 def _check(name: str, value: str, allowed: tuple[str, ...]) -> None:

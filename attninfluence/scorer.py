@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attninfluence._core import ModelError
+from attninfluence._options import OPTION_NAMES
 from attninfluence.place import Place, hide_places
 from attninfluence.scores import Scores
 from attninfluence.scoring import SCORING_VERSION, score_batches
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
     from attninfluence.model import Model
 
-_OPTIONS = ("mask", "bos", "max_length", "long", "stride", "special", "encoding_errors")
 _COLUMNS = ("text_column", "input_ids_column", "prefix")
 
 
@@ -192,7 +192,7 @@ def _rebuild(config: str, place: Place) -> Scorer:
             f"this package version {SCORING_VERSION}"
         )
     model = reopen(place, content["model"], content["precision"], content["kernel"])
-    options = {name: content[name] for name in (*_OPTIONS, *_COLUMNS)}
+    options = {name: content[name] for name in (*OPTION_NAMES, *_COLUMNS)}
     if content["text_column"] is None:
         del options["text_column"]
     return Scorer(model, content["heads"], control=content["control"], **options)

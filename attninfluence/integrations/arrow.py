@@ -12,7 +12,6 @@ Scores are equal to the bit on machines of different instruction sets only when 
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from attninfluence._options import ScoreOptions
+from attninfluence._options import OPTION_NAMES
 from attninfluence.corpus.parquet import python_values
 from attninfluence.scores import Scores
 from attninfluence.scoring import score_batches
@@ -182,7 +181,8 @@ def _check_batch(batch: Any, text_column: str) -> None:
 
 
 def _check_options(options: dict[str, Any]) -> None:
-    known = [field.name for field in dataclasses.fields(ScoreOptions) if field.name != "detail"]
     for name in options:
-        if name not in known:
-            raise TypeError(f"no option {name!r}; the scoring options are {', '.join(known)}")
+        if name not in OPTION_NAMES:
+            raise TypeError(
+                f"no option {name!r}; the scoring options are {', '.join(OPTION_NAMES)}"
+            )
