@@ -17,7 +17,7 @@ import zstandard
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from attninfluence.corpus import expand_inputs, iter_rows, resolve_columns, survey
-from tests.child import IS_SANITIZED, run_python
+from tests.child import run_python
 
 MB = 1_000_000
 
@@ -69,7 +69,6 @@ def regular_file(path: Path, n_bytes: int) -> int:
     return len(lines)
 
 
-@pytest.mark.skipif(IS_SANITIZED, reason="sanitizers keep memory of their own")
 @pytest.mark.parametrize(
     ("make", "name", "n_bytes", "bound"),
     [

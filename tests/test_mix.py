@@ -60,6 +60,22 @@ def selected_of(folder: Path) -> dict[str, list[int]]:
     return rows
 
 
+def load_sources(folder: Path, recipe: dict[str, Any]) -> list[Any]:
+    """The recipe's sources, as its readers are told to open them."""
+    import datasets
+
+    return [
+        datasets.load_dataset(
+            source["builder"],
+            data_files=[os.path.join(folder, file) for file in source["files"]],
+            split="train",
+            streaming=True,
+            **source["options"],
+        )
+        for source in recipe["sources"]
+    ]
+
+
 def test_mix_is_the_corpus_and_the_selected_rows(tmp_path, corpus):
     mix(tmp_path / "sel", tmp_path / "mix")
     selected = selected_of(tmp_path / "sel")
@@ -127,16 +143,7 @@ def test_datasets_follows_the_recipe(tmp_path, corpus, recipe_only, monkeypatch)
     monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # 5 s after a stream
     mix(tmp_path / "sel", tmp_path / "mix", recipe_only=recipe_only)
     recipe = json.loads((tmp_path / "mix" / "recipe.json").read_text())
-    sources = [
-        datasets.load_dataset(
-            source["builder"],
-            data_files=[os.path.join(tmp_path / "mix", file) for file in source["files"]],
-            split="train",
-            streaming=True,
-            **source["options"],
-        )
-        for source in recipe["sources"]
-    ]
+    sources = load_sources(tmp_path / "mix", recipe)
     for source, dataset in zip(recipe["sources"], sources, strict=True):
         assert len(list(dataset)) == source["documents"]
     mixed = datasets.interleave_datasets(
@@ -249,7 +256,6 @@ def test_totals_that_do_not_add_up_are_refused(tmp_path, corpus, monkeypatch):
 
 def test_text_files_are_mixed_whole(tmp_path):
     """One file is one document: a selected one is copied, and loads as one row of many lines."""
-    import datasets
 
     texts = {f"{name}.txt": f"{name} one\n{name} two\n" for name in "abc"}
     (tmp_path / "corpus").mkdir()
@@ -262,16 +268,7 @@ def test_text_files_are_mixed_whole(tmp_path):
     (selected,) = (tmp_path / "mix" / "selected").iterdir()
     assert selected.read_text() == texts["c.txt"]
     recipe = json.loads((tmp_path / "mix" / "recipe.json").read_text())
-    loaded = [
-        datasets.load_dataset(
-            source["builder"],
-            data_files=[os.path.join(tmp_path / "mix", file) for file in source["files"]],
-            split="train",
-            streaming=True,
-            **source["options"],
-        )
-        for source in recipe["sources"]
-    ]
+    loaded = load_sources(tmp_path / "mix", recipe)
     found = [row["text"] for dataset in loaded for row in dataset]
     assert found == [*texts.values(), texts["c.txt"]]
 
