@@ -22,9 +22,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attninfluence import html
 from attninfluence.demo_texts import Text, collect_texts, write_texts
 from attninfluence.output import OutputError, write_json
+from attninfluence.views.words import clip, number, percent, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -215,7 +215,7 @@ class _Story:
         line.add_column(width=6, style="bold")
         line.add_column(width=max(20, min(80, self.console.width) - 18))
         line.add_column(width=8, justify="right", style="dim")
-        line.add_row(name, Text(html.visible(sentence)), f"{self.seconds[name]:.1f} s")
+        line.add_row(name, Text(visible(sentence)), f"{self.seconds[name]:.1f} s")
         return line
 
 
@@ -266,7 +266,7 @@ def _describe_selection(summary: dict[str, Any]) -> str:
 
     everything = summary["all"]
     fraction = float(as_fraction(summary["rule"]["fraction"]))
-    share = html.percent(everything["selected_tokens"], everything["tokens"], 0)
+    share = percent(everything["selected_tokens"], everything["tokens"], 0)
     return (
         f"{everything['selected']:,} texts, the best {fraction:.0%} of each "
         f"domain, with {share} of the tokens."
@@ -300,13 +300,13 @@ def extremes_table(scores: Path, count: int) -> Group:
         cells = [_cells(rows[position]) for position in best]
         cells += [["...", "", "", ""]] if worst else []
         cells += [_cells(rows[position]) for position in reversed(worst)]
-        parts += [Text("\n" + html.visible(heading), style="bold"), _lines(cells)]
+        parts += [Text("\n" + visible(heading), style="bold"), _lines(cells)]
     return Group(*parts)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    words = " ".join(html.visible(html.clip(row.get("text") or "", 400)).split())
-    return [*(html.number(row[name]) for name in ("score", "base_loss", "ref_loss")), words]
+    words = " ".join(visible(clip(row.get("text") or "", 400)).split())
+    return [*(number(row[name]) for name in ("score", "base_loss", "ref_loss")), words]
 
 
 def _lines(cells: Sequence[Sequence[str]], style: str = "") -> Table:

@@ -11,7 +11,6 @@ import json
 import math
 import operator
 import os
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence._core import ModelError
-from attninfluence.output import sync
+from attninfluence.replacing import replacing
 
 Head = tuple[int, int]
 
@@ -77,9 +76,11 @@ class HeadScores:
 
     def _repr_html_(self) -> str:
         """A notebook shows the scores as a map, the selected heads outlined."""
-        from attninfluence import html
+        from attninfluence.views.heatmap import heatmap_svg
+        from attninfluence.views.view import View
 
-        return html.fragment(html.heatmap_svg(self.scores, self.selected, label=repr(self)))
+        body = heatmap_svg(self.scores, self.selected, label=repr(self))
+        return View("Retrieval heads", body, repr(self))._repr_html_()
 
     def ranking(self) -> list[Head]:
         """All heads, the highest score first; equal scores by (layer, head)."""
@@ -131,7 +132,6 @@ class HeadScores:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes JSON, whole or not at all; an older file is replaced."""
-        target = Path(path)
         content = {
             "format": FORMAT,
             "version": VERSION,
@@ -145,14 +145,8 @@ class HeadScores:
             "selected": [list(head) for head in self.selected],
         }
         text = _json_with_rows(content)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            sync(temporary)
-            os.replace(temporary, target)
-            sync(target.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as file:
+            file.write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HeadScores:

@@ -3,7 +3,7 @@
 The numbers are those of the run's tables and of `attninfluence.select` (the cut, what is selected);
 nothing is scored here: the documents whose tokens are shown are examples that the run kept, unless
 a model is given and the run kept all text, when they are read again, to their end. The pictures
-come from `attninfluence.html`, the words and their order from `templates/report.html`.
+come from `attninfluence.views`, the words and their order from `templates/report.html`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attninfluence import html
+from attninfluence.replacing import replacing
 from attninfluence.reservoir import Reservoir
 from attninfluence.resumable import read_examples
 from attninfluence.score_runs import Paths, ScoreRuns, open_scores
@@ -32,6 +32,11 @@ from attninfluence.token_view import (
     read_again,
     row_name,
 )
+from attninfluence.views.heatmap import heatmap_svg
+from attninfluence.views.histogram import axis_span, histogram_svg
+from attninfluence.views.style import style
+from attninfluence.views.tokens import colored_tokens_html, tokens_limit, tokens_scale_svg
+from attninfluence.views.words import clip, count, number, percent, plural, visible
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
@@ -112,7 +117,7 @@ def write_report(
     report = _collect(run, Rule(fraction=as_fraction(fraction)), examples)
     views = _token_views(report, model)
     context = {
-        "css": _Piece(html.style() + (TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        "css": _Piece(style() + (TEMPLATES / "report.css").read_text(encoding="utf-8")),
         "title": title or f"AttentionInfluence scores: {run.runs[0].path.resolve().name}",
         "totals": _totals(report),
         "heads": _heads_section(report, _head_scores(heads, run), note),
@@ -128,9 +133,10 @@ def write_report(
         **_panels(report, examples),
     }
     context["sections"] = _sections(context)
-    target = Path(path)
-    _publish(target, _render(context))
-    return target
+    page = _render(context)
+    with replacing(path) as file:
+        file.write_text(page, encoding="utf-8")
+    return Path(path)
 
 
 def _render(context: dict[str, Any]) -> str:
@@ -154,7 +160,7 @@ def _shown(value: Any) -> Any:
     if isinstance(value, _Piece):
         return markupsafe.Markup(value)
     if isinstance(value, str):
-        return html.visible(value)
+        return visible(value)
     if isinstance(value, dict):
         return {key: _shown(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -164,18 +170,6 @@ def _shown(value: Any) -> Any:
 
 class _Piece(str):
     """HTML or CSS that goes into the page as it is: escaped already, or our own."""
-
-
-def _publish(path: Path, text: str) -> None:
-    """Write the file whole or not at all; an older one is replaced."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:  # which may name the temporary file, or none
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # ---------------------------------------------------------------------------------- what is read
@@ -296,20 +290,20 @@ def _totals(report: _Report) -> dict[str, Any]:
     totals, everything = report.run.totals, report.summary["all"]
     rows, scored = everything["rows"], everything["scored"]
     rest = rows - scored
-    domains = html.plural(len(report.documents.domains), "domain")
-    sentence = f"{html.plural(rows, 'document')} in {domains}"
-    sentence += ", all of them scored." if not rest else f": {html.count(scored)} scored"
+    domains = plural(len(report.documents.domains), "domain")
+    sentence = f"{plural(rows, 'document')} in {domains}"
+    sentence += ", all of them scored." if not rest else f": {count(scored)} scored"
     if rest:
-        sentence += f" and {html.count(rest)} without a score."
+        sentence += f" and {count(rest)} without a score."
     return {
         "sentence": sentence if rows else "The run holds no documents.",
         "figures": [
-            ("documents", html.count(rows)),
-            ("scored", html.count(scored)),
-            ("domains", html.count(len(report.documents.domains))),
-            ("tokens", html.count(totals.get("tokens", 0))),
-            ("heads masked", html.count(len(report.scoring.get("heads", [])))),
-            ("selected", html.count(everything["selected"])),
+            ("documents", count(rows)),
+            ("scored", count(scored)),
+            ("domains", count(len(report.documents.domains))),
+            ("tokens", count(totals.get("tokens", 0))),
+            ("heads masked", count(len(report.scoring.get("heads", [])))),
+            ("selected", count(everything["selected"])),
         ],
     }
 
@@ -320,16 +314,16 @@ def _heads_section(report: _Report, scores: HeadScores | None, note: str) -> dic
         return None
     mask = {"uniform": "spreads its attention evenly", "zero": "gives nothing"}
     how = mask.get(report.scoring.get("mask", ""), "is masked")
-    sentence = f"In the second reading each of {html.plural(len(masked), 'head')} {how}."
+    sentence = f"In the second reading each of {plural(len(masked), 'head')} {how}."
     if scores is not None:
         sentence += (
-            f" Retrieval scores come from {html.plural(scores.samples, 'sample')} of key lookup, of"
-            f" which the model answered {html.percent(scores.success_rate, 1)} by the success rule."
+            f" Retrieval scores come from {plural(scores.samples, 'sample')} of key lookup, of"
+            f" which the model answered {percent(scores.success_rate, 1)} by the success rule."
         )
     return {
         "sentence": sentence,
         "note": note,
-        "map": None if scores is None else _Piece(html.heatmap_svg(scores.scores, masked)),
+        "map": None if scores is None else _Piece(heatmap_svg(scores.scores, masked)),
         "rows": [
             (f"layer {layer}, head {head}", _retrieval_score(scores, layer, head))
             for layer, head in masked[:MAX_LISTED]
@@ -339,22 +333,22 @@ def _heads_section(report: _Report, scores: HeadScores | None, note: str) -> dic
 
 
 def _retrieval_score(scores: HeadScores | None, layer: int, head: int) -> str:
-    return "" if scores is None else html.number(float(scores.scores[layer][head]))
+    return "" if scores is None else number(float(scores.scores[layer][head]))
 
 
 def _left_out(count: int, noun: str) -> str:
-    return f"{html.plural(count, f'more {noun}')} not listed." if count > 0 else ""
+    return f"{plural(count, f'more {noun}')} not listed." if count > 0 else ""
 
 
 def _selection_sentence(report: _Report, fraction: float | str) -> str:
     everything = report.summary["all"]
-    share = html.number(100 * float(as_fraction(fraction)), 2).rstrip("0").rstrip(".")
+    share = number(100 * float(as_fraction(fraction)), 2).rstrip("0").rstrip(".")
     if not everything["scored"]:
         return "No document has a score, so nothing is selected."
-    tokens = html.percent(everything["selected_tokens"], everything["tokens"])
+    tokens = percent(everything["selected_tokens"], everything["tokens"])
     return (
         f"Within each domain the {share} % of documents with the highest scores are selected: "
-        f"{html.plural(everything['selected'], 'document')} with {tokens} of the tokens. Where "
+        f"{plural(everything['selected'], 'document')} with {tokens} of the tokens. Where "
         f"their share of the tokens exceeds {share} %, the score favours long documents."
     )
 
@@ -364,14 +358,14 @@ def _domain_row(report: _Report, domain: int) -> dict[str, str]:
     members = report.documents.members(domain)
     return {
         "name": report.name(domain),
-        "rows": html.count(entry["rows"]),
-        "scored": html.count(entry["scored"]),
-        "base_loss": html.number(_median(report.documents.base_loss[members])),
-        "score": html.number(_median(report.documents.score[members])),
-        "cut": html.number(entry["cut"]),
-        "selected": html.count(entry["selected"]),
-        "share_of_tokens": html.percent(entry["selected_tokens"], entry["tokens"]),
-        "length": html.number(
+        "rows": count(entry["rows"]),
+        "scored": count(entry["scored"]),
+        "base_loss": number(_median(report.documents.base_loss[members])),
+        "score": number(_median(report.documents.score[members])),
+        "cut": number(entry["cut"]),
+        "selected": count(entry["selected"]),
+        "share_of_tokens": percent(entry["selected_tokens"], entry["tokens"]),
+        "length": number(
             rank_correlation(report.documents.score[members], report.documents.n_tokens[members]), 2
         ),
     }
@@ -380,10 +374,10 @@ def _domain_row(report: _Report, domain: int) -> dict[str, str]:
 def _all_row(report: _Report) -> dict[str, str]:
     entry = report.summary["all"]
     return {
-        "rows": html.count(entry["rows"]),
-        "scored": html.count(entry["scored"]),
-        "selected": html.count(entry["selected"]),
-        "share_of_tokens": html.percent(entry["selected_tokens"], entry["tokens"]),
+        "rows": count(entry["rows"]),
+        "scored": count(entry["scored"]),
+        "selected": count(entry["selected"]),
+        "share_of_tokens": percent(entry["selected_tokens"], entry["tokens"]),
     }
 
 
@@ -411,7 +405,7 @@ def _panels(report: _Report, examples: int) -> dict[str, Any]:
     if report.control is not None:
         scores.append(report.control[np.isin(report.documents.domain, report.panels)])
     joined = np.concatenate([np.empty(0), *scores])
-    span = html.axis_span(joined)
+    span = axis_span(joined)
     cuts = [report.summary["domains"][domain]["cut"] for domain in report.panels]
     low, high = min([span[0], *cuts]), max([span[1], *cuts])
     beyond = int(np.sum((joined < low) | (joined > high)))
@@ -423,7 +417,7 @@ def _panels(report: _Report, examples: int) -> dict[str, Any]:
         "beyond": ""
         if not beyond
         else (
-            f"{html.plural(beyond, 'score')} beyond the ends of the axis "
+            f"{plural(beyond, 'score')} beyond the ends of the axis "
             f"{'is' if beyond == 1 else 'are'} counted in the outermost bars."
         ),
         "more_domains": _left_out(hidden, "domain").replace("listed", "drawn"),
@@ -441,14 +435,12 @@ def _panel(
     control = None
     if report.control is not None:
         control = report.control[report.documents.members(domain)]
-    label = f"{name}: scores of {html.plural(len(values), 'document')}, cut at {html.number(cut)}"
+    label = f"{name}: scores of {plural(len(values), 'document')}, cut at {number(cut)}"
     best, worst = extremes(report.documents, domain, examples)
     lists = [("Highest scores", best), ("Lowest scores", worst)]
     return {
         "name": name,
-        "histogram": _Piece(
-            html.histogram_svg(values, span, cut=cut, control=control, label=label)
-        ),
+        "histogram": _Piece(histogram_svg(values, span, cut=cut, control=control, label=label)),
         "lists": [
             (title, [_entry(report.rows[position]) for position in positions])
             for title, positions in lists
@@ -459,10 +451,10 @@ def _panel(
 
 def _entry(row: dict[str, Any]) -> dict[str, str]:
     return {
-        "score": html.number(row["score"]),
-        "losses": f"{html.number(row['base_loss'])} → {html.number(row['ref_loss'])} nats",
+        "score": number(row["score"]),
+        "losses": f"{number(row['base_loss'])} → {number(row['ref_loss'])} nats",
         "name": row_name(row),
-        "excerpt": html.clip(row.get("text") or "", EXCERPT_CHARACTERS),
+        "excerpt": clip(row.get("text") or "", EXCERPT_CHARACTERS),
     }
 
 
@@ -474,10 +466,10 @@ def _control_section(report: _Report) -> dict[str, Any] | None:
     score, control = _median(report.documents.score[scored]), _median(report.control[scored])
     return {
         "sentence": (
-            f"On the same base reading {html.plural(len(heads or []), 'other head')} "
+            f"On the same base reading {plural(len(heads or []), 'other head')} "
             "were masked in the same way. "
-            f"Over all scored documents the median score is {html.number(score)} with the "
-            f"retrieval heads and {html.number(control)} with the control heads. Were the two "
+            f"Over all scored documents the median score is {number(score)} with the "
+            f"retrieval heads and {number(control)} with the control heads. Were the two "
             "alike, the score would say how much any heads matter, not these."
         ),
         "rows": [_control_row(report, domain) for domain in report.panels],
@@ -490,16 +482,16 @@ def _control_row(report: _Report, domain: int) -> dict[str, str]:
     score, control = report.documents.score[members], report.control[members]
     return {
         "name": report.name(domain),
-        "score": html.number(_median(score)),
-        "control": html.number(_median(control)),
-        "above": html.percent(int((score > control).sum()), len(members), 0),
+        "score": number(_median(score)),
+        "control": number(_median(control)),
+        "above": percent(int((score > control).sum()), len(members), 0),
     }
 
 
 def _status_rows(run: ScoreRuns) -> list[dict[str, str]]:
     counts: dict[str, int] = run.totals.get("statuses", {})
     return [
-        {"name": name, "rows": html.count(rows), "meaning": STATUS_MEANING.get(name, "")}
+        {"name": name, "rows": count(rows), "meaning": STATUS_MEANING.get(name, "")}
         for name, rows in sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0]))
     ]
 
@@ -515,16 +507,14 @@ def _tokens_section(views: Sequence[TokenView]) -> dict[str, Any] | None:
     if not views:
         return None
     rises = [np.asarray(view.ref) - np.asarray(view.base) for view in views]
-    limit = html.tokens_limit(rises)
+    limit = tokens_limit(rises)
     return {
-        "scale": _Piece(html.tokens_scale_svg(limit)),
+        "scale": _Piece(tokens_scale_svg(limit)),
         "documents": [
             {
                 "name": view.name,
                 "sentence": view.sentence,
-                "body": _Piece(
-                    html.colored_tokens_html(view.pieces, view.base, view.ref, limit=limit)
-                ),
+                "body": _Piece(colored_tokens_html(view.pieces, view.base, view.ref, limit=limit)),
             }
             for view in views
         ],
@@ -553,7 +543,7 @@ def _facts(run: ScoreRuns) -> list[tuple[str, str]]:
     scoring = {**given.get("scoring", {}), "kernel": ", ".join(run.kernels)}
     facts += [fact for fact in scoring.items() if fact[0] != "model"]  # in the model's own facts
     facts += [(f"column {key}", value) for key, value in given.get("columns", {}).items()]
-    inputs = [f"{item['file']} ({html.count(item['bytes'])} bytes)" for item in run.inputs]
+    inputs = [f"{item['file']} ({count(item['bytes'])} bytes)" for item in run.inputs]
     facts.append(("inputs", "; ".join([*inputs[:20], _left_out(len(inputs) - 20, "file")])))
     facts.append(("missing shards", run.missing or None))
     facts += [("seconds", totals.get("seconds")), ("repeated ids", totals.get("repeated_ids"))]
@@ -582,4 +572,4 @@ def _fact(value: Any) -> str:
             for pair in value[:MAX_LISTED]
         )
         return shown + (" …" if len(value) > MAX_LISTED else "")
-    return html.clip(str(value), 400).rstrip("; ")
+    return clip(str(value), 400).rstrip("; ")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from attninfluence.replacing import replacing
 
 if TYPE_CHECKING:
     from attninfluence.scores import Scores, TokenRows
@@ -54,14 +55,8 @@ def save_table(table: pa.Table, path: str | PathLike[str]) -> None:
     }
     if path.suffix not in writers:
         raise ValueError(f"{str(path)!r}: expected a name that ends in .parquet or .jsonl")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        writers[path.suffix](table, temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        writers[path.suffix](table, file)
 
 
 def _token_columns(rows: Sequence[TokenRows]) -> dict[str, pa.Array]:

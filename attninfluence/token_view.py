@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attninfluence import html
 from attninfluence._core import ModelError
+from attninfluence.views.words import clip, number, plural
 
 if TYPE_CHECKING:
     from attninfluence.finished import FinishedRun
@@ -74,7 +74,7 @@ def text_pieces(
 def row_name(row: dict[str, Any]) -> str:
     """The id, or file and row where there is none."""
     name = row["id"] if row["id"] else f"{row['file']}, row {row['row']}"
-    return html.clip(str(name), 120)
+    return clip(str(name), 120)
 
 
 def as_kept(row: dict[str, Any], example: Example) -> TokenView:
@@ -82,7 +82,7 @@ def as_kept(row: dict[str, Any], example: Example) -> TokenView:
     base, ref = example.losses[:2]
     pieces = text_pieces(example.text, example.offsets, base, ref)
     rest = row["n_tokens"] - len(example.token_ids)
-    left_out = f", of which the first {html.plural(len(example.token_ids), 'token')} are shown"
+    left_out = f", of which the first {plural(len(example.token_ids), 'token')} are shown"
     return _token_view(row, left_out if rest > 0 else "", "", *pieces)
 
 
@@ -113,8 +113,8 @@ def _token_view(
 ) -> TokenView:
     domain = NO_DOMAIN if row["domain"] is None else row["domain"]
     sentence = (
-        f"The highest score of {domain}: {html.number(row['score'])}, "
-        f"loss {html.number(row['base_loss'])} → {html.number(row['ref_loss'])} nats over "
-        f"{html.plural(row['n_scored'], 'token')}{cut_short}.{again}"
+        f"The highest score of {domain}: {number(row['score'])}, "
+        f"loss {number(row['base_loss'])} → {number(row['ref_loss'])} nats over "
+        f"{plural(row['n_scored'], 'token')}{cut_short}.{again}"
     )
     return TokenView(row_name(row), sentence, pieces, base, ref)

@@ -173,7 +173,7 @@ def test_the_story_fits_eighty_columns_and_names_every_domain(told: Told) -> Non
 def test_the_printed_losses_are_those_of_the_table(told: Told) -> None:
     import pyarrow as pa
 
-    from attninfluence.html import number
+    from attninfluence.views.words import number
 
     scores = open_finished(told.folder / "scores", "scores")
     table = pa.concat_tables(scores.tables()).to_pylist()

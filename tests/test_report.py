@@ -14,11 +14,12 @@ import pyarrow as pa
 import pytest
 
 import attninfluence as ai
-from attninfluence import html, report
+from attninfluence import report
 from attninfluence._core import ModelError
 from attninfluence.head_scores import HeadScores
 from attninfluence.output import OutputError, OutputFolder, score_schema
 from attninfluence.token_view import text_pieces
+from attninfluence.views.words import number, percent
 
 FINGERPRINT = "ab" * 32
 VOID = {"meta", "link", "img", "br", "hr", "input", "rect", "path"}
@@ -205,16 +206,16 @@ def test_domains_have_the_numbers_of_the_table(page: str) -> None:
         selected = math.ceil(len(rows) / 5)
         cut = scores[selected - 1]
         tokens = {True: 0, False: 0}
-        for number, row in rows:
-            tokens[row["score"] >= cut] += 10 + number
+        for at, row in rows:
+            tokens[row["score"] >= cut] += 10 + at
         assert cells(section(page, "domains"), domain)[:7] == [
             str(len(rows)),
             str(len(rows)),
-            html.number(float(np.median([row["base_loss"] for _, row in rows]))),
-            html.number(float(np.median(scores))),
-            html.number(cut),
+            number(float(np.median([row["base_loss"] for _, row in rows]))),
+            number(float(np.median(scores))),
+            number(cut),
             str(selected),
-            html.percent(tokens[True], sum(tokens.values())),
+            percent(tokens[True], sum(tokens.values())),
         ]
 
 
@@ -222,11 +223,11 @@ def test_control_and_heads_have_the_numbers_given(page: str) -> None:
     news = [row for row in ROWS if row["domain"] == "news"]
     above = sum(row["score"] > row["control_score"] for row in news)
     assert cells(section(page, "control"), "news") == [
-        html.number(float(np.median([row["score"] for row in news]))),
-        html.number(float(np.median([row["control_score"] for row in news]))),
-        html.percent(above, len(news), 0),
+        number(float(np.median([row["score"] for row in news]))),
+        number(float(np.median([row["control_score"] for row in news]))),
+        percent(above, len(news), 0),
     ]
-    medians = [html.number(float(np.median(values))) for values in (SCORES, CONTROLS)]
+    medians = [number(float(np.median(values))) for values in (SCORES, CONTROLS)]
     assert f"the median score is {medians[0]} with the retrieval heads and {medians[1]}" in page
     heads = section(page, "heads")
     assert "layer 0, head 1 (selected): 0.750" in heads
@@ -243,7 +244,7 @@ def test_best_and_worst_documents_are_those_of_the_table(page: str) -> None:
     order = sorted((n for n in range(57) if n % 3 == 0), key=lambda n: -ROWS[n]["score"])
     assert [int(name) for name in names] == order[:3] + order[-1:-4:-1]
     assert f"text of {order[0]}<" in code
-    best = [html.number(ROWS[order[0]][name]) for name in ("score", "base_loss", "ref_loss")]
+    best = [number(ROWS[order[0]][name]) for name in ("score", "base_loss", "ref_loss")]
     assert f'<span class="score">{best[0]}</span>\n<span>{best[1]} → {best[2]} nats</span>' in code
 
 
@@ -484,7 +485,7 @@ def test_examples_that_the_run_kept_show_text_and_tokens(tmp_path, tiny_folder):
     page = report.write_report(tmp_path / "out", tmp_path / "page.html").read_text("utf-8")
     scores = ai.score([row["text"] for row in rows], model=opened, heads=[(1, 1)]).score
     best = max(range(1, 40, 2), key=lambda index: scores[index])
-    assert f"The highest score of b: {html.number(float(scores[best]))}" in page
+    assert f"The highest score of b: {number(float(scores[best]))}" in page
     assert "Where in the text" in page
     assert "did not keep the text" not in page
     assert rows[best]["text"][:30] in page

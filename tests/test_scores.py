@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import attninfluence as ai
-from attninfluence import table
 from attninfluence.scores import Scores
 from attninfluence.spans import SpanScore
 
@@ -173,7 +172,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch, name, error):
     def fail(*arguments):
         raise error
 
-    monkeypatch.setattr(table.os, "fsync", fail)
+    monkeypatch.setattr("attninfluence.replacing.sync", fail)
     with pytest.raises(type(error)):
         make(control=True).save(tmp_path / name)
     assert (tmp_path / name).read_bytes() == before

@@ -11,7 +11,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attninfluence import html
+from attninfluence.views.drawing import nice_limit
+from attninfluence.views.heatmap import heatmap_svg
+from attninfluence.views.histogram import axis_span, histogram_bins, histogram_svg
+from attninfluence.views.palette import (
+    DARK,
+    FALL_DARK,
+    FALL_LIGHT,
+    LIGHT,
+    RISE_DARK,
+    RISE_LIGHT,
+    SEQUENTIAL_DARK,
+    SEQUENTIAL_LIGHT,
+)
+from attninfluence.views.tokens import (
+    colored_tokens_html,
+    token_class,
+    tokens_limit,
+    tokens_scale_svg,
+)
+from attninfluence.views.view import View
+from attninfluence.views.words import clip, escape, number, percent, visible
 
 HOSTILE = (
     "<script>alert('&\"')</script> \u202egnirts\u2066 \x00\x1b[31m \ud83d caf\u00e9 \U0001f600 \x9b"
@@ -41,8 +61,8 @@ def contrast(a: str, b: str) -> float:
 
 
 MODES = {
-    "light": (html.LIGHT, html.SEQUENTIAL_LIGHT, html.FALL_LIGHT, html.RISE_LIGHT),
-    "dark": (html.DARK, html.SEQUENTIAL_DARK, html.FALL_DARK, html.RISE_DARK),
+    "light": (LIGHT, SEQUENTIAL_LIGHT, FALL_LIGHT, RISE_LIGHT),
+    "dark": (DARK, SEQUENTIAL_DARK, FALL_DARK, RISE_DARK),
 }
 
 
@@ -70,7 +90,7 @@ def test_contrast_itself() -> None:
 
 
 def test_escape_shows_what_would_vanish_or_run() -> None:
-    shown = html.escape(HOSTILE)
+    shown = escape(HOSTILE)
     assert "<" not in shown
     assert "'" not in shown
     assert '"' not in shown
@@ -84,24 +104,24 @@ def test_escape_shows_what_would_vanish_or_run() -> None:
 
 @given(st.text(st.characters()))
 def test_visible_text_can_be_stored_and_stays_put(text: str) -> None:
-    shown = html.visible(text)
+    shown = visible(text)
     shown.encode("utf-8")
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", shown)
-    assert html.visible(shown) == shown
+    assert visible(shown) == shown
 
 
 def test_numbers_are_written_with_a_true_minus_and_a_dash_for_none() -> None:
-    assert html.number(-0.12345) == "−0.123"
-    assert html.number(-0.0001) == "0.000"
-    assert html.number(1234.5, 1) == "1,234.5"
-    assert html.number(math.nan) == html.number(None) == "–"
-    assert html.number(-math.inf) == "−∞"
-    assert html.percent(1, 0) == "–"
+    assert number(-0.12345) == "−0.123"
+    assert number(-0.0001) == "0.000"
+    assert number(1234.5, 1) == "1,234.5"
+    assert number(math.nan) == number(None) == "–"
+    assert number(-math.inf) == "−∞"
+    assert percent(1, 0) == "–"
 
 
 def test_clip_keeps_the_limit() -> None:
-    assert html.clip("abc", 3) == "abc"
-    assert html.clip("abcd", 3) == "ab…"
+    assert clip("abc", 3) == "abc"
+    assert clip("abcd", 3) == "ab…"
 
 
 # ------------------------------------------------------------------------------------ histogram
@@ -113,7 +133,7 @@ numbers = st.floats(-5, 5, allow_nan=False)
 def test_a_bin_starts_at_the_cut_and_divides_the_documents(values: list[float], data) -> None:
     cut = data.draw(st.sampled_from(values))
     span = (min(values), max(values))
-    edges, counts = html.histogram_bins([*values, math.nan], span, cut, 12)
+    edges, counts = histogram_bins([*values, math.nan], span, cut, 12)
     at = int(np.flatnonzero(edges == cut)[0])
     assert counts.sum() == len(values)
     assert counts[at:].sum() == sum(value >= cut for value in values)
@@ -123,7 +143,7 @@ def test_a_bin_starts_at_the_cut_and_divides_the_documents(values: list[float], 
 
 
 def test_values_beyond_the_span_are_in_the_outermost_bins() -> None:
-    edges, counts = html.histogram_bins([-9, 0.25, 0.75, 9, math.inf], (0, 1), None, 2)
+    edges, counts = histogram_bins([-9, 0.25, 0.75, 9, math.inf], (0, 1), None, 2)
     assert edges.tolist() == [0, 0.5, 1]
     assert counts.tolist() == [2, 2]
 
@@ -145,19 +165,19 @@ def cut_position(svg: str) -> float:
 def test_the_histogram_is_divided_at_the_line_of_the_cut() -> None:
     values = np.linspace(-0.3, 0.9, 137)
     cut = float(values[110])
-    svg = html.histogram_svg(values, (-0.3, 0.9), cut=cut, label="x")
+    svg = histogram_svg(values, (-0.3, 0.9), cut=cut, label="x")
     chosen, others = bars(svg, "chosen"), bars(svg, "bar")
     assert sum(n for _, n in chosen) == 27
     assert sum(n for _, n in others) == 110
     line = cut_position(svg)
     assert min(x for x, _ in chosen) == pytest.approx(line, abs=0.1)
     assert max(x for x, _ in others) < line - 1
-    assert f"cut {html.number(cut)}" in svg
+    assert f"cut {number(cut)}" in svg
 
 
 def test_panels_with_one_span_have_one_axis() -> None:
     span = (0.0, 1.0)
-    drawn = [html.histogram_svg([0.1, 0.7], span, cut=cut, label="x") for cut in (0.11, 0.73, None)]
+    drawn = [histogram_svg([0.1, 0.7], span, cut=cut, label="x") for cut in (0.11, 0.73, None)]
     ticks = [re.findall(r'y="151.0" text-anchor="middle">', svg) for svg in drawn]
     places = [re.findall(r'<text x="([\d.]+)" y="151.0"', svg) for svg in drawn]
     assert len(ticks[0]) > 2
@@ -166,22 +186,22 @@ def test_panels_with_one_span_have_one_axis() -> None:
 
 @pytest.mark.parametrize("values", [[], [math.nan, math.nan]])
 def test_a_histogram_of_nothing_says_so(values: list[float]) -> None:
-    svg = html.histogram_svg(values, (0, 1), label="empty")
+    svg = histogram_svg(values, (0, 1), label="empty")
     assert "no scores" in svg
     assert "<rect" not in svg
 
 
 def test_a_histogram_of_one_value_and_of_equal_values() -> None:
     for values in ([0.5], [0.5] * 7):
-        svg = html.histogram_svg(values, html.axis_span(values), cut=0.5, label="x")
+        svg = histogram_svg(values, axis_span(values), cut=0.5, label="x")
         assert sum(n for _, n in bars(svg, "chosen")) == len(values)
 
 
 def test_the_control_is_a_stroke_over_its_middle_ninety_per_cent() -> None:
     control = np.linspace(0, 0.2, 101)
-    svg = html.histogram_svg([0.5], (0, 1), control=control, label="x")
+    svg = histogram_svg([0.5], (0, 1), control=control, label="x")
     assert "control heads: 0.010 to 0.190" in svg
-    assert "control heads" not in html.histogram_svg([0.5], (0, 1), control=[math.nan], label="x")
+    assert "control heads" not in histogram_svg([0.5], (0, 1), control=[math.nan], label="x")
 
 
 # -------------------------------------------------------------------------------------- heatmap
@@ -189,13 +209,11 @@ def test_the_control_is_a_stroke_over_its_middle_ninety_per_cent() -> None:
 
 def test_the_heatmap_names_every_head_and_outlines_the_selected() -> None:
     scores = np.array([[0.0, 0.5, math.nan], [0.25, 0.875, 0.1]])
-    svg = html.heatmap_svg(scores, [(1, 1), (0, 1)])
+    svg = heatmap_svg(scores, [(1, 1), (0, 1)])
     for layer in range(2):
         for head in range(3):
             selected = " (selected)" if (layer, head) in {(1, 1), (0, 1)} else ""
-            assert (
-                f"layer {layer}, head {head}{selected}: {html.number(scores[layer, head])}<" in svg
-            )
+            assert f"layer {layer}, head {head}{selected}: {number(scores[layer, head])}<" in svg
     assert svg.count('class="outline"') == 2
     assert svg.count('class="qn"') == 1
     outlines = re.findall(r'class="outline" x="([\d.]+)" y="([\d.]+)"', svg)
@@ -208,15 +226,15 @@ def test_the_heatmap_names_every_head_and_outlines_the_selected() -> None:
 
 
 def test_a_heatmap_gets_darker_with_the_value() -> None:
-    svg = html.heatmap_svg(np.linspace(0, 1, 10)[None])
+    svg = heatmap_svg(np.linspace(0, 1, 10)[None])
     levels = [int(level) for level in re.findall(r'<rect class="q(\d)"[^>]*><title>', svg)]
     assert levels == sorted(levels)
-    assert (levels[0], levels[-1]) == (0, len(html.SEQUENTIAL_LIGHT) - 1)
+    assert (levels[0], levels[-1]) == (0, len(SEQUENTIAL_LIGHT) - 1)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (6, 4), (32, 40)])
 def test_heatmaps_of_any_size_stay_inside_their_drawing(shape: tuple[int, int]) -> None:
-    svg = html.heatmap_svg(np.full(shape, math.nan))
+    svg = heatmap_svg(np.full(shape, math.nan))
     (_, svg_attributes), *rest = tags(svg)
     width, height = float(svg_attributes["width"] or 0), float(svg_attributes["height"] or 0)
     for tag, attributes in rest:
@@ -229,17 +247,17 @@ def test_heatmaps_of_any_size_stay_inside_their_drawing(shape: tuple[int, int]) 
 
 
 def test_a_token_is_coloured_by_the_rise_of_its_loss() -> None:
-    assert html.token_class(0.0, 2.0) == html.token_class(0.17, 2.0) == ""
-    assert html.token_class(-0.17, 2.0) == ""
-    assert html.token_class(0.2, 2.0) == "r1"
-    assert html.token_class(-0.2, 2.0) == "f1"
-    assert html.token_class(2.0, 2.0) == html.token_class(9.0, 2.0) == "r5"
-    assert html.token_class(-9.0, 2.0) == "f5"
-    assert html.token_class(math.nan, 2.0) == "none"
+    assert token_class(0.0, 2.0) == token_class(0.17, 2.0) == ""
+    assert token_class(-0.17, 2.0) == ""
+    assert token_class(0.2, 2.0) == "r1"
+    assert token_class(-0.2, 2.0) == "f1"
+    assert token_class(2.0, 2.0) == token_class(9.0, 2.0) == "r5"
+    assert token_class(-9.0, 2.0) == "f5"
+    assert token_class(math.nan, 2.0) == "none"
 
 
 def test_tokens_show_both_losses_and_what_was_not_scored() -> None:
-    piece = html.colored_tokens_html(
+    piece = colored_tokens_html(
         ["a", "<b>", "\n", "'"], [math.nan, 1.0, 2.0, 0.5], [math.nan, 3.5, 1.0, 0.5], limit=2.5
     )
     found = [attributes for tag, attributes in tags(piece) if tag == "span"]
@@ -253,7 +271,7 @@ def test_tokens_show_both_losses_and_what_was_not_scored() -> None:
 
 def test_long_documents_are_cut_and_say_so() -> None:
     losses = np.ones(30)
-    piece = html.colored_tokens_html(["x"] * 30, losses, losses, max_tokens=10)
+    piece = colored_tokens_html(["x"] * 30, losses, losses, max_tokens=10)
     assert piece.count("<span") == 10
     assert "20 more tokens are not shown." in piece
 
@@ -262,18 +280,18 @@ def test_tokens_need_their_losses() -> None:
     with pytest.raises(
         ValueError, match="2 tokens need as many losses, not 3 base and 2 reference"
     ):
-        html.colored_tokens_html(["a", "b"], [1, 2, 3], [1, 2])
+        colored_tokens_html(["a", "b"], [1, 2, 3], [1, 2])
 
 
 def test_the_limit_of_the_scale_is_round_and_never_zero() -> None:
-    assert html.tokens_limit([]) == 1.0
-    assert html.tokens_limit([np.zeros(5)]) == 1.0
-    assert html.tokens_limit([np.array([math.nan, -2.6])]) == 3.0
-    assert html.nice_limit(0.02) == pytest.approx(0.02)
+    assert tokens_limit([]) == 1.0
+    assert tokens_limit([np.zeros(5)]) == 1.0
+    assert tokens_limit([np.array([math.nan, -2.6])]) == 3.0
+    assert nice_limit(0.02) == pytest.approx(0.02)
 
 
 def test_the_scale_has_zero_in_its_middle() -> None:
-    svg = html.tokens_scale_svg(2.5)
+    svg = tokens_scale_svg(2.5)
     classes = [a["class"] for tag, a in tags(svg) if tag == "rect"][:-1]
     assert classes == ["f5", "f4", "f3", "f2", "f1", "unfilled", "r1", "r2", "r3", "r4", "r5"]
     assert "−2.50" in svg
@@ -283,10 +301,10 @@ def test_the_scale_has_zero_in_its_middle() -> None:
 @pytest.mark.parametrize(
     "piece",
     [
-        html.heatmap_svg(np.eye(3), label=HOSTILE),
-        html.histogram_svg([0.1, 0.2], (0, 1), cut=0.2, control=[0.1], label=HOSTILE),
-        html.histogram_svg([], (0, 1), label=HOSTILE),
-        html.tokens_scale_svg(1.0),
+        heatmap_svg(np.eye(3), label=HOSTILE),
+        histogram_svg([0.1, 0.2], (0, 1), cut=0.2, control=[0.1], label=HOSTILE),
+        histogram_svg([], (0, 1), label=HOSTILE),
+        tokens_scale_svg(1.0),
     ],
 )
 def test_every_drawing_has_a_label_and_nothing_active(piece: str) -> None:
@@ -300,14 +318,14 @@ def test_every_drawing_has_a_label_and_nothing_active(piece: str) -> None:
 
 def test_hostile_tokens_show_as_text() -> None:
     pieces = [HOSTILE, "A" * 100_000, "\u202e", "\ud800"]
-    piece = html.colored_tokens_html(pieces, [1.0] * 4, [1.0] * 4)
+    piece = colored_tokens_html(pieces, [1.0] * 4, [1.0] * 4)
     piece.encode("utf-8")
     assert {tag for tag, _ in tags(piece)} == {"div", "span"}
     assert len(piece) < 3000
 
 
 def test_a_fragment_brings_its_colours() -> None:
-    shown = html.fragment(html.tokens_scale_svg(1.0))
+    shown = View("scale", tokens_scale_svg(1.0), "a scale")._repr_html_()
     assert "prefers-color-scheme:dark" in shown
     assert "--r5:" in shown
     assert "url(" not in shown

@@ -1,0 +1,8 @@
+"""What people look at: HTML and SVG without script or network, in light and in dark.
+
+view        a piece with its words and its style sheet, which a notebook shows and `save` writes
+words       text made visible and escaped; numbers as they are read
+palette, style    colours, and the one style sheet of all pieces
+drawing     SVG: lines, text, scales, ticks
+heatmap, histogram, tokens    pieces: data in, one escaped string out
+"""

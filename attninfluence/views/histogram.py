@@ -1,0 +1,148 @@
+"""How the scores of a domain are distributed, and where the cut falls."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from attninfluence.views.drawing import Scale, nice_ticks, svg, svg_line, svg_text, tick_label
+from attninfluence.views.words import count, escape, number
+
+
+def histogram_bins(
+    values: ArrayLike, span: tuple[float, float], cut: float | None = None, bins: int = 30
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Edges float64[m + 1] and counts int64[m] of about `bins` equal bins that cover the span.
+
+    With a cut, a border falls on it exactly: what is at or above the cut is in the bins right of
+    it, everything else left of it. Values beyond the span are counted in the outermost bins; NaN
+    and infinities are not counted.
+    """
+    data = np.asarray(values, dtype=np.float64)
+    data = data[np.isfinite(data)]
+    low, high = span
+    is_range = high - low > 1e-9 * max(abs(low), abs(high), 1e-300)
+    width = (high - low) / bins if is_range else 1.0
+    anchor = low if cut is None else cut
+    left = max(1, math.ceil((anchor - low) / width - 1e-9)) if cut is not None else 0
+    right = max(1, math.ceil((high - anchor) / width - 1e-9))
+    index = np.clip(np.floor((data - anchor) / width), -left, right - 1).astype(np.int64) + left
+    edges = anchor + width * np.arange(-left, right + 1, dtype=np.float64)
+    return edges, np.bincount(index, minlength=left + right).astype(np.int64)
+
+
+def axis_span(values: ArrayLike) -> tuple[float, float]:
+    """The range of scores to draw: all of them, or for many the middle 99 %."""
+    data = np.asarray(values, dtype=np.float64)
+    data = data[np.isfinite(data)]
+    if not data.size:
+        return 0.0, 1.0
+    ends = (0, 100) if data.size < 200 else (0.5, 99.5)
+    low, high = (float(end) for end in np.percentile(data, ends))
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _bars(
+    edges: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    cut: float | None,
+    x: Scale,
+    y: Scale,
+    base: float,
+) -> list[str]:
+    parts = []
+    for start, stop, n in zip(edges[:-1], edges[1:], counts, strict=True):
+        if n == 0:
+            continue
+        css = "chosen" if cut is not None and start >= cut - (stop - start) / 2 else "bar"
+        x0, x1, y0 = x(start), x(stop), y(float(n))
+        hint = escape(f"{number(start)} to {number(stop)}: {count(int(n))}")
+        parts.append(
+            f'<rect class="{css}" x="{x0:.1f}" y="{y0:.1f}" width="{max(x1 - x0 - 1, 0.5):.1f}" '
+            f'height="{base - y0:.1f}"><title>{hint}</title></rect>'
+        )
+    return parts
+
+
+def _control_stroke(control: ArrayLike, x: Scale, y: float) -> list[str]:
+    """A stroke from the 5th to the 95th percentile of the control's scores."""
+    data = np.asarray(control, dtype=np.float64)
+    data = data[np.isfinite(data)]
+    if not data.size:
+        return []
+    low, high = (float(end) for end in np.percentile(data, (5, 95)))
+    middle, half = (x(low) + x(high)) / 2, max((x(high) - x(low)) / 2, 2.5)
+    hint = escape(f"control heads: {number(low)} to {number(high)}")
+    return [
+        f'<rect class="control" x="{middle - half:.1f}" y="{y:.1f}" width="{2 * half:.1f}" '
+        f'height="4"><title>{hint}</title></rect>'
+    ]
+
+
+def histogram_svg(
+    values: ArrayLike,
+    span: tuple[float, float],
+    *,
+    cut: float | None = None,
+    control: ArrayLike | None = None,
+    label: str,
+    bins: int = 30,
+    width: float = 340.0,
+) -> str:
+    """Histogram of one domain's scores as SVG: bars at or above the cut stand out, others do not.
+
+    `span` is the range of the axis (share it among panels; it is widened to hold the cut),
+    `control` a second set of scores, of which a stroke under the axis shows the middle 90 %.
+    Without a finite value the picture says so.
+    """
+    data = np.asarray(values, dtype=np.float64)
+    low, high = span
+    if cut is not None:
+        low, high = min(low, cut), max(high, cut)
+    if not np.isfinite(data).any():
+        return svg(
+            width,
+            60.0,
+            f"{label}: no scores",
+            [svg_text(width / 2, 34, "no scores", anchor="middle")],
+        )
+    edges, counts = histogram_bins(data, (low, high), cut, bins)
+    highest = max(1, int(counts.max()))
+    left, base, bin_width = 30.0, 132.0, float(edges[1] - edges[0])
+    x = Scale(low - bin_width, high + bin_width, left, width - 8)
+    y = Scale(0.0, float(highest), base, 24.0)
+    ticks = nice_ticks(low - bin_width, high + bin_width)
+    step = ticks[1] - ticks[0] if len(ticks) > 1 else abs(ticks[0]) or 1.0
+    body = [
+        svg_line(left, y(highest), width - 8, y(highest), "grid"),
+        svg_text(left - 5, y(highest) + 4, count(highest), anchor="end"),
+        svg_text(left - 5, base + 1, "0", anchor="end"),
+    ]
+    body += _bars(edges, counts, cut, x, y, base)
+    body.append(svg_line(left, base, width - 8, base, "axis"))
+    body += [] if control is None else _control_stroke(control, x, base + 1.5)
+    for tick in ticks:
+        body.append(svg_line(x(tick), base, x(tick), base + 6, "axis"))
+        body.append(
+            svg_text(
+                min(max(x(tick), left + 4), width - 16),
+                base + 19,
+                tick_label(tick, step),
+                anchor="middle",
+            )
+        )
+    if cut is not None:
+        near_end = x(cut) > width * 0.6
+        body.append(svg_line(x(cut), 10, x(cut), base, "cut"))
+        body.append(
+            svg_text(
+                x(cut) + (-5 if near_end else 5),
+                17,
+                f"cut {number(cut)}",
+                anchor="end" if near_end else "start",
+                classes="accent",
+            )
+        )
+    return svg(width, base + 25, label, body)

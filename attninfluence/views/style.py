@@ -1,0 +1,85 @@
+"""The one style sheet of all pieces: their colours in light and in dark, within class `ati`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attninfluence.views.palette import (
+    DARK,
+    FALL_DARK,
+    FALL_LIGHT,
+    LIGHT,
+    RISE_DARK,
+    RISE_LIGHT,
+    SEQUENTIAL_DARK,
+    SEQUENTIAL_LIGHT,
+    STEPS,
+)
+
+
+def _variables(
+    colors: dict[str, str],
+    sequential: Iterable[tuple[str, str]],
+    fall: Sequence[str],
+    rise: Sequence[str],
+) -> str:
+    lines = [f"--{name}:{value};" for name, value in colors.items()]
+    lines += [f"--q{i}:{back};--q{i}t:{front};" for i, (back, front) in enumerate(sequential)]
+    lines += [f"--f{i}:{color};" for i, color in enumerate(fall, 1)]
+    lines += [f"--r{i}:{color};" for i, color in enumerate(rise, 1)]
+    return "".join(lines)
+
+
+# How JupyterLab, VS Code and the pages of the documentation say which theme they show, which need
+# not be the system's.
+LIGHT_THEMES = ('[data-jp-theme-light="true"]', ".vscode-light", '[data-theme="light"]')
+DARK_THEMES = ('[data-jp-theme-light="false"]', ".vscode-dark", '[data-theme="dark"]')
+
+PIECES = """
+.ati-view{background:var(--page);font:14px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;
+padding:.9rem 1.1rem;max-width:62rem;box-sizing:border-box}
+main.ati-view{margin:0 auto;padding:2rem 1.2rem} body.ati{margin:0;background:var(--page)}
+.ati svg{display:block;max-width:100%;height:auto;font:11px system-ui,sans-serif}
+.ati svg text{fill:var(--quiet);font-variant-numeric:tabular-nums}
+.ati svg .axis{stroke:var(--quiet);fill:none} .ati svg .grid{stroke:var(--rule);fill:none}
+.ati svg .bar{fill:var(--bar)} .ati svg .chosen{fill:var(--accent)}
+.ati svg .cut{stroke:var(--accent);stroke-width:1.5;stroke-dasharray:4 3}
+.ati svg .control{fill:var(--control)}
+.ati svg text.strong{fill:var(--ink)} .ati svg text.accent{fill:var(--accent);font-weight:600}
+.ati svg .outline{fill:none;stroke:var(--accent);stroke-width:2.5}
+.ati svg .qn{fill:var(--nan)} .ati svg .unfilled{fill:var(--panel)}
+.ati .tokens{white-space:pre-wrap;overflow-wrap:anywhere;tab-size:4;unicode-bidi:plaintext;
+font:.84rem/1.75 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
+.ati .tokens span{border-radius:2px;padding:.12em 0;-webkit-box-decoration-break:clone;
+box-decoration-break:clone}
+.ati .tokens .end{color:var(--quiet)} .ati .tokens .none{color:var(--quiet)}
+.ati .tokens,.ati svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+"""
+
+
+def style() -> str:
+    """The style sheet of all pieces: their colours in light and in dark, within class `ati`."""
+    light = _variables(LIGHT, SEQUENTIAL_LIGHT, FALL_LIGHT, RISE_LIGHT)
+    dark = _variables(DARK, SEQUENTIAL_DARK, FALL_DARK, RISE_DARK)
+    steps = range(1, STEPS + 1)
+    cells = "".join(
+        f".ati svg .q{i}{{fill:var(--q{i})}}.ati svg text.q{i}t{{fill:var(--q{i}t)}}"
+        for i in range(len(SEQUENTIAL_LIGHT))
+    )
+    signs = "".join(
+        f".ati .{sign}{i}{{background:var(--{sign}{i})}}"
+        f".ati svg .{sign}{i}{{fill:var(--{sign}{i})}}"
+        for sign in "fr"
+        for i in steps
+    )
+    light, dark = f"color-scheme:light;{light}", f"color-scheme:dark;{dark}"
+    return (
+        f".ati{{color:var(--ink)}}.ati,{_within(LIGHT_THEMES)}{{{light}}}"
+        f"@media screen and (prefers-color-scheme:dark){{.ati{{{dark}}}}}"
+        f"@media screen{{{_within(DARK_THEMES)}{{{dark}}}}}"
+        f"{PIECES}{cells}{signs}"
+    )
+
+
+def _within(themes: Iterable[str]) -> str:
+    return ",".join(f"{theme} .ati" for theme in themes)

@@ -1,0 +1,70 @@
+"""Text made visible and escaped, and numbers as people read them.
+
+Text from documents goes through `escape`, which also makes visible what would otherwise vanish or
+rearrange the line: control characters, direction overrides, lone surrogates.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+
+_UNSHOWABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else f"\u27e8U+{code:04X}\u27e9"
+
+
+def visible(text: str) -> str:
+    """The text with each character that cannot be shown replaced by a sign that names it.
+
+    Control characters other than tab and newline become control pictures; direction marks and
+    overrides, zero-width spaces, byte order marks and lone surrogates become `⟨U+202E⟩`. The result
+    can always be encoded as UTF-8.
+    """
+    return _UNSHOWABLE.sub(_picture, text)
+
+
+def escape(text: str) -> str:
+    """`visible(text)` escaped for HTML, in an element and in an attribute alike."""
+    return html.escape(visible(text), quote=True)
+
+
+def clip(text: str, limit: int) -> str:
+    """At most `limit` characters of the text; a shortened one ends in an ellipsis."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with so many decimals and a true minus sign; "–" where there is none (None, NaN)."""
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    text = f"{value:,.{digits}f}"
+    if text.startswith("-"):
+        text = text[1:] if float(text.replace(",", "")) == 0 else "−" + text[1:]
+    return text
+
+
+def count(value: int) -> str:
+    """A whole number with thousands separated: 12,345."""
+    return f"{int(value):,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """A count and its noun: 1 row, 2 rows."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(part: float, whole: float, digits: int = 1) -> str:
+    """A share in per cent; "–" where the whole is nothing."""
+    return f"{100 * part / whole:.{digits}f} %" if whole else "–"
