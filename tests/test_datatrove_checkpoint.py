@@ -141,7 +141,7 @@ def test_a_second_launch_is_refused_and_spoils_nothing(
             refused.append(launch(how, tmp_path))
         real(temporary, final)
 
-    monkeypatch.setattr(files.os, "replace", launch_again)
+    monkeypatch.setattr(os, "replace", launch_again)
     found = [bits(document.metadata) for document in block()(documents(TEXTS))]
     assert found == expected_bits(TEXTS, **how)
     holder = f"CheckpointError: {tmp_path / 'kept' / '00000'}: process {os.getpid()} on "
@@ -184,7 +184,7 @@ def test_a_part_that_cannot_be_written_ends_the_lock(
 ) -> None:
     run = block(checkpoint_seconds=3600.0)(documents(TEXTS))
     next(run)
-    monkeypatch.setattr(files.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="planted"):
         run.close()
     assert not list((tmp_path / "kept").rglob(".*"))
@@ -292,7 +292,7 @@ def test_a_step_that_fails_is_reported_and_the_next_run_completes(
         return real(first, *rest, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path if step == "open" else files.os, step, fail_third)
+        patch.setattr(Path if step == "open" else os, step, fail_third)
         with pytest.raises(OSError, match="planted"):
             list(block()(documents(TEXTS)))
     assert not list((tmp_path / "kept").rglob(".*.tmp"))
@@ -313,7 +313,7 @@ def test_a_part_is_on_disk_before_it_has_its_name(
             steps.append(name)
             return real(*arguments)
 
-        monkeypatch.setattr(files.os, name, noted)
+        monkeypatch.setattr(os, name, noted)
     files.publish_bytes(get_datafolder(str(tmp_path)), "a/b", b"content")
     assert steps == ["fsync", "replace", "fsync"]
     assert (tmp_path / "a" / "b").read_bytes() == b"content"

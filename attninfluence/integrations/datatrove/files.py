@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attninfluence.output import sync
+from attninfluence.replacing import replacing
 
 if TYPE_CHECKING:
     from datatrove.io import DataFolder
@@ -24,16 +22,8 @@ def publish_bytes(folder: DataFolder, name: str, data: bytes) -> None:
         return
     final = Path(folder.resolve_paths(name))
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, final)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync(final.parent)
+    with replacing(final) as file:
+        file.write_bytes(data)
 
 
 def list_names(folder: DataFolder, subfolder: str) -> set[str]:
