@@ -18,7 +18,7 @@ from attninfluence import report
 from attninfluence._core import ModelError
 from attninfluence.head_scores import HeadScores
 from attninfluence.output import OutputError, OutputFolder, score_schema
-from attninfluence.token_view import text_pieces
+from attninfluence.views.pieces import text_pieces
 from attninfluence.views.words import number, percent
 
 FINGERPRINT = "ab" * 32
