@@ -24,6 +24,7 @@ from attninfluence.views.palette import (
     SEQUENTIAL_DARK,
     SEQUENTIAL_LIGHT,
 )
+from attninfluence.views.pieces import text_pieces
 from attninfluence.views.tokens import (
     colored_tokens_html,
     token_class,
@@ -274,6 +275,20 @@ def test_long_documents_are_cut_and_say_so() -> None:
     piece = colored_tokens_html(["x"] * 30, losses, losses, max_tokens=10)
     assert piece.count("<span") == 10
     assert "20 more tokens are not shown." in piece
+
+
+def test_a_token_without_a_character_is_left_out_wherever_it_stands() -> None:
+    pieces, base, ref = text_pieces("ab", [(0, 0), (0, 1), (0, 0), (1, 2)], [9, 1, 9, 2], [9] * 4)
+    assert pieces == ["a", "b"]
+    assert base.tolist() == [1, 2]
+    assert ref.tolist() == [9, 9]
+
+
+def test_text_behind_the_last_token_is_a_piece_without_a_loss() -> None:
+    pieces, base, ref = text_pieces("ab  ", [(0, 2)], [1.0], [2.0])
+    assert pieces == ["ab", "  "]
+    assert math.isnan(base[1]) and math.isnan(ref[1])
+    assert text_pieces("  ", np.empty((0, 2)), [], [])[0] == ["  "]
 
 
 def test_tokens_need_their_losses() -> None:

@@ -9,21 +9,29 @@ from numpy.typing import ArrayLike, NDArray
 def text_pieces(
     text: str, offsets: ArrayLike, base: ArrayLike, ref: ArrayLike
 ) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
-    """A text cut at its tokens, with the losses of the pieces.
+    """A text cut at its tokens, with the losses of the pieces, float64[n], NaN where there is none.
 
-    `offsets` int64[T, 2] characters of each token, (0, 0) for one that is not in the text, which is
-    left out. Tokens that share a character (bytes of it) become one piece with the sum of their
-    losses. Text between two tokens goes to the later one, so that nothing is lost.
+    `offsets` int64[T, 2] characters of each token; one without a character, as (0, 0), is not in
+    the text and is left out. Tokens that share a character (bytes of it) become one piece with the
+    sum of their losses. Text between two tokens goes to the later one, text behind the last one is
+    a piece of its own, so that nothing is lost.
     """
     pieces: list[str] = []
     losses: list[list[float]] = []
     end = 0
-    for (_, stop), b, r in zip(np.asarray(offsets), np.asarray(base), np.asarray(ref), strict=True):
+    rows = zip(
+        np.asarray(offsets).tolist(), np.asarray(base).tolist(), np.asarray(ref).tolist(),
+        strict=True,
+    )  # fmt: skip
+    for (start, stop), b, r in rows:
         if stop > end:
-            pieces.append(text[end : int(stop)])
-            losses.append([float(b), float(r)])
-            end = int(stop)
-        elif pieces:
-            losses[-1] = [losses[-1][0] + float(b), losses[-1][1] + float(r)]
+            pieces.append(text[end:stop])
+            losses.append([b, r])
+            end = stop
+        elif pieces and stop > start:
+            losses[-1] = [losses[-1][0] + b, losses[-1][1] + r]
+    if end < len(text):
+        pieces.append(text[end:])
+        losses.append([np.nan, np.nan])
     array = np.array(losses, dtype=np.float64).reshape(-1, 2)
     return pieces, array[:, 0], array[:, 1]
