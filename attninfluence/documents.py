@@ -16,18 +16,10 @@ from numpy.typing import NDArray
 
 from attninfluence.model import as_ids
 from attninfluence.spans import as_spans, find_spans
+from attninfluence.statuses import STATUS_MEANING
 from attninfluence.tokenizer import Tokenizer, TokenizerError
 
-STATUSES = (
-    "ok",
-    "empty",
-    "too_short",
-    "bad_type",
-    "bad_utf8",
-    "tokenizer_error",
-    "degenerate",
-    "non_finite",
-)
+STATUSES = tuple(STATUS_MEANING)
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

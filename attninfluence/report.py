@@ -24,6 +24,7 @@ from attninfluence.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.scored_documents import ScoredDocuments, read_documents
 from attninfluence.select import preview
 from attninfluence.selection_rule import Rule, as_fraction
+from attninfluence.statuses import STATUS_MEANING
 from attninfluence.token_view import (
     NO_DOMAIN,
     TokenView,
@@ -48,17 +49,6 @@ MAX_PANELS = 24
 MAX_TOKEN_DOCUMENTS = 4
 MAX_LISTED = 40
 EXCERPT_CHARACTERS = 600
-
-STATUS_MEANING = {
-    "ok": "scored",
-    "empty": "no text, or white space alone",
-    "too_short": "fewer than two tokens",
-    "bad_type": "not a text",
-    "bad_utf8": "not valid UTF-8, and the run was strict about it",
-    "tokenizer_error": "the tokenizer failed",
-    "degenerate": "base loss below 0.01 nat, where a relative rise says nothing",
-    "non_finite": "the model gave a loss that is no number",
-}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,14 @@
+"""What the status of a document says (METHOD.md section 4)."""
+
+from __future__ import annotations
+
+STATUS_MEANING = {
+    "ok": "scored",
+    "empty": "no text, or white space alone",
+    "too_short": "fewer than two tokens",
+    "bad_type": "not a text",
+    "bad_utf8": "not valid UTF-8, and the run was strict about it",
+    "tokenizer_error": "the tokenizer failed",
+    "degenerate": "base loss below 0.01 nat, where a relative rise says nothing",
+    "non_finite": "the model gave a loss that is no number",
+}
