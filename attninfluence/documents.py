@@ -29,7 +29,8 @@ class Document:
     """One input, ready to be read or with the status that says why it is not.
 
     ids: int32[T], BOS included; empty unless it was tokenised. offsets: int64[T, 2]
-    characters, spans: int64[n, 2] characters; None where not wanted.
+    characters, spans: int64[n, 2] characters, text: as it was tokenised; None where not
+    wanted.
     """
 
     status: str = "ok"
@@ -39,14 +40,15 @@ class Document:
     offsets: NDArray[np.int64] | None = None
     spans: NDArray[np.int64] | None = None
     repaired: bool = False
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TextReader:
     """Turns texts into documents with one tokenizer and one set of options.
 
-    keep_offsets: keep each token's place in the text. span_kind: "line", "sentence"
-    or None.
+    keep_offsets: keep each token's place in the text. keep_text: keep the text itself.
+    span_kind: "line", "sentence" or None.
     """
 
     tokenizer: Tokenizer
@@ -55,6 +57,7 @@ class TextReader:
     special: str
     strict: bool
     keep_offsets: bool
+    keep_text: bool
     span_kind: str | None
 
     def read(self, value: object) -> Document:
@@ -63,6 +66,11 @@ class TextReader:
         if text is None:
             message = f"expected str or bytes, found {type(value).__name__}"
             return Document(status="bad_type", message=message)
+        document = self._read_text(text, repaired)
+        document.text = text if self.keep_text else None
+        return document
+
+    def _read_text(self, text: str, repaired: bool) -> Document:
         if repaired and self.strict:
             return Document(status="bad_utf8", message="invalid UTF-8 or a lone surrogate")
         if not text.strip():
@@ -139,7 +147,7 @@ def read_texts(
     for index, value in enumerate(values):
         document = reader.read(value)
         try:
-            document.spans = as_spans(next(remaining), index)
+            document.spans = as_spans(next(remaining), f"document {index}")
         except StopIteration:
             raise ValueError(f"detail holds spans for {index} texts, but there are more") from None
         yield document

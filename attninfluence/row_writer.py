@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from attninfluence.output import PartWriter
     from attninfluence.resumable import ResumableFolder
-    from attninfluence.scores import Scores, TokenRows
+    from attninfluence.scores import Scores
+    from attninfluence.token_losses import TokenRows
 
 MOST_PART_ROWS = 1_000_000
 

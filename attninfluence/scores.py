@@ -13,62 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.document_score import DocumentScore
+from attninfluence.frame import to_frame
 from attninfluence.spans import SpanScore
+from attninfluence.token_losses import TokenLosses, TokenRows
 
 if TYPE_CHECKING:
     import pandas
     import pyarrow
 
     from attninfluence.tokenizer import Tokenizer
-
-
-@dataclass(frozen=True, slots=True)
-class TokenLosses:
-    """One document's tokens and their losses in nats (METHOD.md section 4).
-
-    ids: int32[T], BOS included. tokens: each one's text, None without a tokenizer.
-    offsets: int64[T, 2] characters of the text, (0, 0) for the BOS; None for input_ids.
-    base, ref, delta, control: float32[T], NaN where a token is not scored (the first one,
-    and what lies behind a truncation); delta = ref - base; control None without one.
-    """
-
-    ids: NDArray[np.int32]
-    tokens: list[str] | None
-    offsets: NDArray[np.int64] | None
-    base: NDArray[np.float32]
-    ref: NDArray[np.float32]
-    control: NDArray[np.float32] | None
-
-    @property
-    def delta(self) -> NDArray[np.float32]:
-        return self.ref - self.base
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRows:
-    """What `TokenLosses` is made of: losses float32[readings, T], NaN where not scored."""
-
-    ids: NDArray[np.int32]
-    offsets: NDArray[np.int64] | None
-    losses: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentScore:
-    """One document of a `Scores`; the fields are its columns."""
-
-    score: float
-    base_loss: float
-    ref_loss: float
-    n_tokens: int
-    n_scored: int
-    status: str
-    truncated: bool
-    repaired: bool
-    control_score: float | None = None
-    control_loss: float | None = None
-    message: str = ""
-    spans: list[SpanScore] | None = None
 
 
 @dataclass(repr=False, eq=False, slots=True)
@@ -174,6 +128,8 @@ class Scores:
             control_loss=_item(self.control_loss, index),
             message=self.messages.get(index, ""),
             spans=None if self.spans is None else self.spans[index],
+            token_rows=None if self.token_rows is None else self.token_rows[index],
+            tokenizer=self.tokenizer,
         )
 
     def __repr__(self) -> str:
@@ -190,25 +146,11 @@ class Scores:
 
         ValueError with another detail, IndexError past the end.
         """
-        if self.token_rows is None:
-            raise ValueError("losses of tokens were not kept: score with detail='token'")
-        row = self.token_rows[self._index(index)]
-        return TokenLosses(
-            ids=row.ids,
-            tokens=None if self.tokenizer is None else self.tokenizer.token_strings(row.ids),
-            offsets=row.offsets,
-            base=row.losses[0],
-            ref=row.losses[1],
-            control=row.losses[2] if len(row.losses) > 2 else None,
-        )
+        return self[index].token_losses()
 
     def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame of the columns; ImportError, saying so, without pandas."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_pandas() needs pandas: pip install pandas") from error
-        return pandas.DataFrame(self.columns())
+        return to_frame(self.columns())
 
     def to_arrow(self) -> pyarrow.Table:
         """An Arrow table of the columns, null where there is no number.
@@ -227,7 +169,7 @@ class Scores:
         """
         from attninfluence.table import save_table
 
-        save_table(self.to_arrow(), path)
+        save_table(self.to_arrow, path)
 
     def columns(self) -> dict[str, Any]:
         """The columns by name, in the order in which tables have them."""

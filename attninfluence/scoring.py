@@ -23,8 +23,9 @@ from attninfluence.losses import DEGENERATE_LOSS, mean_loss, relative_rise
 from attninfluence.model import Model, as_model
 from attninfluence.prefetch import prefetch
 from attninfluence.progress import ProgressBar
-from attninfluence.scores import Scores, TokenRows
+from attninfluence.scores import Scores
 from attninfluence.spans import SPAN_KINDS, SpanScore, score_spans
+from attninfluence.token_losses import TokenRows
 from attninfluence.windows import Window, plan_windows
 
 if TYPE_CHECKING:
@@ -86,8 +87,9 @@ def score(
     special: "text" reads "<|endoftext|>" as the characters it is, "control" as the token.
     encoding_errors: "replace" puts U+FFFD for invalid UTF-8 and lone surrogates and says
         so in `repaired`; "strict" gives such a text the status bad_utf8.
-    detail: "token" keeps the losses of every token, "line" and "sentence" score the parts of
-        each text, and so does a list of (start, stop) character spans for each text.
+    detail: "token" keeps the losses of every token, and the texts; "line" and "sentence"
+        score the parts of each text, and so does a list of (start, stop) character spans for
+        each text.
     progress: a bar with documents and tokens a second on stderr.
 
     ValueError for options that cannot be and for ids out of range; ModelError for a model,
@@ -322,7 +324,7 @@ def _token_rows(
 ) -> TokenRows:
     full = np.full((len(losses), len(document.ids)), np.nan, dtype=np.float32)
     full[:, positions] = losses
-    return TokenRows(document.ids, document.offsets, full)
+    return TokenRows(document.ids, document.offsets, full, document.text, document.n_bos)
 
 
 def _score_spans(
@@ -392,6 +394,7 @@ def _text_reader(reader: _Reader) -> TextReader:
         special=reader.options.special,
         strict=reader.options.encoding_errors == "strict",
         keep_offsets=detail != "document",
+        keep_text=detail == "token",
         span_kind=detail if detail in SPAN_KINDS else None,
     )
 

@@ -59,14 +59,12 @@ def find_spans(text: str, kind: str) -> NDArray[np.int64]:
     return np.array(spans, dtype=np.int64).reshape(-1, 2)
 
 
-def as_spans(spans: Iterable[tuple[int, int]], document: int) -> NDArray[np.int64]:
-    """int64[n, 2] from a caller's (start, stop) pairs; ValueError naming the document."""
+def as_spans(spans: Iterable[tuple[int, int]], whose: str) -> NDArray[np.int64]:
+    """int64[n, 2] from a caller's (start, stop) pairs; ValueError naming whose they are."""
     pairs = [(int(start), int(stop)) for start, stop in spans]
     for start, stop in pairs:
         if not 0 <= start <= stop:
-            raise ValueError(
-                f"document {document}: span ({start}, {stop}) must have 0 <= start <= stop"
-            )
+            raise ValueError(f"{whose}: span ({start}, {stop}) must have 0 <= start <= stop")
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 

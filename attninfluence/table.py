@@ -14,7 +14,8 @@ import pyarrow as pa
 from attninfluence.replacing import replacing
 
 if TYPE_CHECKING:
-    from attninfluence.scores import Scores, TokenRows
+    from attninfluence.scores import Scores
+    from attninfluence.token_losses import TokenLosses, TokenRows
 
 SPAN_TYPE = pa.list_(
     pa.struct(
@@ -46,15 +47,29 @@ def to_table(scores: Scores) -> pa.Table:
     return pa.table(columns).replace_schema_metadata(metadata)
 
 
-def save_table(table: pa.Table, path: str | PathLike[str]) -> None:
-    """Write a .parquet or .jsonl file under a temporary name, then rename it."""
+def to_token_table(tokens: TokenLosses) -> pa.Table:
+    """The columns of `tokens`, one row a token, NaN as null."""
+    columns = {
+        name: pa.array(values, from_pandas=True) for name, values in tokens.columns().items()
+    }
+    if tokens.tokens is not None:  # typed where there is no token as well
+        columns["token"] = columns["token"].cast(pa.string())
+    return pa.table(columns)
+
+
+def save_table(make: Callable[[], pa.Table], path: str | PathLike[str]) -> None:
+    """Write a table to a .parquet or .jsonl file, under a temporary name that then takes its own.
+
+    The table is made once the suffix is known to be right. A page, .html, is its caller's.
+    """
     path = Path(path)
     writers: dict[str, Callable[[pa.Table, Path], None]] = {
         ".parquet": _write_parquet,
         ".jsonl": _write_jsonl,
     }
     if path.suffix not in writers:
-        raise ValueError(f"{str(path)!r}: expected a name that ends in .parquet or .jsonl")
+        raise ValueError(f"{str(path)!r}: expected a name that ends in .parquet, .jsonl or .html")
+    table = make()
     with replacing(path) as file:
         writers[path.suffix](table, file)
 

@@ -21,7 +21,8 @@ from attninfluence.documents import as_text
 from attninfluence.finished import open_finished
 from attninfluence.output import OutputError
 from attninfluence.score_files import Source, score_files
-from attninfluence.scores import Scores, TokenRows
+from attninfluence.scores import Scores
+from attninfluence.token_losses import TokenRows
 from tests.test_corpus import NASTY, SUFFIXES, write_rows
 
 MODEL: Any = SimpleNamespace(

@@ -158,7 +158,9 @@ def test_jsonl_holds_the_rows(tmp_path, scored):
 
 
 def test_other_suffixes_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"expected a name that ends in \.parquet or \.jsonl"):
+    with pytest.raises(
+        ValueError, match=r"expected a name that ends in \.parquet, \.jsonl or \.html"
+    ):
         make().save(tmp_path / "scores.csv")
     assert os.listdir(tmp_path) == []
 

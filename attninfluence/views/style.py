@@ -53,6 +53,23 @@ font:.84rem/1.75 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",m
 .ati .tokens span{border-radius:2px;padding:.12em 0;-webkit-box-decoration-break:clone;
 box-decoration-break:clone}
 .ati .tokens .end{color:var(--quiet)} .ati .tokens .none{color:var(--quiet)}
+.ati-view p{margin:.4rem 0 .7rem} .ati-view .lead{font-size:1.05em}
+.ati-view .quiet{color:var(--quiet)}
+.ati-view h3{font:600 1.05em/1.35 system-ui,sans-serif;color:var(--ink);margin:1.5rem 0 .35rem}
+.ati-view .tokens{background:var(--panel);padding:.7rem .9rem;margin:.7rem 0;border-radius:4px}
+.ati-view .wide{overflow-x:auto;margin:.6rem 0}
+.ati-view .rows{border-collapse:collapse;table-layout:auto;margin:0;color:var(--ink);
+font-size:.93em;line-height:1.4;font-variant-numeric:tabular-nums lining-nums}
+.ati-view .rows caption{text-align:left;color:var(--quiet);padding:0 0 .3rem}
+.ati-view .rows th,.ati-view .rows td{padding:.28rem 1.1rem .28rem 0;text-align:right;
+vertical-align:baseline;white-space:nowrap;border:0}
+.ati-view .rows thead th{font-weight:400;color:var(--quiet);vertical-align:bottom;
+border-bottom:1px solid var(--quiet)}
+.ati-view .rows tbody th{font-weight:400;color:inherit}
+.ati-view .rows tbody tr+tr>*{border-top:1px solid var(--rule)}
+.ati-view .rows tbody tr,.ati-view .rows tbody tr:hover{background:none}
+.ati-view .rows .left{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:14rem;
+unicode-bidi:plaintext}
 .ati .tokens,.ati svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 """
 

@@ -12,6 +12,9 @@ from attninfluence.views.drawing import class_attribute, nice_limit, svg, svg_li
 from attninfluence.views.palette import STEPS
 from attninfluence.views.words import clip, count, escape, number
 
+# Of a longer piece, the beginning is shown.
+PIECE_CHARACTERS = 200
+
 
 def token_class(delta: float, limit: float) -> str:
     """The class of a token by its rise in loss: r1..r5 above zero, f1..f5 below, "" about zero.
@@ -26,7 +29,7 @@ def token_class(delta: float, limit: float) -> str:
 
 
 def _token(text: str, base: float, ref: float, limit: float) -> str:
-    shown = escape(clip(text, 200)).replace("\n", '<i class="end">↵</i>\n')
+    shown = escape(clip(text, PIECE_CHARACTERS)).replace("\n", '<i class="end">↵</i>\n')
     if math.isnan(base) or math.isnan(ref):
         return f'<span class="none" title="not scored">{shown}</span>'
     delta = ref - base

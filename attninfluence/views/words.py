@@ -43,6 +43,13 @@ def clip(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def excerpt(text: str, limit: int) -> str:
+    """The beginning of a text on one line: white space made single, at most `limit` characters."""
+    begins = text[: 8 * limit].lstrip()  # of a long one no more than can matter
+    line = " ".join(begins.split())
+    return clip(line if len(begins) == len(text.lstrip()) else f"{line}…", limit)
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """A number with so many decimals and a true minus sign; "–" where there is none (None, NaN)."""
     if value is None or math.isnan(value):
@@ -53,6 +60,13 @@ def number(value: float | None, digits: int = 3) -> str:
     if text.startswith("-"):
         text = text[1:] if float(text.replace(",", "")) == 0 else "−" + text[1:]
     return text
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """A number as `number` writes it, with a plus sign above zero: +0.120, −0.120, 0.000."""
+    text = number(value, digits)
+    is_above = value is not None and value > 0 and text.strip("0.,") != ""
+    return f"+{text}" if is_above else text
 
 
 def count(value: int) -> str:
