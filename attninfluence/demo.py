@@ -285,9 +285,9 @@ def extremes_table(scores: Path, count: int) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    from attninfluence.report import extremes, read_rows
+    from attninfluence.report import read_rows
     from attninfluence.score_runs import open_scores
-    from attninfluence.scored_documents import read_documents
+    from attninfluence.scored_documents import extremes, read_documents
     from attninfluence.token_view import NO_DOMAIN
 
     run = open_scores(scores)

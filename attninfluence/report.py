@@ -21,7 +21,7 @@ from attninfluence.replacing import replacing
 from attninfluence.reservoir import Reservoir
 from attninfluence.resumable import read_examples
 from attninfluence.score_runs import Paths, ScoreRuns, open_scores
-from attninfluence.scored_documents import ScoredDocuments, read_documents
+from attninfluence.scored_documents import ScoredDocuments, extremes, read_documents
 from attninfluence.select import preview
 from attninfluence.selection_rule import Rule, as_fraction
 from attninfluence.statuses import STATUS_MEANING
@@ -198,14 +198,6 @@ def _largest(documents: ScoredDocuments, limit: int) -> list[int]:
     )
     by_size = [int(i) for i in np.argsort(-sizes, kind="stable")[:limit] if sizes[i] > 0]
     return sorted(by_size)
-
-
-def extremes(documents: ScoredDocuments, domain: int, count: int) -> tuple[list[int], list[int]]:
-    """Positions of a domain's `count` best and `count` worst documents; no one is in both."""
-    order = [int(position) for position in documents.best_first(domain)]
-    best = order[: min(count, (len(order) + 1) // 2)]
-    worst = order[len(best) :][::-1][:count]
-    return best, worst
 
 
 def _column(run: ScoreRuns, name: str) -> NDArray[np.float64] | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from attninfluence.score_runs import ScoreRuns
 from attninfluence.selection_rows import Bools, Floats, Ints, RowReader
+from attninfluence.selection_rule import count_of_fraction
 from attninfluence.tally import domain_order
 
 
@@ -35,8 +37,23 @@ class ScoredDocuments:
 
     def best_first(self, domain: int) -> Ints:
         """Positions of the scored documents of one domain by score, the highest first."""
-        members = self.members(domain)
-        return members[np.argsort(-self.score[members], kind="stable")]
+        borders = self._groups[1]
+        return self._by_score[borders[domain] : borders[domain + 1]]
+
+    def highest(self, fraction: Fraction) -> Bools:
+        """Which documents a selection of this fraction of each domain takes, bool[n].
+
+        The first ceil(fraction * scored) of each domain by score, ties in order: what `select`
+        takes of the same rows.
+        """
+        borders = self._groups[1]
+        sizes = np.diff(borders)
+        distinct, at = np.unique(sizes, return_inverse=True)
+        quotas = np.array([count_of_fraction(size, fraction) for size in distinct.tolist()], int)
+        place = np.arange(len(self._by_score)) - np.repeat(borders[:-1], sizes)
+        selected = np.zeros(len(self.score), np.bool_)
+        selected[self._by_score[place < np.repeat(quotas[at], sizes)]] = True
+        return selected
 
     @functools.cached_property
     def _groups(self) -> tuple[Ints, Ints]:
@@ -48,6 +65,20 @@ class ScoredDocuments:
         order = scored[np.argsort(self.domain[scored], kind="stable")]
         borders = np.searchsorted(self.domain[order], np.arange(len(self.domains) + 1))
         return order, borders.astype(np.int64)
+
+    @functools.cached_property
+    def _by_score(self) -> Ints:
+        """All scored positions by domain, the highest score of each first, ties in order."""
+        order = self._groups[0]
+        return order[np.lexsort((-self.score[order], self.domain[order]))]
+
+
+def extremes(documents: ScoredDocuments, domain: int, count: int) -> tuple[list[int], list[int]]:
+    """Positions of a domain's `count` best and `count` worst documents; no one is in both."""
+    order = documents.best_first(domain)
+    best = order[: min(count, (len(order) + 1) // 2)].tolist()
+    worst = order[len(best) :][::-1][:count].tolist()
+    return best, worst
 
 
 def read_documents(scores: ScoreRuns) -> ScoredDocuments:
