@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +18,14 @@ from attninfluence.document_score import DocumentScore
 from attninfluence.frame import to_frame
 from attninfluence.spans import SpanScore
 from attninfluence.token_losses import TokenLosses, TokenRows
+from attninfluence.views.words import plural
 
 if TYPE_CHECKING:
     import pandas
     import pyarrow
 
     from attninfluence.tokenizer import Tokenizer
+    from attninfluence.views.view import View
 
 
 @dataclass(repr=False, eq=False, slots=True)
@@ -133,13 +136,19 @@ class Scores:
         )
 
     def __repr__(self) -> str:
-        counts = Counter({"ok": 0}) + Counter(self.status)
-        parts = [f"{len(self):,} documents", f"{int(self.n_scored.sum()):,} tokens scored"]
-        parts += [f"{count:,} {status}" for status, count in counts.most_common()]
         names = ["score", "base_loss", "ref_loss"]
         names += [] if self.control_score is None else ["control_score", "control_loss"]
         lines = [_quartiles(name, getattr(self, name)) for name in names]
-        return "\n".join(["Scores: " + ", ".join(parts), *lines])
+        return "\n".join([f"Scores: {self.sentence()}", *lines])
+
+    def sentence(self) -> str:
+        """How many documents, scored tokens and documents of each status there are, in words."""
+        parts = [
+            plural(len(self), "document"),
+            f"{plural(int(self.n_scored.sum()), 'token')} scored",
+        ]
+        parts += [f"{number:,} {status}" for status, number in Counter(self.status).most_common()]
+        return ", ".join(parts)
 
     def token_losses(self, index: int) -> TokenLosses:
         """The tokens of one document and their losses; needs detail="token".
@@ -162,14 +171,47 @@ class Scores:
 
         return to_table(self)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the table of `to_arrow` to a .parquet or .jsonl file, whole or not at all.
+    def view(
+        self,
+        *,
+        domains: Iterable[str | None] | None = None,
+        texts: Iterable[Any] | None = None,
+        names: Iterable[Any] | None = None,
+        fraction: float | str = 0.2,
+        examples: int = 3,
+    ) -> View:
+        """What the scores look like: distribution and cut by domain, best and worst documents.
 
-        ValueError for another suffix, OSError when it cannot be written.
+        domains, texts, names: one value a document each, in the order of the scores. Scores of
+            different domains are not comparable, so the cut, the best and the worst are each
+            domain's own; without domains all documents are one. With detail="token" the texts are
+            there already.
+        fraction: of each domain's scored documents above the cut, as `attninfluence select` has it.
+        examples: best and worst documents a domain. At most 12 domains are shown, the largest.
+
+        ValueError for a length that is not the scores' own and for a fraction outside (0, 1].
+        """
+        from attninfluence.views.scores import scores_view
+
+        return scores_view(
+            self, domains=domains, texts=texts, names=names, fraction=fraction, examples=examples
+        )
+
+    def _repr_html_(self) -> str:
+        return self.view()._repr_html_()
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the page of `view` to a .html file, or `to_arrow` to a .parquet or .jsonl file.
+
+        A file is written whole or not at all. ValueError for another suffix, OSError when it cannot
+        be written.
         """
         from attninfluence.table import save_table
 
-        save_table(self.to_arrow, path)
+        if Path(path).suffix == ".html":
+            self.view().save(path)
+        else:
+            save_table(self.to_arrow, path)
 
     def columns(self) -> dict[str, Any]:
         """The columns by name, in the order in which tables have them."""

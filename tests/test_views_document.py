@@ -308,9 +308,9 @@ def test_the_view_shows_the_spans_that_rank(documents: dict[str, DocumentScore])
             assert int(rank) == place
             values = re.findall(r"<td[^>]*>(.*?)</td>", cells)
             assert values[0] == signed(span.rise, 2)
-            assert values[2] == number(span.score)
-            assert values[4] == str(span.n_scored)
-            assert values[5] == excerpt(span.text, 160)
+            assert values[2] == excerpt(span.text, 160)
+            assert values[3] == number(span.score)
+            assert values[5] == str(span.n_scored)
 
 
 def test_spans_that_the_view_leaves_out_are_told(model: ai.Model) -> None:

@@ -156,7 +156,7 @@ def _spans(document: DocumentScore, spans: SpanChoice) -> tuple[str, list[str]]:
     caption = f"{many.capitalize()} by their rise in loss, the highest first"
     table = table_html(
         caption,
-        ("rank", "rise, nats", "share", "score", "rise a token", "tokens", one),
+        ("rank", "rise, nats", "share", one, "score", "rise a token", "tokens"),
         [_row(rank, span) for rank, span in enumerate(scored[:MOST_SPANS], start=1)],
         texts=(one,),
     )
@@ -191,10 +191,10 @@ def _row(rank: int, span: RankedSpan) -> tuple[str, ...]:
         str(rank),
         signed(span.rise, 2),
         "–" if math.isnan(span.share) else f"{number(100 * span.share, 1)} %",
+        excerpt(span.text, EXCERPT_CHARACTERS),
         number(span.score),
         signed(span.ref_loss - span.base_loss, 2),
         count(span.n_scored),
-        excerpt(span.text, EXCERPT_CHARACTERS),
     )
 
 

@@ -57,19 +57,33 @@ box-decoration-break:clone}
 .ati-view .quiet{color:var(--quiet)}
 .ati-view h3{font:600 1.05em/1.35 system-ui,sans-serif;color:var(--ink);margin:1.5rem 0 .35rem}
 .ati-view .tokens{background:var(--panel);padding:.7rem .9rem;margin:.7rem 0;border-radius:4px}
-.ati-view .wide{overflow-x:auto;margin:.6rem 0}
+.ati-view .wide{overflow-x:auto;margin:.9rem 0 1.1rem}
+.ati-view .wide:focus-visible,.ati-view summary:focus-visible{outline:2px solid var(--accent);
+outline-offset:2px}
 .ati-view .rows{border-collapse:collapse;table-layout:auto;margin:0;color:var(--ink);
 font-size:.93em;line-height:1.4;font-variant-numeric:tabular-nums lining-nums}
 .ati-view .rows caption{text-align:left;color:var(--quiet);padding:0 0 .3rem}
 .ati-view .rows th,.ati-view .rows td{padding:.28rem 1.1rem .28rem 0;text-align:right;
 vertical-align:baseline;white-space:nowrap;border:0}
 .ati-view .rows thead th{font-weight:400;color:var(--quiet);vertical-align:bottom;
-border-bottom:1px solid var(--quiet)}
+white-space:normal;border-bottom:1px solid var(--quiet)}
 .ati-view .rows tbody th{font-weight:400;color:inherit}
 .ati-view .rows tbody tr+tr>*{border-top:1px solid var(--rule)}
 .ati-view .rows tbody tr,.ati-view .rows tbody tr:hover{background:none}
-.ati-view .rows .left{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:14rem;
-unicode-bidi:plaintext}
+.ati-view .rows .left{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:7rem;
+unicode-bidi:plaintext} .ati-view .rows td.left{min-width:14rem}
+.ati-view h4{font:600 .86em/1.4 system-ui,sans-serif;color:var(--quiet);margin:.5rem 0 .1rem}
+.ati-view figure{margin:.6rem 0} .ati-view figcaption{font-weight:600;overflow-wrap:anywhere}
+.ati-view .panels{display:grid;gap:.5rem 1.4rem;margin:.8rem 0;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,18rem),1fr))}
+.ati-view .pair{display:grid;gap:.2rem 2rem;
+grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
+.ati-view section{min-width:0}
+.ati-view .documents{list-style:none;margin:0;padding:0}
+.ati-view .documents li{padding:.4rem 0 .45rem;margin:0;border-top:1px solid var(--rule);
+overflow-wrap:anywhere}
+.ati-view .excerpt{margin:.2rem 0 0;font-size:.93em;unicode-bidi:plaintext}
+.ati-view details{margin:.5rem 0} .ati-view summary{cursor:pointer;width:fit-content}
 .ati .tokens,.ati svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 """
 

@@ -26,7 +26,8 @@ def table_html(
     )
     body = "".join(f"<tr>{_cells(row, styles)}</tr>" for row in rows)
     return (
-        f'<div class="wide"><table class="rows"><caption>{escape(caption)}</caption>'
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f'<table class="rows"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
