@@ -8,10 +8,17 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+    from attninfluence.stability import Stability
+    from attninfluence.views.view import View
 
 Head = tuple[int, int]
 
@@ -27,8 +34,12 @@ class HeadScores:
         samples: probe samples read.
         n_counted: samples that the scores are the mean of.
         success_rate: share of the samples that the model answered.
-        options: what `find_retrieval_heads` was asked, by name.
         model_fingerprint: `Model.fingerprint` of the model they belong to.
+        options: what `find_retrieval_heads` was asked, by name.
+        interval: float64[2, layers, heads], low and high ends of the 95 % bootstrap intervals of
+            the scores, over samples; NaN below two counted samples, None from an older heads.json.
+        sample_share: float64[layers, heads], share of the counted samples in which a head copies
+            at all; NaN when none counted, None from an older heads.json.
     """
 
     scores: NDArray[np.float64]
@@ -39,24 +50,43 @@ class HeadScores:
     success_rate: float
     model_fingerprint: str
     options: dict[str, Any] = field(default_factory=dict)
+    interval: NDArray[np.float64] | None = None
+    sample_share: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
-        best = "none"
-        if self.n_counted:
-            layer, head = self.ranking()[0]
-            best = f"{self.scores[layer, head]:.3f} at ({layer}, {head})"
-        return (
-            f"HeadScores({len(self.selected)} of {self.scores.size} heads selected, best {best}, "
-            f"{self.n_counted} of {self.samples} samples counted)"
-        )
+        from attninfluence.views.heads import heads_words
+
+        return heads_words(self)
 
     def _repr_html_(self) -> str:
-        """A notebook shows the scores as a map, the selected heads outlined."""
-        from attninfluence.views.heatmap import heatmap_svg
-        from attninfluence.views.view import View
+        """A notebook shows `view()`."""
+        return self.view()._repr_html_()
 
-        body = heatmap_svg(self.scores, self.selected, label=repr(self))
-        return View("Retrieval heads", body, repr(self))._repr_html_()
+    def view(self, *, max_heads: int | None = 20) -> View:
+        """The scores as a map, the best heads with their intervals, and whether samples suffice.
+
+        max_heads: how many heads to list, those about the border among them; None lists all.
+        """
+        from attninfluence.views.heads import heads_view
+
+        return heads_view(self, max_heads)
+
+    def bounds(self) -> NDArray[np.float64]:
+        """float64[2, layers, heads]: low and high ends of 95 % intervals of the scores.
+
+        They are `interval`, or for an older heads.json the scores less and plus 1.96 standard
+        errors, within 0..1. NaN below two counted samples.
+        """
+        if self.interval is not None:
+            return self.interval
+        reach = 1.96 * self.standard_error
+        return np.clip(np.stack([self.scores - reach, self.scores + reach]), 0, 1)
+
+    def stability(self) -> Stability:
+        """Are these samples enough to tell the selected heads from the others?"""
+        from attninfluence.stability import stability_of
+
+        return stability_of(self)
 
     def ranking(self) -> list[Head]:
         """All heads, the highest score first; equal scores by (layer, head)."""
@@ -106,11 +136,55 @@ class HeadScores:
         drawn = np.random.default_rng(seed).choice(len(others), len(taken), replace=False)
         return [(int(others[index][0]), int(others[index][1])) for index in np.sort(drawn)]
 
+    def columns(self) -> dict[str, Any]:
+        """The columns of tables by name: a row a head, by (layer, head); NaN for no number."""
+        low, high = self._or_unknown(self.interval, (2, *self.scores.shape))
+        layer, head = np.indices(self.scores.shape)
+        rank = np.empty(self.scores.shape, dtype=np.int64)
+        selected = np.zeros(self.scores.shape, dtype=np.bool_)
+        for place, at in enumerate(self.ranking(), start=1):
+            rank[at] = place
+        for at in self.selected:
+            selected[at] = True
+        tables = {
+            "layer": layer,
+            "head": head,
+            "score": self.scores,
+            "standard_error": self.standard_error,
+            "interval_low": low,
+            "interval_high": high,
+            "sample_share": self._or_unknown(self.sample_share, self.scores.shape),
+            "selected": selected,
+            "rank": rank,
+        }
+        return {name: table.ravel() for name, table in tables.items()}
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A DataFrame of the columns, a row a head; ImportError, saying so, without pandas."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_pandas() needs pandas: pip install pandas") from error
+        return pandas.DataFrame(self.columns())
+
+    def to_arrow(self) -> pyarrow.Table:
+        """An Arrow table of the columns, a row a head, null where there is no number."""
+        import pyarrow as pa
+
+        columns = self.columns()
+        return pa.table({name: pa.array(c, from_pandas=True) for name, c in columns.items()})
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes JSON, whole or not at all; an older file is replaced."""
+        """Writes heads.json, or the page of `view()` to a name that ends in .html.
+
+        The file is whole or not there at all; an older one is replaced.
+        """
         from attninfluence.heads_file import write_heads
 
-        write_heads(self, path)
+        if os.fspath(path).endswith(".html"):
+            self.view().save(path)
+        else:
+            write_heads(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HeadScores:
@@ -118,11 +192,16 @@ class HeadScores:
 
         Raises:
             OSError: the file cannot be read.
-            ModelError: it is not a heads.json of this version, or its values cannot be.
+            ModelError: it is not a heads.json of version 1 or 2, or its values cannot be.
         """
         from attninfluence.heads_file import read_heads
 
         return read_heads(path)
+
+    def _or_unknown(
+        self, values: NDArray[np.float64] | None, shape: tuple[int, ...]
+    ) -> NDArray[np.float64]:
+        return np.full(shape, np.nan) if values is None else values
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence._core import ModelError
+from attninfluence.bootstrap import bootstrap_interval
 from attninfluence.head_scores import Head, HeadScores, Selection, checked_pairs
 from attninfluence.probe import Corpus, Sample, iter_samples
 
@@ -152,7 +153,10 @@ def as_head_list(heads: Heads | None, model: Model) -> tuple[Head, ...]:
         return checked_pairs(heads, (model.n_layers, model.n_heads), "the model")
     _check_belongs(heads, model)
     if not heads.selected:
-        raise ValueError(f"no head is selected in {heads}")
+        raise ValueError(
+            f"no head is selected among the {heads.scores.size} of these scores: select some with "
+            "HeadScores.select(fraction=, count= or threshold=)"
+        )
     return heads.selected
 
 
@@ -293,22 +297,28 @@ def _words(text: str) -> Counter[str]:
 def _head_scores(
     model: Model, readings: list[_Reading], options: dict[str, Any], require_success: bool
 ) -> HeadScores:
-    ratios = [one.ratio for one in readings if one.success or not require_success]
-    unknown = np.full((model.n_layers, model.n_heads), np.nan)
-    scores = np.stack(ratios).mean(axis=0) if ratios else unknown
-    standard_error = unknown
-    if len(ratios) > 1:
-        standard_error = np.stack(ratios).std(axis=0, ddof=1) / math.sqrt(len(ratios))
+    shape = (model.n_layers, model.n_heads)
+    counted = [one.ratio for one in readings if one.success or not require_success]
+    ratios = np.array(counted, dtype=np.float64).reshape(-1, *shape)
+    n = len(ratios)
+    unknown = np.full(shape, np.nan)
     return HeadScores(
-        scores=scores,
-        standard_error=standard_error,
+        scores=ratios.mean(axis=0) if n else unknown,
+        standard_error=ratios.std(axis=0, ddof=1) / math.sqrt(n) if n > 1 else unknown,
         selected=(),
         samples=len(readings),
-        n_counted=len(ratios),
+        n_counted=n,
         success_rate=sum(one.success for one in readings) / len(readings),
         model_fingerprint=model.fingerprint,
         options=options,
+        interval=bootstrap_interval(ratios, _resampling(options["seed"])),
+        sample_share=(ratios > 0).mean(axis=0) if n else unknown,
     )
+
+
+def _resampling(seed: int) -> np.random.Generator:
+    """A stream of random numbers beside those of the samples (streams 0 and 1 of the seed)."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
 
 
 def _no_sample_counts(readings: list[_Reading], options: dict[str, Any]) -> str:

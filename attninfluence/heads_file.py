@@ -1,8 +1,10 @@
 """heads.json: retrieval scores in a file, written whole and read strictly.
 
-It is one JSON object: `format` "attninfluence-heads", `version` 1, `model` (fingerprint),
+It is one JSON object: `format` "attninfluence-heads", `version` 2, `model` (fingerprint),
 `options`, `samples`, `counted`, `success_rate`, `scores` and `standard_error` (a row for each
-layer, null for NaN) and `selected` ([layer, head], best first).
+layer, null for NaN), `interval` (two such tables, low and high ends), `sample_share` (one) and
+`selected` ([layer, head], best first). Version 1 had neither `interval` nor `sample_share`; heads
+that come from such a file are written with null for both.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from attninfluence._core import ModelError
 from attninfluence.head_scores import Head, HeadScores, checked_pairs
 from attninfluence.replacing import replacing
 
-FORMAT, VERSION = "attninfluence-heads", 1
+FORMAT, VERSIONS = "attninfluence-heads", (1, 2)
 NAMES = (
     "format",
     "version",
@@ -31,15 +34,18 @@ NAMES = (
     "success_rate",
     "scores",
     "standard_error",
+    "interval",
+    "sample_share",
     "selected",
 )
+SINCE_VERSION_2 = ("interval", "sample_share")
 
 
 def write_heads(heads: HeadScores, path: str | os.PathLike[str]) -> None:
     """Writes JSON, whole or not at all; an older file is replaced."""
     content = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSIONS[-1],
         "model": heads.model_fingerprint,
         "options": heads.options,
         "samples": heads.samples,
@@ -47,11 +53,13 @@ def write_heads(heads: HeadScores, path: str | os.PathLike[str]) -> None:
         "success_rate": heads.success_rate,
         "scores": _without_nan(heads.scores),
         "standard_error": _without_nan(heads.standard_error),
+        "interval": _without_nan(heads.interval),
+        "sample_share": _without_nan(heads.sample_share),
         "selected": [list(head) for head in heads.selected],
     }
-    text = _json_with_rows(content)
+    lines = (f"  {json.dumps(name)}: {_with_rows(value, '  ')}" for name, value in content.items())
     with replacing(path) as file:
-        file.write_text(text, encoding="utf-8")
+        file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def read_heads(path: str | os.PathLike[str]) -> HeadScores:
@@ -59,19 +67,21 @@ def read_heads(path: str | os.PathLike[str]) -> HeadScores:
     return _HeadsFile(Path(path)).head_scores()
 
 
-def _without_nan(array: NDArray[np.float64]) -> list[list[float | None]]:
-    return [[None if math.isnan(value) else value for value in row] for row in array.tolist()]
+def _without_nan(array: NDArray[np.float64] | None) -> Any:
+    """Nested lists with None for NaN; None for None."""
+    if array is None:
+        return None
+    if array.ndim > 1:
+        return [_without_nan(row) for row in array]
+    return [None if math.isnan(value) else value for value in array.tolist()]
 
 
-def _json_with_rows(content: dict[str, Any]) -> str:
-    """JSON with one line for each name, and for each row of a table."""
-    lines = []
-    for name, value in content.items():
-        text = json.dumps(value, allow_nan=False)
-        if isinstance(value, list) and value:
-            text = "[\n    " + ",\n    ".join(json.dumps(row) for row in value) + "\n  ]"
-        lines.append(f"  {json.dumps(name)}: {text}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+def _with_rows(value: Any, indent: str) -> str:
+    """JSON with a line for each row of a table."""
+    if not (isinstance(value, list) and value and isinstance(value[0], list)):
+        return json.dumps(value, allow_nan=False)
+    rows = (f"{indent}  {_with_rows(row, indent + '  ')}" for row in value)
+    return "[\n" + ",\n".join(rows) + f"\n{indent}]"
 
 
 class _HeadsFile:
@@ -80,9 +90,14 @@ class _HeadsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.content = self._object()
+        self._expect_names(("format", "version"), self.content)
         self._expect("format", self.content["format"] == FORMAT, repr(FORMAT))
         version = self.content["version"]
-        self._expect("version", type(version) is int and version == VERSION, str(VERSION))
+        known = type(version) is int and version in VERSIONS
+        self._expect("version", known, " or ".join(map(str, VERSIONS)))
+        names = [name for name in NAMES if version > 1 or name not in SINCE_VERSION_2]
+        self._expect_names(names, self.content)
+        self._expect_names(self.content, names)
 
     def head_scores(self) -> HeadScores:
         """The contents, all checked."""
@@ -95,13 +110,18 @@ class _HeadsFile:
         self._expect("counted", type(counted) is int and 0 <= counted <= samples, f"0..{samples}")
         rate = content["success_rate"]
         self._expect("success_rate", _is_number(rate) and 0 <= rate <= 1, "a number in 0..1")
-        scores = self._table("scores", nullable=counted == 0)
-        standard_error = self._table("standard_error", nullable=counted < 2)
-        same = standard_error.shape == scores.shape
-        self._expect("standard_error", same, "the shape of scores")
-        selected = self._selected(scores, counted)
+        scores = self._table("scores", content["scores"], nullable=counted == 0)
         return HeadScores(
-            scores, standard_error, selected, samples, counted, float(rate), model, options
+            scores=scores,
+            standard_error=self._beside(scores, "standard_error", nullable=counted < 2),
+            selected=self._selected(scores, counted),
+            samples=samples,
+            n_counted=counted,
+            success_rate=float(rate),
+            model_fingerprint=model,
+            options=options,
+            interval=self._interval(scores, counted),
+            sample_share=self._sample_share(scores, counted),
         )
 
     def _object(self) -> dict[str, Any]:
@@ -115,11 +135,6 @@ class _HeadsFile:
             raise ModelError(f"{self.path}: not valid JSON ({error})") from error
         if not isinstance(content, dict):
             raise ModelError(f"{self.path}: expected a JSON object")
-        missing = [name for name in NAMES if name not in content]
-        unknown = [name for name in content if name not in NAMES]
-        if missing or unknown:
-            what = f"no {missing[0]!r}" if missing else f"unknown {unknown[0]!r}"
-            raise ModelError(f"{self.path}: not a heads.json of version {VERSION}: {what}")
         return content
 
     def _expect(self, name: str, holds: bool, expected: str) -> None:
@@ -128,9 +143,41 @@ class _HeadsFile:
             found = found if len(found) <= 60 else found[:60] + "..."
             raise ModelError(f"{self.path}: {name} must be {expected}, found {found}")
 
-    def _table(self, name: str, nullable: bool) -> NDArray[np.float64]:
+    def _expect_names(self, names: Iterable[str], among: Container[str]) -> None:
+        for name in names:
+            if name not in among:
+                what = "unknown" if name in self.content else "no"
+                raise ModelError(f"{self.path}: not a heads.json: {what} {name!r}")
+
+    def _beside(
+        self, scores: NDArray[np.float64], name: str, nullable: bool
+    ) -> NDArray[np.float64]:
+        """A table of the shape of the scores."""
+        table = self._table(name, self.content[name], nullable)
+        self._expect(name, table.shape == scores.shape, "the shape of scores")
+        return table
+
+    def _interval(self, scores: NDArray[np.float64], counted: int) -> NDArray[np.float64] | None:
+        ends = self.content.get("interval")
+        if ends is None:
+            return None
+        self._expect("interval", isinstance(ends, list) and len(ends) == 2, "two tables")
+        low, high = (self._table("interval", end, nullable=counted < 2) for end in ends)
+        same = low.shape == high.shape == scores.shape
+        self._expect("interval", same, "two tables of the shape of scores")
+        holds = counted < 2 or bool(((low <= scores) & (scores <= high)).all())
+        self._expect("interval", holds, "around the scores")
+        return np.stack([low, high])
+
+    def _sample_share(
+        self, scores: NDArray[np.float64], counted: int
+    ) -> NDArray[np.float64] | None:
+        if self.content.get("sample_share") is None:
+            return None
+        return self._beside(scores, "sample_share", nullable=counted == 0)
+
+    def _table(self, name: str, rows: Any, nullable: bool) -> NDArray[np.float64]:
         """float64[layers, heads] of numbers in 0..1, or of nulls where `nullable`."""
-        rows = self.content[name]
         expected = "null in every place" if nullable else "a number in 0..1 in every place"
         is_table = isinstance(rows, list) and rows and all(isinstance(row, list) for row in rows)
         self._expect(name, bool(is_table), "a list of lists")

@@ -125,8 +125,10 @@ def test_heads_are_those_of_fp32(capsys, tmp_path, tiny_folder):
 
     path = tmp_path / "heads.json"
     arguments = ["--samples", "2", "--max-length", "700", "--no-require-success"]
-    status, summary, _ = run(capsys, "heads", str(tiny_folder), "-o", str(path), *arguments)
+    status, summary, told = run(capsys, "heads", str(tiny_folder), "-o", str(path), *arguments)
     assert status == 0
+    assert summary["stability"]["enough"] is None
+    assert summary["stability"]["sentence"] in " ".join(told.split())
     opened = model.load(tiny_folder, precision="fp32")
     assert (summary["precision"], summary["kernel"]) == ("fp32", opened.kernel)
     found = find_retrieval_heads(

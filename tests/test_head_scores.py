@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from attninfluence import ModelError
 from attninfluence.heads import HeadScores
+from attninfluence.model import bundled_folder
 from tests.made_heads import head_scores
 
 
@@ -92,14 +94,80 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     assert np.array_equal(loaded.standard_error, saved.standard_error)
     for name in "selected samples n_counted success_rate model_fingerprint options".split():
         assert getattr(loaded, name) == getattr(saved, name)
-    assert repr(loaded).startswith("HeadScores(2 of 15 heads selected, best 0.9")
+    assert loaded.interval is None and loaded.sample_share is None
 
 
-def test_a_notebook_shows_a_map() -> None:
-    shown = head_scores([[0.1, 0.5], [0.25, 0.0]]).select(count=1)._repr_html_()
-    assert shown.count("<svg") == 1
-    assert "layer 0, head 1 (selected)" in shown
-    assert "layer 1, head 0" in shown
+def test_intervals_are_kept(tmp_path: Path) -> None:
+    scores = np.random.default_rng(0).random((3, 5))
+    interval = np.stack([scores * 0.9, scores + 0.1 * (1 - scores)])
+    saved = head_scores(scores, interval=interval, sample_share=scores**2)
+    saved.save(tmp_path / "h.json")
+    loaded = HeadScores.load(tmp_path / "h.json")
+    assert loaded.interval is not None and np.array_equal(loaded.interval, interval)
+    assert loaded.sample_share is not None and np.array_equal(loaded.sample_share, scores**2)
+    assert np.array_equal(loaded.bounds(), interval)
+    assert json.loads((tmp_path / "h.json").read_text())["version"] == 2
+
+
+def test_a_file_of_version_1_has_standard_errors_only(tmp_path: Path) -> None:
+    (tmp_path / "h.json").write_text(json.dumps(GOOD), encoding="utf-8")
+    old = HeadScores.load(tmp_path / "h.json")
+    assert old.interval is None and old.sample_share is None
+    low, high = old.bounds()
+    assert low == pytest.approx(np.array([[0.0804, 0.1608], [0.3, 0.204]]))
+    assert high == pytest.approx(np.array([[0.1196, 0.2392], [0.3, 0.596]]))
+    clipped = head_scores([[0.01, 0.99]], standard_error=np.array([[0.1, 0.1]])).bounds()
+    assert clipped.min() == 0 and clipped.max() == 1
+
+
+def test_the_bundled_file_is_of_the_newest_version() -> None:
+    heads = HeadScores.load(Path(bundled_folder(), "heads.json"))
+    assert heads.interval is not None and heads.sample_share is not None
+    assert heads.stability().enough
+    assert heads.sample_share[3, 0] == heads.sample_share[3, 1] == 1
+
+
+def test_tables_have_a_row_a_head() -> None:
+    scores = np.array([[0.1, 0.5], [0.25, 0.0]])
+    interval = np.stack([scores * 0.9, scores * 1.1])
+    heads = head_scores(scores, interval=interval, sample_share=scores * 2).select(count=2)
+    frame, table = heads.to_pandas(), heads.to_arrow()
+    assert table.to_pylist() == frame.to_dict("records")
+    assert table.to_pylist()[2] == {
+        "layer": 1,
+        "head": 0,
+        "score": 0.25,
+        "standard_error": 0.25 / 7,
+        "interval_low": 0.25 * 0.9,
+        "interval_high": 0.25 * 1.1,
+        "sample_share": 0.5,
+        "selected": True,
+        "rank": 2,
+    }
+    assert frame["rank"].tolist() == [3, 1, 2, 4]
+    assert frame["selected"].tolist() == [False, True, True, False]
+
+
+def test_tables_have_null_where_there_is_no_number() -> None:
+    nothing = np.full((1, 2), np.nan)
+    table = head_scores(nothing, standard_error=nothing, n_counted=0).to_arrow()
+    names = ("score", "standard_error", "interval_low", "interval_high", "sample_share")
+    assert all(table[name].null_count == 2 for name in names)
+    assert table["rank"].to_pylist() == [1, 2]
+
+
+def test_no_pandas_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="to_pandas\\(\\) needs pandas: pip install pandas"):
+        head_scores([[0.5]]).to_pandas()
+
+
+def test_a_name_that_ends_in_html_gets_the_page(tmp_path: Path) -> None:
+    heads = head_scores([[0.5]]).select(count=1)
+    heads.save(tmp_path / "heads.html")
+    assert (tmp_path / "heads.html").read_text(encoding="utf-8") == heads.view().to_html()
+    heads.save(tmp_path / "heads.htm")
+    assert HeadScores.load(tmp_path / "heads.htm").selected == ((0, 0),)
 
 
 def test_scores_without_numbers_are_saved_as_null(tmp_path: Path) -> None:
@@ -107,7 +175,7 @@ def test_scores_without_numbers_are_saved_as_null(tmp_path: Path) -> None:
     head_scores(nothing, standard_error=nothing, n_counted=0).save(tmp_path / "h.json")
     loaded = HeadScores.load(tmp_path / "h.json")
     assert np.isnan(loaded.scores).all()
-    assert repr(loaded) == "HeadScores(0 of 4 heads selected, best none, 0 of 10 samples counted)"
+    assert repr(loaded).splitlines()[0] == "HeadScores: 0 of 4 heads selected; 2 layers of 2 heads"
     assert json.loads((tmp_path / "h.json").read_text())["scores"] == [[None, None]] * 2
 
 
@@ -151,7 +219,8 @@ def test_the_good_file_is_good(tmp_path: Path) -> None:
     ("name", "value"),
     [
         ("format", "attninfluence-scores"),
-        ("version", 2),
+        ("version", 0),
+        ("version", 3),
         ("version", True),
         ("model", ""),
         ("model", None),
@@ -193,9 +262,52 @@ def test_hostile_values_are_refused(tmp_path: Path, name: str, value: Any) -> No
         HeadScores.load(path)
 
 
-@pytest.mark.parametrize("name", list(GOOD))
+LOW, HIGH = [[0.08, 0.16], [0.3, 0.2]], [[0.12, 0.24], [0.3, 0.6]]
+GOOD_2 = GOOD | {
+    "version": 2,
+    "interval": [LOW, HIGH],
+    "sample_share": [[0.5, 0.6], [0.7, 0.8]],
+}
+
+
+def test_a_good_file_of_version_2(tmp_path: Path) -> None:
+    for content in (GOOD_2, GOOD_2 | {"interval": None, "sample_share": None}):
+        (tmp_path / "h.json").write_text(json.dumps(content), encoding="utf-8")
+        loaded = HeadScores.load(tmp_path / "h.json")
+        assert (loaded.interval is None) == (content["interval"] is None)
+        assert (loaded.sample_share is None) == (content["sample_share"] is None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("version", 1),  # which had no intervals
+        ("interval", []),
+        ("interval", [LOW]),
+        ("interval", [LOW, HIGH, HIGH]),
+        ("interval", [HIGH, LOW]),
+        ("interval", [LOW, [[0.12, 0.24]]]),
+        ("interval", [[[0.08], [0.3]], [[0.12], [0.3]]]),
+        ("interval", [[[0.11, 0.16], [0.3, 0.2]], HIGH]),
+        ("interval", [LOW, [[0.12, 0.24], [0.3, 0.39]]]),
+        ("interval", [LOW, [[0.12, 0.24], [0.3, 1.6]]]),
+        ("interval", [[[None, None], [None, None]]] * 2),
+        ("interval", "wide"),
+        ("sample_share", [[0.5, 0.6]]),
+        ("sample_share", [[0.5, 0.6], [0.7, 1.8]]),
+        ("sample_share", [[None, None], [None, None]]),
+    ],
+)
+def test_hostile_intervals_are_refused(tmp_path: Path, name: str, value: Any) -> None:
+    path = tmp_path / "h.json"
+    path.write_text(json.dumps(GOOD_2 | {name: value}), encoding="utf-8")
+    with pytest.raises(ModelError, match=re.escape(str(path))):
+        HeadScores.load(path)
+
+
+@pytest.mark.parametrize("name", list(GOOD_2))
 def test_nothing_may_be_missing(tmp_path: Path, name: str) -> None:
-    content = {key: value for key, value in GOOD.items() if key != name}
+    content = {key: value for key, value in GOOD_2.items() if key != name}
     (tmp_path / "h.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(ModelError, match=f"no '{name}'"):
         HeadScores.load(tmp_path / "h.json")

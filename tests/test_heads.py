@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import attninfluence.heads as heads_module
 from attninfluence import ModelError, _core, load
+from attninfluence.bootstrap import bootstrap_interval
 from attninfluence.heads import (
     HeadScores,
     RetrievalError,
@@ -157,7 +158,7 @@ def test_the_traps_would_show(name: str, request: pytest.FixtureRequest) -> None
     assert counts["right"] > 0
 
 
-def test_standard_errors(tiny: Model) -> None:
+def test_standard_errors_intervals_and_shares(tiny: Model) -> None:
     """Those of the samples' own scores, each found by itself."""
     samples = make_samples(tiny.tokenizer, 8, LENGTH, seed=2)
     counts, _ = tiny.core.copies(
@@ -168,8 +169,13 @@ def test_standard_errors(tiny: Model) -> None:
     wanted = np.std(ratios, axis=0, ddof=1) / np.sqrt(8)
     assert wanted.max() > 0
     assert np.allclose(found.standard_error, wanted, rtol=1e-12, atol=0)
+    stream = np.random.default_rng(np.random.SeedSequence(2, spawn_key=(2,)))
+    assert found.interval is not None and found.sample_share is not None
+    assert np.array_equal(found.interval, bootstrap_interval(np.array(ratios), stream))
+    assert np.array_equal(found.sample_share, np.mean(counts > 0, axis=0))
+    assert found.sample_share.max() > 0
     alone = search(tiny, samples=1, require_success=False)
-    assert np.isnan(alone.standard_error).all()
+    assert np.isnan(alone.standard_error).all() and np.isnan(alone.interval).all()
 
 
 def greedy_ids(subject: Subject, sample: Sample) -> NDArray[np.int32]:
@@ -303,6 +309,7 @@ def test_batches_and_threads_change_nothing(tiny: Model, monkeypatch: pytest.Mon
         other = search(model, samples=9, require_success=False)
         assert np.array_equal(other.scores, base.scores)
         assert np.array_equal(other.standard_error, base.standard_error)
+        assert np.array_equal(other.interval, base.interval)
         assert other.selected == base.selected
 
 

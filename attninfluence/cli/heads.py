@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from fractions import Fraction
 from pathlib import Path
 
@@ -103,6 +104,8 @@ def run(arguments: argparse.Namespace) -> int:
     console.print_table(
         f"{len(best)} retrieval heads of {found.scores.size}", ["head", "score"], rows
     )
+    stability = found.stability()
+    console.say(textwrap.fill(f"Are these samples enough? {stability}", 79))
     console.print_json(
         {
             "output": arguments.output,
@@ -112,6 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
             "counted": found.n_counted,
             "success_rate": found.success_rate,
             "selected": best,
+            "stability": stability.summary(),
         }
     )
     return 0

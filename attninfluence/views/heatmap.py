@@ -12,31 +12,56 @@ from attninfluence.views.drawing import svg, svg_text
 from attninfluence.views.palette import SEQUENTIAL_LIGHT
 from attninfluence.views.words import escape, number
 
+# Cells of a map that name themselves on hover; in a larger one, only the outlined do: each name
+# takes some 50 bytes of a page.
+MAX_NAMED = 2500
+
 
 def _level(value: float, top: float) -> int:
     levels = len(SEQUENTIAL_LIGHT)
     return min(levels - 1, max(0, int(value / top * levels))) if top > 0 else 0
 
 
-def _cell(
+def _colors(value: float, top: float) -> tuple[str, str]:
+    """The classes of a cell and of the number on it."""
+    if math.isnan(value):
+        return "qn", ""
+    level = _level(value, top)
+    return f"q{level}", f"q{level}t"
+
+
+def _named_cell(
     x: float, y: float, size: float, value: float, top: float, where: str, show_number: bool
 ) -> str:
-    if math.isnan(value):
-        css, front, text = "qn", "", "–"
-    else:
-        level = _level(value, top)
-        css, front, text = f"q{level}", f"q{level}t", f"{value:.2f}"
-    hint = f"<title>{escape(f'{where}: {number(value)}')}</title>"
+    css, front = _colors(value, top)
     cell = (
-        f'<rect class="{css}" x="{x:.1f}" y="{y:.1f}" width="{size - 1:g}" '
-        f'height="{size - 1:g}">{hint}</rect>'
+        f'<rect class="{css}" x="{x:g}" y="{y:g}" width="{size - 1:g}" height="{size - 1:g}">'
+        f"<title>{escape(f'{where}: {number(value)}')}</title></rect>"
     )
     if show_number:
         cell += (
             f'<text class="{front}" x="{x + (size - 1) / 2:.1f}" y="{y + size / 2 + 3.5:.1f}" '
-            f'text-anchor="middle" pointer-events="none">{text}</text>'
+            f'text-anchor="middle" pointer-events="none">{number(value, 2)}</text>'
         )
     return cell
+
+
+def _unnamed_cells(cells: Iterable[tuple[float, float, float]], size: float, top: float) -> str:
+    """Cells (x, y, value), those of one colour as one path."""
+    paths: dict[str, list[str]] = {}
+    for x, y, value in cells:
+        paths.setdefault(_colors(value, top)[0], []).append(f"M{x:g} {y:g}")
+    side = f"h{size - 1:g}v{size - 1:g}h{1 - size:g}z"
+    return "".join(
+        f'<path class="{css}" d="{"".join(start + side for start in starts)}"/>'
+        for css, starts in sorted(paths.items())
+    )
+
+
+def _cell_size(heads: int) -> float:
+    """Units a side: as large as a notebook's width holds, as small as can be told apart."""
+    sizes = ((10, 44.0), (16, 30.0), (24, 22.0), (40, 18.0))
+    return next((size for most, size in sizes if heads <= most), 13.0)
 
 
 def heatmap_top(values: NDArray[np.float64]) -> float:
@@ -65,12 +90,13 @@ def heatmap_svg(
     """Layer x head heatmap as SVG, rows layers from 0 at the top, columns heads.
 
     `values` float64[layers, heads], NaN where there is none; the pairs (layer, head) of `outlined`
-    get a border. Small maps show their numbers; every cell names its head and value on hover.
+    get a border. Small maps show their numbers; a cell names its head and value on hover, in a map
+    of more than `MAX_NAMED` cells an outlined one.
     """
     grid = np.asarray(values, dtype=np.float64)
     chosen = {(int(layer), int(head)) for layer, head in outlined}
     layers, heads = grid.shape
-    size = 44.0 if heads <= 10 else 30.0 if heads <= 16 else 22.0 if heads <= 24 else 18.0
+    size = _cell_size(heads)
     left, top_margin, top = 46.0, 34.0, heatmap_top(grid)
     every = 1 if size >= 22 else 4
     body = [
@@ -81,15 +107,18 @@ def heatmap_svg(
         body.append(
             svg_text(left + (head + 0.5) * size, top_margin - 6, str(head), anchor="middle")
         )
-    for layer in range(layers):
-        y = top_margin + layer * size
-        if layer % every == 0:
+    unnamed = []
+    for layer, head in np.ndindex(layers, heads):
+        x, y, value = left + head * size, top_margin + layer * size, float(grid[layer, head])
+        is_chosen = (layer, head) in chosen
+        if head == 0 and layer % every == 0:
             body.append(svg_text(left - 8, y + size / 2 + 3.5, str(layer), anchor="end"))
-        for head in range(heads):
-            where = f"layer {layer}, head {head}" + (" (selected)" * ((layer, head) in chosen))
-            body.append(
-                _cell(left + head * size, y, size, float(grid[layer, head]), top, where, size >= 30)
-            )
+        if is_chosen or grid.size <= MAX_NAMED:
+            where = f"layer {layer}, head {head}{' (selected)' * is_chosen}"
+            body.append(_named_cell(x, y, size, value, top, where, size >= 30))
+        else:
+            unnamed.append((x, y, value))
+    body.append(_unnamed_cells(unnamed, size, top))
     body += [
         f'<rect class="outline" x="{left + head * size + 0.5:.1f}" '
         f'y="{top_margin + layer * size + 0.5:.1f}" width="{size - 2:g}" height="{size - 2:g}"/>'

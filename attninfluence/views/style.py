@@ -60,18 +60,18 @@ box-decoration-break:clone}
 .ati-view .wide{overflow-x:auto;margin:.9rem 0 1.1rem}
 .ati-view .wide:focus-visible,.ati-view summary:focus-visible{outline:2px solid var(--accent);
 outline-offset:2px}
-.ati-view .rows{border-collapse:collapse;table-layout:auto;margin:0;color:var(--ink);
+.ati-view table{border-collapse:collapse;table-layout:auto;margin:0;color:var(--ink);
 font-size:.93em;line-height:1.4;font-variant-numeric:tabular-nums lining-nums}
-.ati-view .rows caption{text-align:left;color:var(--quiet);padding:0 0 .3rem}
-.ati-view .rows th,.ati-view .rows td{padding:.28rem 1.1rem .28rem 0;text-align:right;
+.ati-view table caption{text-align:left;color:var(--quiet);padding:0 0 .3rem}
+.ati-view table th,.ati-view table td{padding:.28rem 1.1rem .28rem 0;text-align:right;
 vertical-align:baseline;white-space:nowrap;border:0}
-.ati-view .rows thead th{font-weight:400;color:var(--quiet);vertical-align:bottom;
+.ati-view table thead th{font-weight:400;color:var(--quiet);vertical-align:bottom;
 white-space:normal;border-bottom:1px solid var(--quiet)}
-.ati-view .rows tbody th{font-weight:400;color:inherit}
-.ati-view .rows tbody tr+tr>*{border-top:1px solid var(--rule)}
-.ati-view .rows tbody tr,.ati-view .rows tbody tr:hover{background:none}
-.ati-view .rows .left{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:7rem;
-unicode-bidi:plaintext} .ati-view .rows td.left{min-width:14rem}
+.ati-view table tbody th{font-weight:400;color:inherit}
+.ati-view table tbody tr+tr>*{border-top:1px solid var(--rule)}
+.ati-view table tbody tr,.ati-view table tbody tr:hover{background:none}
+.ati-view table .left{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:7rem;
+unicode-bidi:plaintext} .ati-view table td.left{min-width:14rem}
 .ati-view h4{font:600 .86em/1.4 system-ui,sans-serif;color:var(--quiet);margin:.5rem 0 .1rem}
 .ati-view figure{margin:.6rem 0} .ati-view figcaption{font-weight:600;overflow-wrap:anywhere}
 .ati-view .panels{display:grid;gap:.5rem 1.4rem;margin:.8rem 0;
@@ -84,6 +84,17 @@ grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
 overflow-wrap:anywhere}
 .ati-view .excerpt{margin:.2rem 0 0;font-size:.93em;unicode-bidi:plaintext}
 .ati-view details{margin:.5rem 0} .ati-view summary{cursor:pointer;width:fit-content}
+.ati-view h2{font:600 1.15em/1.35 system-ui,sans-serif;color:var(--ink);margin:.1rem 0 .5rem}
+.ati-view .wide svg{max-width:none} .ati-view table th[scope=row]{text-align:left}
+.ati-view table td svg{vertical-align:middle}
+.ati-view table.facts tr,.ati-view table.facts tbody:first-child tr:first-child{border-top:0}
+.ati-view table.facts tbody tr+tr>*{border-top:0}
+.ati-view table.facts tbody tr:first-child{border-top:1px solid var(--rule)}
+.ati-view table.facts tbody tr:first-child>*{padding-top:.5rem}
+.ati-view table.facts tbody tr:last-child>*{padding-bottom:.5rem}
+.ati-view table.facts tbody th{color:var(--quiet);vertical-align:top}
+.ati-view table.facts th,.ati-view table.facts td{padding-top:.1rem;padding-bottom:.1rem}
+.ati svg .reach{stroke:var(--control);stroke-width:3;fill:none} .ati svg .point{fill:var(--ink)}
 .ati .tokens,.ati svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 """
 

@@ -1,10 +1,15 @@
-"""A table of plain cells, which scrolls by itself where it is wider than its place."""
+"""A table, which scrolls by itself, by the keyboard too, where it is wider than its place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from attninfluence.views.words import escape
+from attninfluence.views.words import Html, escape
+
+
+def wide(label: str, body: str) -> str:
+    """What may be wider than the page: a part that scrolls."""
+    return f'<div class="wide" tabindex="0" role="region" aria-label="{escape(label)}">{body}</div>'
 
 
 def table_html(
@@ -14,10 +19,10 @@ def table_html(
     *,
     texts: Sequence[str] = (),
 ) -> str:
-    """Rows of plain strings under their columns; the first one of a row is its heading.
+    """Rows of cells under their columns; the first one of a row is its heading.
 
-    `texts` names the columns that hold words, which are set to the left and may wrap; the others
-    hold numbers and are set to the right.
+    A cell is plain text or `Html`. `texts` names the columns that hold words, which are set to the
+    left and may wrap; the others hold numbers and are set to the right.
     """
     styles = [' class="left" dir="auto"' if name in texts else "" for name in columns]
     heads = "".join(
@@ -25,13 +30,16 @@ def table_html(
         for name, style in zip(columns, styles, strict=True)
     )
     body = "".join(f"<tr>{_cells(row, styles)}</tr>" for row in rows)
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}">'
-        f'<table class="rows"><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+    return wide(
+        caption,
+        f"<table><caption>{escape(caption)}</caption>"
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>",
     )
 
 
 def _cells(row: Sequence[str], styles: Sequence[str]) -> str:
-    first, *rest = ((f"{style}>{escape(cell)}") for cell, style in zip(row, styles, strict=True))
+    first, *rest = (
+        f"{style}>{cell if isinstance(cell, Html) else escape(cell)}"
+        for cell, style in zip(row, styles, strict=True)
+    )
     return f'<th scope="row"{first}</th>' + "".join(f"<td{cell}</td>" for cell in rest)

@@ -16,6 +16,10 @@ _UNSHOWABLE = re.compile(
 )
 
 
+class Html(str):
+    """HTML that goes into a page as it is: escaped already, or our own."""
+
+
 def _picture(match: re.Match[str]) -> str:
     code = ord(match.group())
     if code < 0x20:

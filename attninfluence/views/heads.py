@@ -1,0 +1,194 @@
+"""Retrieval scores: a map of all heads, the best with their intervals, whether samples suffice."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attninfluence.views.drawing import Scale, svg, svg_line
+from attninfluence.views.heatmap import heatmap_svg, heatmap_top
+from attninfluence.views.table import table_html, wide
+from attninfluence.views.view import View
+from attninfluence.views.words import Html, count, escape, number, percent, plural
+
+if TYPE_CHECKING:
+    from attninfluence.head_scores import Head, HeadScores
+    from attninfluence.stability import Stability
+
+TITLE = "Retrieval heads"
+NEIGHBOURS = 5  # heads listed on either side of the border
+WORDS_HEADS = 10  # heads listed in plain text
+WORDS_WIDTH = 79
+FROM_VERSION_1 = (
+    "These heads come from a heads.json of version 1, which holds standard errors only: the "
+    "intervals are the scores ± 1.96 standard errors."
+)
+
+
+def heads_view(heads: HeadScores, max_heads: int | None) -> View:
+    """The view of a `HeadScores`; at most `max_heads` heads are listed, None lists all."""
+    stability = heads.stability()
+    listed, left_out = _listed(heads, max_heads)
+    body = [
+        f"<h2>{TITLE}</h2>",
+        f"<p>{escape(_what_was_found(heads))}</p>",
+        f"<p>Are these samples enough? <b>{escape(stability.sentence)}</b></p>",
+        wide("Map of retrieval scores", _map(heads)),
+        '<p class="quiet">Outlined: the selected heads.</p>' if heads.selected else "",
+        _table(heads, stability, listed),
+    ]
+    notes = [left_out] if left_out else []
+    notes += [FROM_VERSION_1] if heads.interval is None and heads.n_counted > 1 else []
+    body += [f'<p class="quiet">{escape(note)}</p>' for note in notes]
+    return View(TITLE, "".join(body), heads_words(heads))
+
+
+def _what_was_found(heads: HeadScores) -> str:
+    layers, width = heads.scores.shape
+    return (
+        f"{count(len(heads.selected))} of {plural(heads.scores.size, 'head')} selected"
+        f"{_by(heads)}; {plural(layers, 'layer')} of {plural(width, 'head')}. A score is the mean "
+        f"share of an answer's tokens that the head copies, over the {count(heads.n_counted)} of "
+        f"{plural(heads.samples, 'probe sample')} that count; the model answered "
+        f"{percent(heads.success_rate, 1)} of the samples."
+    )
+
+
+def _by(heads: HeadScores) -> str:
+    """The rule of the selection in brackets, where the options name one."""
+    fraction, threshold = (heads.options.get(name) for name in ("fraction", "threshold"))
+    if isinstance(fraction, int | float):
+        return f" (the highest {100 * fraction:.3g} %)" if fraction < 1 else ""
+    return f" (scores from {threshold:g})" if isinstance(threshold, int | float) else ""
+
+
+def _map(heads: HeadScores) -> str:
+    layers, width = heads.scores.shape
+    label = f"Retrieval scores of {plural(layers, 'layer')} of {plural(width, 'head')}"
+    if heads.n_counted:
+        label += (
+            f"; the highest is {number(float(heads.scores.max()))} at {_name(heads.ranking()[0])}"
+        )
+    return heatmap_svg(heads.scores, heads.selected, label=f"{label}; the selected are outlined")
+
+
+def _name(head: Head) -> str:
+    return f"layer {head[0]}, head {head[1]}"
+
+
+def _listed(heads: HeadScores, most: int | None) -> tuple[list[Head | None], str]:
+    """The heads to list, None at a gap, and a sentence on what is left out.
+
+    The selected come first, then the others, each by score; where not all have room, the best and
+    those on either side of the border have.
+    """
+    chosen = set(heads.selected)
+    ranking = heads.ranking()
+    order = [head for head in ranking if head in chosen]
+    n_selected = len(order)
+    order += [head for head in ranking if head not in chosen]
+    if most is None or len(order) <= most:
+        return list(order), ""
+    most = max(most, 1)
+    after = min(NEIGHBOURS, most // 2, len(order) - n_selected) if n_selected else most
+    if n_selected + after <= most:
+        kept: list[Head | None] = list(order[: n_selected + after])
+    else:
+        before = min(NEIGHBOURS, (most - after) // 2)
+        kept = [*order[: most - after - before], None]
+        kept += order[n_selected - before : n_selected + after]
+    shown = sum(head is not None for head in kept)
+    return kept, (
+        f"{count(shown)} of {count(len(order))} heads are listed; view(max_heads=None) lists all."
+    )
+
+
+def _table(heads: HeadScores, stability: Stability, listed: Sequence[Head | None]) -> str:
+    has_share = heads.sample_share is not None
+    top = heatmap_top(heads.bounds())
+    border = "" if math.isnan(stability.border) else ", border dashed"
+    columns = ["head", "score", "95 % interval"]
+    columns += ["samples it copies in"] if has_share else []
+    columns += ["selection", f"0 to {top:.1f}{border}"]
+    rows = []
+    for head in listed:
+        if head is None:
+            rows.append(["…"] + [""] * (len(columns) - 1))
+            continue
+        row = [_name(head), number(float(heads.scores[head])), _interval(heads, head)]
+        row += [_share(heads, head)] if has_share else []
+        row += [_state(heads, stability, head), _range_svg(heads, head, stability.border, top)]
+        rows.append(row)
+    texts = ("head", "selection", columns[-1])
+    return table_html("The heads with the highest scores", columns, rows, texts=texts)
+
+
+def _interval(heads: HeadScores, head: Head) -> str:
+    low, high = heads.bounds()[:, head[0], head[1]]
+    return "–" if math.isnan(low) else f"{number(low)} to {number(high)}"
+
+
+def _share(heads: HeadScores, head: Head) -> str:
+    share = np.nan if heads.sample_share is None else float(heads.sample_share[head])
+    return "–" if math.isnan(share) else percent(share, 1)
+
+
+def _state(heads: HeadScores, stability: Stability, head: Head) -> str:
+    state = "selected" if head in heads.selected else "left out"
+    near = head in stability.doubtful or head in stability.rivals
+    return f"{state}, within chance" if near else state
+
+
+def _range_svg(heads: HeadScores, head: Head, border: float, top: float) -> Html:
+    """The score as a point on its interval, from 0 to `top`, with the border."""
+    score = float(heads.scores[head])
+    low, high = (float(end) for end in heads.bounds()[:, head[0], head[1]])
+    x = Scale(0.0, top, 5.0, 155.0)
+    body = [svg_line(5, 8, 155, 8, "grid")]
+    if not math.isnan(border) and border <= top:
+        body.append(svg_line(x(border), 0, x(border), 16, "cut"))
+    if not math.isnan(low):
+        body.append(svg_line(x(low), 8, max(x(high), x(low) + 1), 8, "reach"))
+    if not math.isnan(score):
+        body.append(f'<circle class="point" cx="{x(score):.1f}" cy="8" r="3.2"/>')
+    return Html(svg(160, 16, f"{number(score)}, interval {_interval(heads, head)}", body))
+
+
+def heads_words(heads: HeadScores) -> str:
+    """A `HeadScores` in lines of at most 80 characters."""
+    stability = heads.stability()
+    layers, width = heads.scores.shape
+    lines = [
+        f"HeadScores: {count(len(heads.selected))} of {plural(heads.scores.size, 'head')} selected"
+        f"{_by(heads)}; {plural(layers, 'layer')} of {plural(width, 'head')}",
+        f"  {count(heads.n_counted)} of {plural(heads.samples, 'sample')} counted, "
+        f"{percent(heads.success_rate, 1)} answered",
+        *textwrap.wrap(
+            f"Are these samples enough? {stability.sentence}",
+            WORDS_WIDTH,
+            initial_indent="  ",
+            subsequent_indent="  ",
+        ),
+    ]
+    if heads.n_counted:
+        lines += _words_table(heads, stability)
+    return "\n".join(lines)
+
+
+def _words_table(heads: HeadScores, stability: Stability) -> list[str]:
+    listed, left_out = _listed(heads, WORDS_HEADS)
+    digits = len(str(max(heads.scores.shape) - 1))
+    lines = []
+    for head in listed:
+        if head is None:
+            lines.append("  ...")
+            continue
+        name = f"layer {head[0]:>{digits}}, head {head[1]:>{digits}}"
+        interval = f"({_interval(heads, head)})"
+        state = _state(heads, stability, head)
+        lines.append(f"  {name}  {number(float(heads.scores[head]))} {interval:<16}  {state}")
+    return [*lines, *([f"  {left_out}"] if left_out else [])]
