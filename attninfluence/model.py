@@ -24,6 +24,7 @@ from attninfluence.tokenizer_files import has_tokenizer
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
+    from attninfluence.views.view import View
 
 MASKS = ("uniform", "zero")
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
@@ -125,6 +126,19 @@ class Model:
             f"Model({self.path!r}, {self.core.model_type}, {self.n_layers} layers x "
             f"{self.n_heads} heads, context {self.context}, {self.precision}, {self.kernel})"
         )
+
+    def view(self) -> View:
+        """What the model is and how it reads, as `attninfluence inspect` says it.
+
+        It computes the fingerprint of weights below 2 GB only; `fingerprint` computes any.
+        """
+        from attninfluence.views.model import model_view
+
+        return model_view(self, self._fingerprint)
+
+    def _repr_html_(self) -> str:
+        """A notebook shows `view()`."""
+        return self.view()._repr_html_()
 
     def __reduce__(self) -> tuple[Any, ...]:
         from attninfluence.shared_model import reopen

@@ -69,8 +69,11 @@ def test_a_folder_without_a_tokenizer(
 
 
 def test_the_bundled_model(capsys: pytest.CaptureFixture[str]) -> None:
-    found, _ = described(bundled_folder(), capsys)
+    found, told = described(bundled_folder(), capsys)
     assert found["parameters"] == 3_344_832 and found["retrieval_heads"] == [[3, 0], [3, 1]]
+    assert found["stability"]["enough"] is True
+    assert "enough samples?  Yes: no head's 95 % interval reaches the border" in told
+    assert max(len(line) for line in told.splitlines() if not line.startswith("path")) < 84
 
 
 def test_memory_is_what_each_precision_takes(inspected: Any, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ for name in reference tokenizer_kinds arrow benchmarks cli_select corpus corpus_
     corpus_parts corpus_streaming datatrove datatrove_checkpoint datatrove_selection demo differences \
     engines error_table everywhere examples input_plan mix output prefetch quantiles report \
     resume run_lock run_mistakes score_runs scored_documents scorer scorer_datasets select \
-    select_scale slurm stability views_document views_heads views_pieces \
+    select_scale slurm stability views_document views_heads views_model views_pieces \
     views_scores; do
     [ -e "tests/test_$name.py" ] || {
         echo "tests/test_$name.py: no such file, though it is left out here" >&2

@@ -1,22 +1,41 @@
-"""The lines in which `attninfluence inspect` tells a person what its JSON summary holds."""
+"""The lines in which a person is told what `model_description.describe` holds."""
 
 from __future__ import annotations
 
-from typing import Any
+import textwrap
+from collections.abc import Sequence
 
-Described = dict[str, Any]
+from attninfluence.model_description import Described
+
+Line = tuple[str, str]  # label and text
+
+WIDTH = 79
+MAX_HEADS = 20
 
 
-def lines_of(described: Described) -> list[tuple[str, str]]:
+def lines_of(described: Described) -> list[Line]:
     """(label, text) of each line; both are empty between two groups."""
     groups = (_identity, _shape, _attention, _text, _cost)
-    lines: list[tuple[str, str]] = []
+    lines: list[Line] = []
     for group in groups:
         lines += [*([("", "")] if lines else []), *group(described)]
     return lines
 
 
-def _identity(of: Described) -> list[tuple[str, str]]:
+def in_columns(lines: Sequence[Line]) -> list[str]:
+    """The lines with their labels in one column, long texts wrapped to 79 characters."""
+    width = max(len(label) for label, _ in lines)
+    told = []
+    for label, text in lines:
+        first, *others = textwrap.wrap(
+            text, WIDTH - width - 2, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+        told.append(f"{label:<{width}}  {first}".rstrip())
+        told += [f"{'':<{width}}  {other}" for other in others]
+    return told
+
+
+def _identity(of: Described) -> list[Line]:
     tied = "; embeddings and output are one matrix" if of["tied_embeddings"] else ""
     return [
         ("path", of["path"]),
@@ -27,7 +46,7 @@ def _identity(of: Described) -> list[tuple[str, str]]:
     ]
 
 
-def _shape(of: Described) -> list[tuple[str, str]]:
+def _shape(of: Described) -> list[Line]:
     lines = [
         ("layers", f"{of['layers']:,}"),
         ("hidden size", f"{of['hidden_size']:,}"),
@@ -40,11 +59,12 @@ def _shape(of: Described) -> list[tuple[str, str]]:
     return lines
 
 
-def _attention(of: Described) -> list[tuple[str, str]]:
+def _attention(of: Described) -> list[Line]:
     heads = f"{of['heads']} a layer, {of['key_value_heads']} for keys and values"
     return [
         ("heads", f"{heads}, {of['head_dim']} dimensions each"),
         ("retrieval heads", _retrieval_heads(of["retrieval_heads"])),
+        *([("enough samples?", of["stability"]["sentence"])] if of["stability"] else []),
         ("attention", _window(of)),
         ("context", f"{of['context']:,} tokens"),
         *_positions(of),
@@ -54,7 +74,9 @@ def _attention(of: Described) -> list[tuple[str, str]]:
 def _retrieval_heads(found: list[list[int]] | None) -> str:
     if found is None:
         return "no heads.json in the folder"
-    return ", ".join(f"({layer}, {head})" for layer, head in found) or "none"
+    named = [f"({layer}, {head})" for layer, head in found[:MAX_HEADS]]
+    named += [f"and {len(found) - MAX_HEADS:,} more"] if len(found) > MAX_HEADS else []
+    return ", ".join(named) or "none"
 
 
 def _window(of: Described) -> str:
@@ -65,7 +87,7 @@ def _window(of: Described) -> str:
     return f"a window of {of['window']['tokens']:,} tokens in {where}"
 
 
-def _positions(of: Described) -> list[tuple[str, str]]:
+def _positions(of: Described) -> list[Line]:
     rope = of["rope"]
     if rope is None:
         return [("RoPE", "none; positions are learned")]
@@ -93,7 +115,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
-def _text(of: Described) -> list[tuple[str, str]]:
+def _text(of: Described) -> list[Line]:
     if of["tokenizer"] is None:
         return [("tokenizer", "none in the folder")]
     tokenizer = of["tokenizer"]
@@ -105,14 +127,22 @@ def _text(of: Described) -> list[tuple[str, str]]:
     ]
 
 
-def _cost(of: Described) -> list[tuple[str, str]]:
-    speed = of["speed"]
+def _cost(of: Described) -> list[Line]:
     memory = (f"{_bytes(size)} in {name}" for name, size in of["weight_bytes"].items())
-    threads = f"{speed['threads']} thread{'s' * (speed['threads'] > 1)}"
     return [
         ("weights", ", ".join(memory)),
         ("kernel", f"{of['kernel']} in {of['precision']}"),
         ("", f"this CPU has {', '.join(of['kernels'])}"),
+        *_speed(of.get("speed")),
+    ]
+
+
+def _speed(speed: Described | None) -> list[Line]:
+    """Of a description to which a measured speed was added."""
+    if speed is None:
+        return []
+    threads = f"{speed['threads']} thread{'s' * (speed['threads'] > 1)}"
+    return [
         ("speed", f"about {_rounded(speed['tokens_per_second'])} tokens/s, {threads}"),
         ("", "both readings of random tokens, an estimate; attninfluence bench measures it"),
     ]

@@ -1,0 +1,56 @@
+"""An opened model: what it is and how it reads, in a quiet table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attninfluence._core import ModelError
+from attninfluence.views.table import wide
+from attninfluence.views.view import View
+from attninfluence.views.words import escape
+
+if TYPE_CHECKING:
+    from attninfluence.model import Model
+    from attninfluence.model_lines import Line
+
+# A folder is read once for its fingerprint; beyond this, only when somebody asks for it.
+QUICK_BYTES = 2e9
+NOT_YET = "not computed yet; model.fingerprint reads the whole folder once"
+
+
+def model_view(model: Model, fingerprint: str | None) -> View:
+    """The view of a model; `fingerprint` is None where it has not been computed."""
+    from attninfluence.model_description import describe
+    from attninfluence.model_lines import in_columns, lines_of
+
+    title = model.place.hub_id or Path(model.path).name
+    if fingerprint is None and model.core.bf16_bytes > QUICK_BYTES:
+        fingerprint = NOT_YET
+    try:
+        lines = lines_of(describe(model, fingerprint=fingerprint))
+    except ModelError as error:
+        lines = [("model", repr(model)), ("not described", str(error))]
+    lines += [("threads", str(model.threads))]
+    words = "\n".join(in_columns(lines))
+    return View(f"Model {title}", f"<h2>Model {escape(title)}</h2>{_table(lines)}", words)
+
+
+def _table(lines: Iterable[Line]) -> str:
+    """A row for each label, the lines that follow it without one in the same cell."""
+    groups: list[list[tuple[str, list[str]]]] = [[]]
+    for label, text in lines:
+        if label:
+            groups[-1].append((label, [text]))
+        elif text:
+            groups[-1][-1][1].append(text)
+        else:
+            groups.append([])
+    bodies = (f"<tbody>{''.join(_row(*row) for row in group)}</tbody>" for group in groups)
+    return wide("Facts of the model", f'<table class="facts">{"".join(bodies)}</table>')
+
+
+def _row(label: str, texts: list[str]) -> str:
+    cell = "<br>".join(map(escape, texts))
+    return f'<tr><th scope="row">{escape(label)}</th><td class="left">{cell}</td></tr>'
