@@ -38,7 +38,9 @@ DARK_THEMES = ('[data-jp-theme-light="false"]', ".vscode-dark", '[data-theme="da
 PIECES = """
 .ati-view{background:var(--page);font:14px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;
 padding:.9rem 1.1rem;max-width:62rem;box-sizing:border-box}
-main.ati-view{margin:0 auto;padding:2rem 1.2rem} body.ati{margin:0;background:var(--page)}
+main.ati-view{margin:0 auto;padding:2rem 1.2rem}
+main.ati-view h1{font-size:1.3rem;line-height:1.3;margin:0 0 1rem;overflow-wrap:anywhere}
+body.ati{margin:0;background:var(--page)}
 .ati svg{display:block;max-width:100%;height:auto;font:11px system-ui,sans-serif}
 .ati svg text{fill:var(--quiet);font-variant-numeric:tabular-nums}
 .ati svg .axis{stroke:var(--quiet);fill:none} .ati svg .grid{stroke:var(--rule);fill:none}
@@ -52,7 +54,7 @@ main.ati-view{margin:0 auto;padding:2rem 1.2rem} body.ati{margin:0;background:va
 font:.84rem/1.75 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 .ati .tokens span{border-radius:2px;padding:.12em 0;-webkit-box-decoration-break:clone;
 box-decoration-break:clone}
-.ati .tokens .end{color:var(--quiet)} .ati .tokens .none{color:var(--quiet)}
+.ati .tokens .end{font-size:.8em} .ati .tokens .none{color:var(--quiet)}
 .ati-view p{margin:.4rem 0 .7rem} .ati-view .lead{font-size:1.05em}
 .ati-view .quiet{color:var(--quiet)}
 .ati-view h3{font:600 1.05em/1.35 system-ui,sans-serif;color:var(--ink);margin:1.5rem 0 .35rem}

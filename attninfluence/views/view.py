@@ -21,6 +21,7 @@ PAGE = """\
 </head>
 <body class="ati">
 <main class="ati-view">
+<h1>{title}</h1>
 {body}
 </main>
 </body>
