@@ -73,8 +73,13 @@ $(VENV_ENGINES)/.installed: $(C_SOURCES) $(PACKAGE) tools/engines-venv.sh
 	@PYTHON=$(PYTHON) tools/engines-venv.sh $(VENV_ENGINES)
 	@touch $@
 
+$(VENV_DEV)/.browser: $(VENV_DEV)/.installed pyproject.toml
+	@echo "Installing what drives a browser into $(VENV_DEV)"
+	@$(VENV_DEV)/bin/python -m pip install $(PIP_FLAGS) --no-build-isolation --editable '.[browser]'
+	@touch $@
+
 .PHONY: test-full
-test-full: test $(VENV_ENGINES)/.installed ## Test also what takes minutes, a browser, Ray, Spark
+test-full: test $(VENV_ENGINES)/.installed $(VENV_DEV)/.browser ## Test also what takes minutes, a browser, Ray, Spark
 	@tools/system-packages.sh chromium=chromium pkg-config=pkg-config \
 		openblas.pc=libopenblas-dev java=default-jre-headless
 	ATTNINFLUENCE_ENGINES_PYTHON=$(abspath $(VENV_ENGINES))/bin/python \

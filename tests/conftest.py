@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser import Tab, open_browser
 from tests.tiny_models import make_llama_folder
 
 # Read when torch, tokenizers and huggingface_hub are imported, which tests do later.
@@ -54,3 +55,10 @@ def tiny_folder(llama_folder: Callable[..., Path]) -> Path:
 def plain_folder(llama_folder: Callable[..., Path]) -> Path:
     """The same without a tokenizer."""
     return llama_folder(n_kv_heads=2, tokenizer=False)
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Tab]:
+    """A window of a browser of the module's own: its event loop ends with the module."""
+    with open_browser() as browser:
+        yield Tab.open(browser)
