@@ -85,6 +85,10 @@ test-full: test $(VENV_ENGINES)/.installed $(VENV_DEV)/.browser ## Test also wha
 	ATTNINFLUENCE_ENGINES_PYTHON=$(abspath $(VENV_ENGINES))/bin/python \
 		$(VENV_DEV)/bin/python -m pytest -m full $(PYTEST_FLAGS)
 
+.PHONY: notebooks
+notebooks: $(VENV_DEV)/.browser ## Run notebooks/ and store them with their outputs
+	PYTHONPATH=. $(VENV_DEV)/bin/python tools/render_notebooks.py
+
 .PHONY: test-sanitize
 test-sanitize: $(VENV_DEV)/.installed ## Test a build with AddressSanitizer and UBSan
 	PYTHON=$(abspath $(VENV_DEV))/bin/python tools/test-sanitize.sh $(PYTEST_FLAGS)

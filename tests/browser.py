@@ -7,7 +7,6 @@ under a `Setting`, as sentences.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tools.pictures import find_chromium, open_chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -48,17 +49,14 @@ SETTINGS = (
 @contextmanager
 def open_browser() -> Iterator[Browser]:
     """Chromium without a window; the test is skipped where it or playwright is not installed."""
-    playwright = pytest.importorskip(
+    pytest.importorskip(
         "playwright.sync_api",
         reason='no playwright: pip install ".[browser]" (make test-full does)',
     )
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
+    if find_chromium() is None:
         pytest.skip("no Chromium: install Debian's package chromium (make test-full does, as root)")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with open_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @dataclass
