@@ -85,9 +85,11 @@ test-full: test $(VENV_ENGINES)/.installed $(VENV_DEV)/.browser ## Test also wha
 	ATTNINFLUENCE_ENGINES_PYTHON=$(abspath $(VENV_ENGINES))/bin/python \
 		$(VENV_DEV)/bin/python -m pytest -m full $(PYTEST_FLAGS)
 
-.PHONY: notebooks
+.PHONY: notebooks screenshots
 notebooks: $(VENV_DEV)/.browser ## Run notebooks/ and store them with their outputs
 	PYTHONPATH=. $(VENV_DEV)/bin/python tools/render_notebooks.py
+screenshots: $(VENV_DEV)/.browser ## Make the pictures of README and docs/images
+	PYTHONPATH=. $(VENV_DEV)/bin/python tools/screenshots.py
 
 .PHONY: test-sanitize
 test-sanitize: $(VENV_DEV)/.installed ## Test a build with AddressSanitizer and UBSan
