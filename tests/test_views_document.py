@@ -16,6 +16,7 @@ import pytest
 
 import attninfluence as ai
 from attninfluence.document_score import DocumentScore
+from attninfluence.documents import TextReader
 from attninfluence.scores import Scores
 from attninfluence.statuses import STATUS_MEANING
 from attninfluence.token_losses import TokenRows
@@ -92,6 +93,13 @@ def test_no_text_is_kept_where_none_is_asked_for(model: ai.Model) -> None:
     assert result.token_rows is None and result[0].text is None
     ids = ai.score(input_ids=[[1, 2, 3]], model=model, heads=HEADS, detail="token")
     assert ids[0].text is None
+
+
+def test_a_reader_keeps_a_text_only_when_told(model: ai.Model) -> None:
+    for keep in (True, False):
+        reader = TextReader(model.tokenizer, 320, "auto", "text", False, True, keep, None)
+        expected = "of" if keep else None
+        assert [reader.read(value).text for value in ("of", b"of", 3)] == [expected, expected, None]
 
 
 def test_texts_survive_joining_and_pickling(scored: Scores) -> None:
@@ -173,10 +181,20 @@ def test_a_cut_does_not_fall_inside_a_character(documents: dict[str, DocumentSco
     assert f"The first 6 of {document.n_tokens} tokens" in body
 
 
+def made(text: str, offsets: list[tuple[int, int]], losses: list[list[float]]) -> DocumentScore:
+    """A document with these tokens; the totals are not theirs."""
+    row = TokenRows(np.arange(len(offsets)), np.array(offsets), np.array(losses, np.float32), text)
+    return DocumentScore(1.0, 1.5, 2.5, len(offsets), 2, "ok", False, False, token_rows=row)
+
+
+def test_what_a_tokenizer_strips_from_the_end_is_shown() -> None:
+    document = made("ab \n", [(0, 1), (1, 2)], [[1, 1], [2, 2]])
+    assert Tokens(document.view().body).text == "ab \n"
+    assert Tokens(document.view(max_tokens=1).body).text == "a"
+
+
 def test_a_piece_too_long_to_show_is_told() -> None:
-    losses = np.array([[1.0, 2.0], [2.0, 3.0]], dtype=np.float32)
-    row = TokenRows(np.array([1, 2]), np.array([[0, 1], [1, 100_000]]), losses, "a" * 100_000)
-    document = DocumentScore(1.0, 1.5, 2.5, 2, 2, "ok", False, False, token_rows=row)
+    document = made("a" * 100_000, [(0, 1), (1, 100_000)], [[1, 2], [2, 3]])
     view = document.view()
     assert "Of 1 piece longer than 200 characters the beginning is shown." in view.body
     assert len(view._repr_html_()) < 20_000
@@ -264,6 +282,12 @@ def test_rises_add_up_to_the_documents(documents: dict[str, DocumentScore]) -> N
             assert span.share == pytest.approx(expected, nan_ok=True)
 
 
+def test_spans_without_a_scored_token_come_last() -> None:
+    document = made("abc", [(0, 1), (1, 2)], [[2, 3], [1, 5]])
+    ranked = document.rank_spans("[abc]")
+    assert [(span.text, span.rise) for span in ranked] == [("b", 2.0), ("a", -1.0), ("c", 0.0)]
+
+
 def test_a_bos_that_is_scored_belongs_to_no_span(model: ai.Model) -> None:
     losses = np.array([[math.nan, 9.0, 1.0], [math.nan, 99.0, 3.0]], dtype=np.float32)
     offsets = np.array([[0, 0], [0, 0], [0, 2]])
@@ -271,6 +295,8 @@ def test_a_bos_that_is_scored_belongs_to_no_span(model: ai.Model) -> None:
     document = DocumentScore(1.0, 5.0, 51.0, 3, 2, "ok", False, False, token_rows=row)
     (span,) = document.rank_spans()
     assert (span.rise, span.n_scored) == (2.0, 1)
+    scored = ai.score(["of"], model=model, heads=HEADS, detail="token")
+    assert scored.token_rows is not None and scored.token_rows[0].n_bos == 1
 
 
 def test_spans_of_a_pattern_and_of_ones_own(documents: dict[str, DocumentScore]) -> None:
@@ -323,7 +349,7 @@ def test_spans_that_the_view_leaves_out_are_told(model: ai.Model) -> None:
     added = signed(sum(span.rise for span in scored[10:]), 2)
     body = document.view().body
     assert f"10 of {len(scored)} sentences; the others add {added} nats" in body
-    assert f"Without a scored token: {left} sentences." in body
+    assert f"Without a scored token: {left} of {len(ranked)} sentences." in body
     nothing = document.view(spans=[(len(text) - 5, len(text))])
     assert "No span with a scored token." in nothing.body
 
@@ -363,6 +389,7 @@ def test_an_excerpt_is_one_line_and_short() -> None:
     assert excerpt(" a\n\n b\t", 9) == "a b"
     assert excerpt("a" * 100_000, 5) == "aaaa…"
     assert excerpt("ab" + " " * 100_000 + "c", 9) == "ab…"
+    assert excerpt("\n" * 100_000 + "ab", 9) == "ab"
 
 
 # -------------------------------------------------------------------------------- tables and files

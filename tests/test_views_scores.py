@@ -229,12 +229,25 @@ def test_many_domains_are_capped_and_told() -> None:
     domains = [f"d{at % 40 if at % 2 else 0}" for at in range(n)]
     scores = made(np.linspace(0, 1, n))
     view = scores.view(domains=domains)
-    assert "The 12 largest domains; 9 more are not shown." in view.body
+    assert "Shown are 12 of 21 domains, those with the most documents scored." in view.body
     assert view.body.count("<svg") == 12 == view.body.count("<details>")
     rows = table_rows(view.body, "Within each domain")
     assert rows[0][:2] == ["d0", "200"] and rows[-1][0] == "all 21 domains"
     assert len(view.words.splitlines()) == 14
     assert len(view._repr_html_()) < 300_000
+
+
+def test_domains_are_in_their_order_and_those_without_a_score_only_counted() -> None:
+    scores = made([0.1, 0.2, 0.3, 0.4, math.nan])
+    domains = ["b", "b", "b", "a", "none"]
+    view = scores.view(domains=domains)
+    rows = table_rows(view.body, "Within each domain")
+    assert [row[:3] for row in rows] == [
+        ["a", "1", "1"],
+        ["b", "3", "3"],
+        ["all 3 domains", "5", "4"],
+    ]
+    assert "Shown are 2 of 3 domains" in view.body
 
 
 def test_long_and_hostile_names_and_texts_stay_small_and_inert() -> None:

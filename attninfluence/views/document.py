@@ -208,5 +208,6 @@ def _rest(many: str, ranked: Sequence[RankedSpan], scored: Sequence[RankedSpan])
             "together, and rank_spans() lists them all."
         )
     if len(ranked) > len(scored):
-        sentences.append(f"Without a scored token: {count(len(ranked) - len(scored))} {many}.")
+        unscored = count(len(ranked) - len(scored))
+        sentences.append(f"Without a scored token: {unscored} of {count(len(ranked))} {many}.")
     return " ".join(sentences)

@@ -210,9 +210,9 @@ def _domains(found: _Set) -> str:
         [*rows, _total_row(found)],
         texts=("domain",),
     )
-    hidden = len(found.documents.domains) - len(found.drawn)
-    more = f"The {len(found.drawn)} largest domains; {count(hidden)} more are not shown."
-    return f"{heading}{table}{_quiet(more if hidden else '')}{control}"
+    shown, known = len(found.drawn), len(found.documents.domains)
+    more = f"Shown are {shown} of {plural(known, 'domain')}, those with the most documents scored."
+    return f"{heading}{table}{_quiet(more if shown < known else '')}{control}"
 
 
 def _cut_sentence(found: _Set) -> str:

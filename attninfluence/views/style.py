@@ -67,6 +67,7 @@ font-size:.93em;line-height:1.4;font-variant-numeric:tabular-nums lining-nums}
 .ati-view table caption{text-align:left;color:var(--quiet);padding:0 0 .3rem}
 .ati-view table th,.ati-view table td{padding:.28rem 1.1rem .28rem 0;text-align:right;
 vertical-align:baseline;white-space:nowrap;border:0}
+.ati-view table thead{border:0}
 .ati-view table thead th{font-weight:400;color:var(--quiet);vertical-align:bottom;
 white-space:normal;border-bottom:1px solid var(--quiet)}
 .ati-view table tbody th{font-weight:400;color:inherit}

@@ -49,9 +49,10 @@ def clip(text: str, limit: int) -> str:
 
 def excerpt(text: str, limit: int) -> str:
     """The beginning of a text on one line: white space made single, at most `limit` characters."""
-    begins = text[: 8 * limit].lstrip()  # of a long one no more than can matter
+    stripped = text.lstrip()
+    begins = stripped[: 8 * limit]  # of a long text no more than can matter
     line = " ".join(begins.split())
-    return clip(line if len(begins) == len(text.lstrip()) else f"{line}…", limit)
+    return clip(line if len(begins) == len(stripped) else f"{line}…", limit)
 
 
 def number(value: float | None, digits: int = 3) -> str:
