@@ -20,7 +20,7 @@ from attninfluence.documents import TextReader
 from attninfluence.scores import Scores
 from attninfluence.statuses import STATUS_MEANING
 from attninfluence.token_losses import TokenRows
-from attninfluence.views.words import excerpt, number, signed, visible
+from attninfluence.views.words import escape, excerpt, number, signed, visible
 from tests.scored import HEADS
 from tests.test_views_pieces import HOSTILE, tags
 
@@ -106,6 +106,8 @@ def test_texts_survive_joining_and_pickling(scored: Scores) -> None:
     whole = Scores.concatenate([scored, scored])
     again = pickle.loads(pickle.dumps(whole))
     assert [one.text for one in again] == 2 * [one.text for one in scored]
+    document = pickle.loads(pickle.dumps(scored[0]))
+    assert document == scored[0] and document.view() == scored[0].view()
 
 
 # -------------------------------------------------------------------------------- the view
@@ -334,7 +336,7 @@ def test_the_view_shows_the_spans_that_rank(documents: dict[str, DocumentScore])
             assert int(rank) == place
             values = re.findall(r"<td[^>]*>(.*?)</td>", cells)
             assert values[0] == signed(span.rise, 2)
-            assert values[2] == excerpt(span.text, 160)
+            assert values[2] == f"<bdi>{escape(excerpt(span.text, 160))}</bdi>"
             assert values[3] == number(span.score)
             assert values[5] == str(span.n_scored)
 

@@ -59,9 +59,9 @@ def random_scores(n: int = 203, **options: Any) -> tuple[Scores, list[str | None
     return made(score, **options), [DOMAINS[i] for i in random.integers(0, 4, n)]
 
 
-def table_rows(body: str, caption: str) -> list[list[str]]:
-    """The cells of the table with this caption, row by row."""
-    table = body[body.index(f"<caption>{caption}") :].split("</table>")[0]
+def table_rows(body: str, label: str) -> list[list[str]]:
+    """The cells of the table with this label, row by row."""
+    table = body[body.index(f'aria-label="{label}"') :].split("</table>")[0]
     rows = re.findall(r"<tr>(.*?)</tr>", table)
     return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows][1:]
 
@@ -91,7 +91,7 @@ def test_the_cut_is_that_of_a_selection(tmp_path: Path, fraction: float | str) -
         documents.highest(as_fraction(fraction)),
     )
     body = scores.view(domains=domains, fraction=fraction).body
-    rows = table_rows(body, "Within each domain")
+    rows = table_rows(body, "Scores by domain")
     assert len(rows) == 5
     for row, domain in zip(rows, summary["domains"], strict=False):
         name = "(no domain)" if domain["domain"] is None else domain["domain"]
@@ -138,8 +138,8 @@ def test_quartiles_and_statuses_are_the_columns() -> None:
     scores = made([0.1, math.nan, 0.3, math.nan, -0.2], messages=messages)
     scores.status[3] = "bad_type"
     body = scores.view().body
-    numbers = table_rows(body, "Losses in nats")
-    assert [row[0] for row in numbers] == ["score", "base loss", "reference loss"]
+    numbers = table_rows(body, "Scores and losses")
+    assert [row[0] for row in numbers] == ["score", "base loss, nats", "reference loss, nats"]
     for row, column in zip(numbers, (scores.score, scores.base_loss, scores.ref_loss), strict=True):
         expected = np.nanquantile(column, [0, 0.25, 0.5, 0.75, 1])
         assert row[1:] == [number(float(value)) for value in expected]
@@ -208,15 +208,15 @@ def test_a_control_is_shown_beside_the_score() -> None:
     above = int((scores.score > scores.control_score).sum())
     control = number(float(np.median(scores.control_score[scored])))
     share = percent(above, int(scored.sum()), 0)
-    assert table_rows(view.body, "Within each domain")[-1][7:] == [control, share]
+    assert table_rows(view.body, "Scores by domain")[-1][7:] == [control, share]
     assert (
         f"the median score is {control}, against {number(np.nanmedian(scores.score))}" in view.body
     )
     assert f"{share} of the documents score higher than their control" in view.body
     assert "middle 90 % of the control scores" in view.body
-    assert [row[0] for row in table_rows(view.body, "Losses in nats")][3:] == [
+    assert [row[0] for row in table_rows(view.body, "Scores and losses")][3:] == [
         "control score",
-        "control loss",
+        "control loss, nats",
     ]
     assert "control" not in random_scores()[0].view(domains=domains).body
 
@@ -231,7 +231,7 @@ def test_many_domains_are_capped_and_told() -> None:
     view = scores.view(domains=domains)
     assert "Shown are 12 of 21 domains, those with the most documents scored." in view.body
     assert view.body.count("<svg") == 12 == view.body.count("<details>")
-    rows = table_rows(view.body, "Within each domain")
+    rows = table_rows(view.body, "Scores by domain")
     assert rows[0][:2] == ["d0", "200"] and rows[-1][0] == "all 21 domains"
     assert len(view.words.splitlines()) == 14
     assert len(view._repr_html_()) < 300_000
@@ -241,7 +241,7 @@ def test_domains_are_in_their_order_and_those_without_a_score_only_counted() -> 
     scores = made([0.1, 0.2, 0.3, 0.4, math.nan])
     domains = ["b", "b", "b", "a", "none"]
     view = scores.view(domains=domains)
-    rows = table_rows(view.body, "Within each domain")
+    rows = table_rows(view.body, "Scores by domain")
     assert [row[:3] for row in rows] == [
         ["a", "1", "1"],
         ["b", "3", "3"],

@@ -154,15 +154,15 @@ def _spans(document: DocumentScore, spans: SpanChoice) -> tuple[str, list[str]]:
     if not scored:
         return _quiet(f"No {one} with a scored token."), []
     caption = f"{many.capitalize()} by their rise in loss, the highest first"
+    names = ("rank", "rise, nats", "share", one, "score", "rise a token", "tokens")
     table = table_html(
-        caption,
-        ("rank", "rise, nats", "share", one, "score", "rise a token", "tokens"),
+        [(name, "text" if name == one else "") for name in names],
         [_row(rank, span) for rank, span in enumerate(scored[:MOST_SPANS], start=1)],
-        texts=(one,),
+        caption,
     )
     lines = [f"  {signed(span.rise, 2):>8} nats  {excerpt(span.text, 60)}" for span in scored[:3]]
     return (
-        f"<h3>Where it leans on the heads</h3><p>{escape(_meaning(document, one, many))}</p>"
+        f"<h2>Where it leans on the heads</h2><p>{escape(_meaning(document, one, many))}</p>"
         f"{table}{_quiet(_rest(many, ranked, scored))}",
         [f"{caption}:", *lines],
     )
@@ -191,7 +191,7 @@ def _row(rank: int, span: RankedSpan) -> tuple[str, ...]:
         str(rank),
         signed(span.rise, 2),
         "–" if math.isnan(span.share) else f"{number(100 * span.share, 1)} %",
-        excerpt(span.text, EXCERPT_CHARACTERS),
+        f"<bdi>{escape(excerpt(span.text, EXCERPT_CHARACTERS))}</bdi>",
         number(span.score),
         signed(span.ref_loss - span.base_loss, 2),
         count(span.n_scored),

@@ -13,7 +13,7 @@ from attninfluence.views.drawing import Scale, svg, svg_line
 from attninfluence.views.heatmap import heatmap_svg, heatmap_top
 from attninfluence.views.table import table_html, wide
 from attninfluence.views.view import View
-from attninfluence.views.words import Html, count, escape, number, percent, plural
+from attninfluence.views.words import count, escape, number, percent, plural
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import Head, HeadScores
@@ -111,9 +111,9 @@ def _table(heads: HeadScores, stability: Stability, listed: Sequence[Head | None
     has_share = heads.sample_share is not None
     top = heatmap_top(heads.bounds())
     border = "" if math.isnan(stability.border) else ", border dashed"
-    columns = ["head", "score", "95 % interval"]
-    columns += ["samples it copies in"] if has_share else []
-    columns += ["selection", f"0 to {top:.1f}{border}"]
+    columns = [("head", "left"), ("score", ""), ("95 % interval", "")]
+    columns += [("samples it copies in", "")] if has_share else []
+    columns += [("selection", "left"), (f"0 to {top:.1f}{border}", "left")]
     rows = []
     for head in listed:
         if head is None:
@@ -123,8 +123,7 @@ def _table(heads: HeadScores, stability: Stability, listed: Sequence[Head | None
         row += [_share(heads, head)] if has_share else []
         row += [_state(heads, stability, head), _range_svg(heads, head, stability.border, top)]
         rows.append(row)
-    texts = ("head", "selection", columns[-1])
-    return table_html("The heads with the highest scores", columns, rows, texts=texts)
+    return table_html(columns, rows, "The heads with the highest scores")
 
 
 def _interval(heads: HeadScores, head: Head) -> str:
@@ -143,7 +142,7 @@ def _state(heads: HeadScores, stability: Stability, head: Head) -> str:
     return f"{state}, within chance" if near else state
 
 
-def _range_svg(heads: HeadScores, head: Head, border: float, top: float) -> Html:
+def _range_svg(heads: HeadScores, head: Head, border: float, top: float) -> str:
     """The score as a point on its interval, from 0 to `top`, with the border."""
     score = float(heads.scores[head])
     low, high = (float(end) for end in heads.bounds()[:, head[0], head[1]])
@@ -155,7 +154,7 @@ def _range_svg(heads: HeadScores, head: Head, border: float, top: float) -> Html
         body.append(svg_line(x(low), 8, max(x(high), x(low) + 1), 8, "reach"))
     if not math.isnan(score):
         body.append(f'<circle class="point" cx="{x(score):.1f}" cy="8" r="3.2"/>')
-    return Html(svg(160, 16, f"{number(score)}, interval {_interval(heads, head)}", body))
+    return svg(160, 16, f"{number(score)}, interval {_interval(heads, head)}", body)
 
 
 def heads_words(heads: HeadScores) -> str:

@@ -53,4 +53,4 @@ def _table(lines: Iterable[Line]) -> str:
 
 def _row(label: str, texts: list[str]) -> str:
     cell = "<br>".join(map(escape, texts))
-    return f'<tr><th scope="row">{escape(label)}</th><td class="left">{cell}</td></tr>'
+    return f'<tr><th scope="row">{escape(label)}</th><td class="text">{cell}</td></tr>'

@@ -162,11 +162,15 @@ def _statuses(scores: Scores) -> str:
     if not set(counts) - {"ok"}:
         return ""
     rows = [
-        (status, count(rows), str(scores.status.index(status)), _meaning(scores, status))
+        [status, count(rows), str(scores.status.index(status)), _meaning(scores, status)]
         for status, rows in sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0]))
     ]
-    columns = ("status", "documents", "first one", "meaning")
-    return table_html("Documents by status", columns, rows, texts=("status", "meaning"))
+    columns = [("status", "left"), ("documents", ""), ("first one", ""), ("meaning", "text")]
+    return table_html(columns, map(_escaped, rows), "Documents by status")
+
+
+def _escaped(row: Iterable[str]) -> list[str]:
+    return [escape(cell) for cell in row]
 
 
 def _meaning(scores: Scores, status: str) -> str:
@@ -176,12 +180,12 @@ def _meaning(scores: Scores, status: str) -> str:
 
 
 def _losses(scores: Scores) -> str:
-    names = {"score": "score", "base_loss": "base loss", "ref_loss": "reference loss"}
+    names = {"score": "score", "base_loss": "base loss, nats", "ref_loss": "reference loss, nats"}
     if scores.control_score is not None:
-        names |= {"control_score": "control score", "control_loss": "control loss"}
-    columns = ("of a document", "lowest", "25 %", "median", "75 %", "highest")
-    rows = [(label, *_quartiles(getattr(scores, name))) for name, label in names.items()]
-    return table_html("Losses in nats a token", columns, rows, texts=columns[:1])
+        names |= {"control_score": "control score", "control_loss": "control loss, nats"}
+    numbers = [(name, "") for name in ("lowest", "25 %", "median", "75 %", "highest")]
+    rows = [[label, *_quartiles(getattr(scores, name))] for name, label in names.items()]
+    return table_html([("of a document", "left"), *numbers], rows, "Scores and losses")
 
 
 def _quartiles(values: NDArray[np.float64]) -> list[str]:
@@ -196,23 +200,25 @@ def _quartiles(values: NDArray[np.float64]) -> list[str]:
 
 def _domains(found: _Set) -> str:
     """Where the cut falls: a sentence, with domains a table."""
-    heading = "<h3>Distribution and cut</h3>"
+    heading = "<h2>Distribution and cut</h2>"
     control = _control_sentence(found)
     if not found.by_domain:
         return f"{heading}<p>{escape(_cut_sentence(found))}</p>{control}"
-    columns = ["domain", "documents", "scored", "median score", "cut", "selected", "of its tokens"]
+    rule = (
+        f"Within each domain the {found.share} of documents with the highest scores are selected."
+    )
+    names = ["documents", "scored", "median score", "cut", "selected", "of its tokens"]
     if found.scores.control_score is not None:
-        columns += ["median control", "above control"]
-    rows = [_domain_row(found, domain) for domain in found.drawn]
+        names += ["median control", "above control"]
+    rows = [*(_domain_row(found, domain) for domain in found.drawn), _total_row(found)]
     table = table_html(
-        f"Within each domain the {found.share} of documents with the highest scores are selected",
-        columns,
-        [*rows, _total_row(found)],
-        texts=("domain",),
+        [("domain", "left"), *((name, "") for name in names)],
+        map(_escaped, rows),
+        "Scores by domain",
     )
     shown, known = len(found.drawn), len(found.documents.domains)
     more = f"Shown are {shown} of {plural(known, 'domain')}, those with the most documents scored."
-    return f"{heading}{table}{_quiet(more if shown < known else '')}{control}"
+    return f"{heading}<p>{rule}</p>{table}{_quiet(more if shown < known else '')}{control}"
 
 
 def _cut_sentence(found: _Set) -> str:
@@ -341,7 +347,7 @@ def _examples(found: _Set, examples: int) -> str:
     if not examples:
         return ""
     blocks = "".join(_block(found, domain, examples) for domain in found.drawn)
-    return f"<h3>Best and worst documents</h3>{blocks}"
+    return f"<h2>Best and worst documents</h2>{blocks}"
 
 
 def _block(found: _Set, domain: int, examples: int) -> str:
@@ -360,7 +366,7 @@ def _block(found: _Set, domain: int, examples: int) -> str:
 
 def _list(found: _Set, title: str, positions: Sequence[int]) -> str:
     items = "".join(f"<li>{_entry(found, position)}</li>" for position in positions)
-    return f'<section><h4>{title}</h4><ol class="documents">{items}</ol></section>'
+    return f'<section><h3>{title}</h3><ol class="documents">{items}</ol></section>'
 
 
 def _entry(found: _Set, position: int) -> str:

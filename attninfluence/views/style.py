@@ -38,9 +38,7 @@ DARK_THEMES = ('[data-jp-theme-light="false"]', ".vscode-dark", '[data-theme="da
 PIECES = """
 .ati-view{background:var(--page);font:14px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;
 padding:.9rem 1.1rem;max-width:62rem;box-sizing:border-box}
-main.ati-view{margin:0 auto;padding:2rem 1.2rem}
-main.ati-view h1{font-size:1.3rem;line-height:1.3;margin:0 0 1rem;overflow-wrap:anywhere}
-body.ati{margin:0;background:var(--page)}
+main.ati-view{margin:0 auto;padding:2rem 1.2rem} body.ati{margin:0;background:var(--page)}
 .ati svg{display:block;max-width:100%;height:auto;font:11px system-ui,sans-serif}
 .ati svg text{fill:var(--quiet);font-variant-numeric:tabular-nums}
 .ati svg .axis{stroke:var(--quiet);fill:none} .ati svg .grid{stroke:var(--rule);fill:none}
@@ -55,51 +53,60 @@ font:.84rem/1.75 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",m
 .ati .tokens span{border-radius:2px;padding:.12em 0;-webkit-box-decoration-break:clone;
 box-decoration-break:clone}
 .ati .tokens .end{font-size:.8em} .ati .tokens .none{color:var(--quiet)}
-.ati-view p{margin:.4rem 0 .7rem} .ati-view .lead{font-size:1.05em}
-.ati-view .quiet{color:var(--quiet)}
-.ati-view h3{font:600 1.05em/1.35 system-ui,sans-serif;color:var(--ink);margin:1.5rem 0 .35rem}
-.ati-view .tokens{background:var(--panel);padding:.7rem .9rem;margin:.7rem 0;border-radius:4px}
-.ati-view .wide{overflow-x:auto;margin:.9rem 0 1.1rem}
-.ati-view .wide:focus-visible,.ati-view summary:focus-visible{outline:2px solid var(--accent);
-outline-offset:2px}
-.ati-view table{border-collapse:collapse;table-layout:auto;margin:0;color:var(--ink);
-font-size:.93em;line-height:1.4;font-variant-numeric:tabular-nums lining-nums}
-.ati-view table caption{text-align:left;color:var(--quiet);padding:0 0 .3rem}
-.ati-view table th,.ati-view table td{padding:.28rem 1.1rem .28rem 0;text-align:right;
-vertical-align:baseline;white-space:nowrap;border:0}
-.ati-view table thead{border:0}
-.ati-view table thead th{font-weight:400;color:var(--quiet);vertical-align:bottom;
-white-space:normal;border-bottom:1px solid var(--quiet)}
-.ati-view table tbody th{font-weight:400;color:inherit}
-.ati-view table tbody tr+tr>*{border-top:1px solid var(--rule)}
-.ati-view table tbody tr,.ati-view table tbody tr:hover{background:none}
-.ati-view table .left{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:7rem;
-unicode-bidi:plaintext} .ati-view table td.left{min-width:14rem}
-.ati-view h4{font:600 .86em/1.4 system-ui,sans-serif;color:var(--quiet);margin:.5rem 0 .1rem}
-.ati-view figure{margin:.6rem 0} .ati-view figcaption{font-weight:600;overflow-wrap:anywhere}
-.ati-view .panels{display:grid;gap:.5rem 1.4rem;margin:.8rem 0;
-grid-template-columns:repeat(auto-fill,minmax(min(100%,18rem),1fr))}
-.ati-view .pair{display:grid;gap:.2rem 2rem;
-grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
-.ati-view section{min-width:0}
-.ati-view .documents{list-style:none;margin:0;padding:0}
-.ati-view .documents li{padding:.4rem 0 .45rem;margin:0;border-top:1px solid var(--rule);
-overflow-wrap:anywhere}
-.ati-view .excerpt{margin:.2rem 0 0;font-size:.93em;unicode-bidi:plaintext}
-.ati-view details{margin:.5rem 0} .ati-view summary{cursor:pointer;width:fit-content}
-.ati-view h2{font:600 1.15em/1.35 system-ui,sans-serif;color:var(--ink);margin:.1rem 0 .5rem}
-.ati-view .wide svg{max-width:none} .ati-view table th[scope=row]{text-align:left}
-.ati-view table td svg{vertical-align:middle}
-.ati-view table.facts tr,.ati-view table.facts tbody:first-child tr:first-child{border-top:0}
-.ati-view table.facts tbody tr+tr>*{border-top:0}
-.ati-view table.facts tbody tr:first-child{border-top:1px solid var(--rule)}
-.ati-view table.facts tbody tr:first-child>*{padding-top:.5rem}
-.ati-view table.facts tbody tr:last-child>*{padding-bottom:.5rem}
-.ati-view table.facts tbody th{color:var(--quiet);vertical-align:top}
-.ati-view table.facts th,.ati-view table.facts td{padding-top:.1rem;padding-bottom:.1rem}
 .ati svg .reach{stroke:var(--control);stroke-width:3;fill:none} .ati svg .point{fill:var(--ink)}
+.ati svg .bracket{stroke:var(--accent);stroke-width:1.5;fill:none}
+.ati svg .guide{stroke:var(--accent);stroke-opacity:.35;stroke-dasharray:2 3;fill:none}
+.ati svg .frame{stroke:var(--accent);stroke-width:1.5;fill:none}
+.ati .tokens .marked{text-decoration:underline 2px var(--accent);text-underline-offset:.25em}
+.ati .tokens span[class] .end{color:inherit}
+.ati .tokens .label{font:600 .72rem system-ui,sans-serif;color:var(--accent);margin:0 .35em}
 .ati .tokens,.ati svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 """
+
+# Text and tables of a view, which "&" stands for; the report has rules of its own. The class stands
+# twice, so that these rules are stronger than what a notebook says of all tables of its cells.
+VIEW = ".ati-view.ati-view"
+VIEW_TEXT = """
+& .wide{overflow-x:auto;margin:.6rem 0} & .wide svg{max-width:none}
+& .wide:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+& h2{font:600 1.1rem/1.35 system-ui,sans-serif;margin:.1rem 0 .5rem;color:var(--ink)}
+& h3{font:600 .95rem/1.35 system-ui,sans-serif;margin:1.2rem 0 .3rem;color:var(--ink)}
+& p{margin:.4rem 0;max-width:46rem} & .quiet{color:var(--quiet)}
+& table{border-collapse:collapse;table-layout:auto;width:auto;margin:0;background:none;
+font-size:.88rem;font-variant-numeric:tabular-nums;color:var(--ink)}
+& thead{border:0} & tbody tr{background:none} & tr{border:0;border-top:1px solid var(--rule)}
+& tr:first-child{border-top:0}
+& th,& td{padding:.28rem 1rem .28rem 0;text-align:right;font-weight:400;line-height:1.4;
+vertical-align:baseline;white-space:nowrap;border:0;max-width:none}
+& thead th{font-size:.8rem;color:var(--quiet);white-space:normal;vertical-align:bottom;
+border-bottom:1px solid var(--rule)}
+& .left,& th[scope=row]{text-align:left}
+& .text{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:12rem}
+& .facts tr{border-top:0}
+& .facts tbody+tbody tr:first-child{border-top:1px solid var(--rule)}
+& .facts tr:first-child>*{padding-top:.5rem} & .facts tr:last-child>*{padding-bottom:.5rem}
+& .facts th{color:var(--quiet);vertical-align:top}
+& .facts th,& .facts td{padding-top:.1rem;padding-bottom:.1rem}
+& td svg{vertical-align:middle}
+""".replace("&", VIEW)
+
+# What documents and sets of scores add.
+DOCUMENT_TEXT = """
+& *+h2{margin-top:1.6rem} & .lead{font-size:1.05em;max-width:none}
+& .tokens{background:var(--panel);padding:.7rem .9rem;margin:.7rem 0;border-radius:4px}
+& figure{margin:.6rem 0} & figcaption{font-weight:600;overflow-wrap:anywhere}
+& .panels{display:grid;gap:.5rem 1.4rem;margin:.8rem 0;
+grid-template-columns:repeat(auto-fill,minmax(min(100%,18rem),1fr))}
+& .pair{display:grid;gap:.2rem 2rem;
+grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
+& .pair section{min-width:0} & .pair h3{margin-top:.6rem}
+& ol.documents{list-style:none;margin:0;padding:0}
+& .documents li{padding:.4rem 0 .45rem;margin:0;border-top:1px solid var(--rule);
+overflow-wrap:anywhere}
+& .excerpt{margin:.2rem 0 0;font-size:.93em;unicode-bidi:plaintext}
+& details{margin:.5rem 0} & summary{cursor:pointer;width:fit-content}
+& summary:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+""".replace("&", VIEW)
 
 
 def style() -> str:
@@ -109,6 +116,7 @@ def style() -> str:
     steps = range(1, STEPS + 1)
     cells = "".join(
         f".ati svg .q{i}{{fill:var(--q{i})}}.ati svg text.q{i}t{{fill:var(--q{i}t)}}"
+        f".ati .tokens .q{i}{{background:var(--q{i});color:var(--q{i}t)}}"
         for i in range(len(SEQUENTIAL_LIGHT))
     )
     signs = "".join(
@@ -122,7 +130,7 @@ def style() -> str:
         f".ati{{color:var(--ink)}}.ati,{_within(LIGHT_THEMES)}{{{light}}}"
         f"@media screen and (prefers-color-scheme:dark){{.ati{{{dark}}}}}"
         f"@media screen{{{_within(DARK_THEMES)}{{{dark}}}}}"
-        f"{PIECES}{cells}{signs}"
+        f"{PIECES}{VIEW_TEXT}{DOCUMENT_TEXT}{cells}{signs}"
     )
 
 

@@ -1,45 +1,36 @@
-"""A table, which scrolls by itself, by the keyboard too, where it is wider than its place."""
+"""A table, which scrolls by itself where the page is narrow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from attninfluence.views.words import Html, escape
+from attninfluence.views.drawing import class_attribute
+from attninfluence.views.words import escape
+
+Column = tuple[str, str]  # its name, and its class: "" for numbers, "left", or "text" that wraps
 
 
 def wide(label: str, body: str) -> str:
-    """What may be wider than the page: a part that scrolls."""
+    """What may be wider than the page: a part that scrolls, by the keyboard too."""
     return f'<div class="wide" tabindex="0" role="region" aria-label="{escape(label)}">{body}</div>'
 
 
 def table_html(
-    caption: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    texts: Sequence[str] = (),
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], label: str, *, header: bool = True
 ) -> str:
-    """Rows of cells under their columns; the first one of a row is its heading.
-
-    A cell is plain text or `Html`. `texts` names the columns that hold words, which are set to the
-    left and may wrap; the others hold numbers and are set to the right.
-    """
-    styles = [' class="left" dir="auto"' if name in texts else "" for name in columns]
-    heads = "".join(
-        f'<th scope="col"{style}>{escape(name)}</th>'
-        for name, style in zip(columns, styles, strict=True)
+    """Rows of cells, each HTML; the first cell of a row names it."""
+    names = "".join(
+        f'<th scope="col"{class_attribute(css)}>{escape(name)}</th>' for name, css in columns
     )
-    body = "".join(f"<tr>{_cells(row, styles)}</tr>" for row in rows)
-    return wide(
-        caption,
-        f"<table><caption>{escape(caption)}</caption>"
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>",
-    )
+    head = f"<thead><tr>{names}</tr></thead>" if header else ""
+    body = "".join(_row(columns, row) for row in rows)
+    return wide(label, f"<table>{head}<tbody>{body}</tbody></table>")
 
 
-def _cells(row: Sequence[str], styles: Sequence[str]) -> str:
-    first, *rest = (
-        f"{style}>{cell if isinstance(cell, Html) else escape(cell)}"
-        for cell, style in zip(row, styles, strict=True)
+def _row(columns: Sequence[Column], row: Sequence[str]) -> str:
+    first, *others = row
+    cells = (
+        f"<td{class_attribute(css)}>{cell}</td>"
+        for (_, css), cell in zip(columns[1:], others, strict=True)
     )
-    return f'<th scope="row"{first}</th>' + "".join(f"<td{cell}</td>" for cell in rest)
+    return f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>'

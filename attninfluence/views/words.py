@@ -16,8 +16,6 @@ _UNSHOWABLE = re.compile(
 )
 
 
-class Html(str):
-    """HTML that goes into a page as it is: escaped already, or our own."""
 
 
 def _picture(match: re.Match[str]) -> str:
