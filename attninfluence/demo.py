@@ -287,12 +287,12 @@ def extremes_table(scores: Path, count: int) -> Group:
 
     from attninfluence.report import read_rows
     from attninfluence.score_runs import open_scores
-    from attninfluence.scored_documents import extremes, read_documents
+    from attninfluence.scored_documents import read_documents
     from attninfluence.token_view import NO_DOMAIN
 
     run = open_scores(scores)
     documents = read_documents(run)
-    pairs = [extremes(documents, domain, count) for domain in range(len(documents.domains))]
+    pairs = [documents.extremes(domain, count) for domain in range(len(documents.domains))]
     rows = read_rows(run, [position for pair in pairs for part in pair for position in part])
     parts: list[Any] = [_lines([["score", "loss", "without", "text"]], style="dim")]
     for name, (best, worst) in zip(documents.domains, pairs, strict=True):

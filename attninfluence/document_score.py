@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 class DocumentScore:
     """One document of a `Scores`; the fields are its columns.
 
-    spans: with detail "line", "sentence" or own spans. token_rows, tokenizer: what
-    `token_losses` reads, with detail "token".
+    Attributes:
+        message: a sentence on why there is no score, for some of the documents without one.
+        spans: with detail "line", "sentence" or own spans.
+        token_rows: with `tokenizer` what `token_losses` reads, with detail "token".
     """
 
     score: float
@@ -75,7 +77,11 @@ class DocumentScore:
         return told
 
     def token_losses(self) -> TokenLosses:
-        """The tokens and their losses; ValueError unless scored with detail="token"."""
+        """The tokens and their losses.
+
+        Raises:
+            ValueError: unless scored with detail="token".
+        """
         if self.token_rows is None:
             raise ValueError("losses of tokens were not kept: score with detail='token'")
         return self.token_rows.with_strings(self.tokenizer)
@@ -83,13 +89,17 @@ class DocumentScore:
     def rank_spans(self, spans: SpanChoice = "sentence") -> list[RankedSpan]:
         """Parts of the text by how much their loss rises without the heads, the highest first.
 
-        spans: "sentence", "line", a regular expression whose matches are the spans (compiled, or a
-            string), or (start, stop) pairs in characters.
-
         A span's `rise` is the sum over its tokens of reference loss - base loss, in nats; those of
         all sentences, or lines, add up to the document's. Its `score` is relative to its own base
-        loss and favours short and easy spans, so it does not rank. ValueError without
-        detail="token", for input_ids, which have no text, and for spans that cannot be.
+        loss and favours short and easy spans, so it does not rank.
+
+        Args:
+            spans: "sentence", "line", a regular expression whose matches are the spans (compiled,
+                or a string), or (start, stop) pairs in characters.
+
+        Raises:
+            ValueError: without detail="token", for input_ids, which have no text, and for spans
+                that cannot be.
         """
         from attninfluence.span_ranks import locate_spans, rank_spans
 
@@ -101,16 +111,19 @@ class DocumentScore:
         return rank_spans(self.text, located, *self.token_rows.scored_in_text())
 
     def to_pandas(self) -> pandas.DataFrame:
-        """One row a token, the columns of `TokenLosses.columns`.
+        """One row a token, the columns of `TokenLosses.columns`, NaN where there is no loss.
 
-        ValueError unless scored with detail="token"; ImportError, saying so, without pandas.
+        Raises:
+            ValueError: unless scored with detail="token".
+            ImportError: without pandas.
         """
         return to_frame(self.token_losses().columns())
 
     def to_arrow(self) -> pyarrow.Table:
         """One row a token, the columns of `TokenLosses.columns`, null where there is no loss.
 
-        ValueError unless scored with detail="token".
+        Raises:
+            ValueError: unless scored with detail="token".
         """
         from attninfluence.table import to_token_table
 
@@ -119,10 +132,14 @@ class DocumentScore:
     def view(self, *, max_tokens: int | None = 2000, spans: SpanChoice = "sentence") -> View:
         """What the document looks like: totals, its tokens by the rise of their loss, its spans.
 
-        max_tokens: of the document at most so many are shown; None shows all.
-        spans: which parts are ranked beneath, as in `rank_spans`.
-
         Tokens and spans need detail="token"; without it the totals are shown.
+
+        Args:
+            max_tokens: of the document at most so many are shown; None shows all.
+            spans: which parts are ranked beneath, as in `rank_spans`.
+
+        Raises:
+            ValueError: for max_tokens below 1 and for spans that cannot be.
         """
         from attninfluence.views.document import document_view
 
@@ -131,8 +148,11 @@ class DocumentScore:
     def save(self, path: str | PathLike[str]) -> None:
         """Write the page of `view` to a .html file, or `to_arrow` to a .parquet or .jsonl file.
 
-        A file is written whole or not at all. ValueError for another suffix, OSError when it cannot
-        be written.
+        A file is written whole or not at all.
+
+        Raises:
+            ValueError: for another suffix.
+            OSError: when the file cannot be written.
         """
         from attninfluence.table import save_table
 

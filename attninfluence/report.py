@@ -21,7 +21,7 @@ from attninfluence.replacing import replacing
 from attninfluence.reservoir import Reservoir
 from attninfluence.resumable import read_examples
 from attninfluence.score_runs import Paths, ScoreRuns, open_scores
-from attninfluence.scored_documents import ScoredDocuments, extremes, read_documents
+from attninfluence.scored_documents import ScoredDocuments, read_documents
 from attninfluence.select import preview
 from attninfluence.selection_rule import Rule, as_fraction
 from attninfluence.statuses import STATUS_MEANING
@@ -168,9 +168,7 @@ class _Piece(str):
 def _collect(run: ScoreRuns, rule: Rule, examples: int) -> _Report:
     documents = read_documents(run)
     panels = _largest(documents, MAX_PANELS)
-    wanted = [
-        i for domain in panels for part in extremes(documents, domain, examples) for i in part
-    ]
+    wanted = [i for domain in panels for part in documents.extremes(domain, examples) for i in part]
     reservoir = Reservoir()  # of many shards no more than of one
     for one in run.runs:
         for example in read_examples(one.path, one.run["run_id"]):
@@ -418,7 +416,7 @@ def _panel(
     if report.control is not None:
         control = report.control[report.documents.members(domain)]
     label = f"{name}: scores of {plural(len(values), 'document')}, cut at {number(cut)}"
-    best, worst = extremes(report.documents, domain, examples)
+    best, worst = report.documents.extremes(domain, examples)
     lists = [("Highest scores", best), ("Lowest scores", worst)]
     return {
         "name": name,
@@ -506,7 +504,7 @@ def _tokens_section(views: Sequence[TokenView]) -> dict[str, Any] | None:
 def _token_views(report: _Report, model: Model | None) -> list[TokenView]:
     """The best document of each of the largest domains, token by token."""
     domains = _largest(report.documents, MAX_TOKEN_DOCUMENTS)
-    best = [extremes(report.documents, domain, 1)[0][0] for domain in domains]
+    best = [report.documents.extremes(domain, 1)[0][0] for domain in domains]
     rows = read_rows(report.run, best)
     if model is not None and "text" in report.run.schema().names:
         check_is_the_runs(model, report.run.runs[0])

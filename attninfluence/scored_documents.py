@@ -40,6 +40,13 @@ class ScoredDocuments:
         borders = self._groups[1]
         return self._by_score[borders[domain] : borders[domain + 1]]
 
+    def extremes(self, domain: int, count: int) -> tuple[list[int], list[int]]:
+        """Positions of a domain's `count` best and `count` worst documents; no one is in both."""
+        order = self.best_first(domain)
+        best = order[: min(count, (len(order) + 1) // 2)].tolist()
+        worst = order[len(best) :][::-1][:count].tolist()
+        return best, worst
+
     def highest(self, fraction: Fraction) -> Bools:
         """Which documents a selection of this fraction of each domain takes, bool[n].
 
@@ -71,14 +78,6 @@ class ScoredDocuments:
         """All scored positions by domain, the highest score of each first, ties in order."""
         order = self._groups[0]
         return order[np.lexsort((-self.score[order], self.domain[order]))]
-
-
-def extremes(documents: ScoredDocuments, domain: int, count: int) -> tuple[list[int], list[int]]:
-    """Positions of a domain's `count` best and `count` worst documents; no one is in both."""
-    order = documents.best_first(domain)
-    best = order[: min(count, (len(order) + 1) // 2)].tolist()
-    worst = order[len(best) :][::-1][:count].tolist()
-    return best, worst
 
 
 def read_documents(scores: ScoreRuns) -> ScoredDocuments:

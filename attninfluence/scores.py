@@ -182,14 +182,22 @@ class Scores:
     ) -> View:
         """What the scores look like: distribution and cut by domain, best and worst documents.
 
-        domains, texts, names: one value a document each, in the order of the scores. Scores of
-            different domains are not comparable, so the cut, the best and the worst are each
-            domain's own; without domains all documents are one. With detail="token" the texts are
-            there already.
-        fraction: of each domain's scored documents above the cut, as `attninfluence select` has it.
-        examples: best and worst documents a domain. At most 12 domains are shown, the largest.
+        Scores of different domains are not comparable, so the cut, the best and the worst are each
+        domain's own; without domains all documents are one. At most 12 domains are shown, those
+        with the most documents scored.
 
-        ValueError for a length that is not the scores' own and for a fraction outside (0, 1].
+        Args:
+            domains: a name for each document, None where there is none.
+            texts: the documents' texts, to read the best and the worst; with detail="token" they
+                are there already.
+            names: what to call each document beside its position.
+            fraction: of each domain's scored documents above the cut, as `attninfluence select`
+                has it.
+            examples: best and worst documents a domain.
+
+        Raises:
+            ValueError: for domains, texts or names of another number than the scores, and for a
+                fraction outside (0, 1].
         """
         from attninfluence.views.scores import scores_view
 
@@ -203,8 +211,11 @@ class Scores:
     def save(self, path: str | PathLike[str]) -> None:
         """Write the page of `view` to a .html file, or `to_arrow` to a .parquet or .jsonl file.
 
-        A file is written whole or not at all. ValueError for another suffix, OSError when it cannot
-        be written.
+        A file is written whole or not at all.
+
+        Raises:
+            ValueError: for another suffix.
+            OSError: when the file cannot be written.
         """
         from attninfluence.table import save_table
 

@@ -15,7 +15,7 @@ import pytest
 import attninfluence as ai
 from attninfluence.score_domains import as_column, group
 from attninfluence.score_runs import open_scores
-from attninfluence.scored_documents import extremes, read_documents
+from attninfluence.scored_documents import read_documents
 from attninfluence.scores import Scores
 from attninfluence.select import preview
 from attninfluence.selection_rule import Rule, as_fraction
@@ -125,9 +125,9 @@ def test_without_domains_all_documents_are_one(tmp_path: Path) -> None:
 
 def test_extremes_share_no_document() -> None:
     documents = group(made([0.1, 0.5, 0.5, math.nan]), None)
-    assert extremes(documents, 0, 3) == ([1, 2], [0])
-    assert extremes(documents, 0, 1) == ([1], [0])
-    assert extremes(documents, 0, 0) == ([], [])
+    assert documents.extremes(0, 3) == ([1, 2], [0])
+    assert documents.extremes(0, 1) == ([1], [0])
+    assert documents.extremes(0, 0) == ([], [])
 
 
 # ------------------------------------------------------------------------------ what is shown
@@ -175,7 +175,7 @@ def test_best_and_worst_are_of_each_domain() -> None:
     expected = [
         position
         for domain in range(4)
-        for part in extremes(documents, domain, 2)
+        for part in documents.extremes(domain, 2)
         for position in part
     ]
     found = entries(view.body)

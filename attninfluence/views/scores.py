@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from attninfluence.documents import as_text
 from attninfluence.score_domains import as_column, group
-from attninfluence.scored_documents import ScoredDocuments, extremes
+from attninfluence.scored_documents import ScoredDocuments
 from attninfluence.selection_rule import as_fraction
 from attninfluence.statuses import STATUS_MEANING
 from attninfluence.views.histogram import axis_span, histogram_svg
@@ -352,7 +352,7 @@ def _examples(found: _Set, examples: int) -> str:
 
 def _block(found: _Set, domain: int, examples: int) -> str:
     """The documents of one domain; folded where there are several."""
-    best, worst = extremes(found.documents, domain, examples)
+    best, worst = found.documents.extremes(domain, examples)
     lists = "".join(
         _list(found, title, positions)
         for title, positions in (("Highest scores", best), ("Lowest scores", worst))
