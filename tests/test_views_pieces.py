@@ -284,11 +284,11 @@ def test_a_token_without_a_character_is_left_out_wherever_it_stands() -> None:
     assert ref.tolist() == [9, 9]
 
 
-def test_text_behind_the_last_token_is_a_piece_without_a_loss() -> None:
-    pieces, base, ref = text_pieces("ab  ", [(0, 2)], [1.0], [2.0])
-    assert pieces == ["ab", "  "]
-    assert math.isnan(base[1]) and math.isnan(ref[1])
-    assert text_pieces("  ", np.empty((0, 2)), [], [])[0] == ["  "]
+def test_pieces_end_with_the_last_token_given() -> None:
+    pieces, base, _ = text_pieces("ab cd", [(0, 1), (1, 2)], [1.0, 2.0], [2.0, 3.0])
+    assert pieces == ["a", "b"]
+    assert base.tolist() == [1, 2]
+    assert text_pieces("  ", np.empty((0, 2)), [], [])[0] == []
 
 
 def test_tokens_need_their_losses() -> None:

@@ -120,10 +120,12 @@ def _shown(text: str | None, losses: TokenLosses, max_tokens: int | None) -> _Sh
     end = int(stops[:size].max(initial=0))
     while size < len(losses) and stops[size] <= end:  # further bytes of the last character
         size += 1
-    text = text if size == len(losses) else text[:end]
     pieces, base, ref = text_pieces(
         text, losses.offsets[:size], losses.base[:size], losses.ref[:size]
     )
+    if size == len(losses) and end < len(text):  # what the tokenizer stripped from the end
+        pieces.append(text[end:])
+        base, ref = np.append(base, np.nan), np.append(ref, np.nan)
     return _Shown(pieces, base, ref, size)
 
 

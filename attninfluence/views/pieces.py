@@ -1,4 +1,4 @@
-"""A text cut at its tokens, with nothing of it lost."""
+"""A text cut at its tokens, with nothing between them lost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def text_pieces(
 
     `offsets` int64[T, 2] characters of each token; one without a character, as (0, 0), is not in
     the text and is left out. Tokens that share a character (bytes of it) become one piece with the
-    sum of their losses. Text between two tokens goes to the later one, text behind the last one is
-    a piece of its own, so that nothing is lost.
+    sum of their losses. Text between two tokens goes to the later one, so that the pieces are the
+    text up to the last token's end; `offsets` may be those of its first tokens only.
     """
     pieces: list[str] = []
     losses: list[list[float]] = []
@@ -30,8 +30,5 @@ def text_pieces(
             end = stop
         elif pieces and stop > start:
             losses[-1] = [losses[-1][0] + b, losses[-1][1] + r]
-    if end < len(text):
-        pieces.append(text[end:])
-        losses.append([np.nan, np.nan])
     array = np.array(losses, dtype=np.float64).reshape(-1, 2)
     return pieces, array[:, 0], array[:, 1]
