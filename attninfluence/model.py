@@ -24,6 +24,7 @@ from attninfluence.tokenizer_files import has_tokenizer
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
+    from attninfluence.probe import Sample
     from attninfluence.views.view import View
 
 MASKS = ("uniform", "zero")
@@ -275,6 +276,29 @@ class Model:
         """float32[T, T]: row t holds the weights of query t over keys 0..t, else 0."""
         layer, head = self._check_head(layer, head)
         return self.core.attention(self._ids(token_ids), layer, head, self.threads)
+
+    def view_attention(
+        self,
+        document: str | bytes | ArrayLike | Sample,
+        layer: int,
+        head: int,
+        *,
+        query: int | Iterable[int] | None = None,
+        max_tokens: int | None = 1024,
+    ) -> View:
+        """One head at work: its attention as a picture, and the tokens it looks at.
+
+        document: a text, token ids read as they are, or a `probe.Sample`, of which needle and
+        answer are marked and each answer step is told: whether the head copies the token.
+        query: the places in a text whose rows are looked at closely, negative from its end; None
+        is the last token. max_tokens: of a longer text the first ones are read; None reads all,
+        and takes 4 T x T bytes. ValueError for a head, query or id that there is not, and for a
+        sample of more tokens.
+        """
+        from attninfluence.head_reading import read_head
+        from attninfluence.views.attention import attention_view
+
+        return attention_view(read_head(self, document, layer, head, query, max_tokens))
 
     def mask_matrix(self, heads: Iterable[tuple[int, int]] | HeadScores) -> NDArray[np.bool_]:
         """bool[n_layers, n_heads], True at each (layer, head) given; ValueError out of range."""

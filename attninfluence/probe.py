@@ -76,6 +76,13 @@ class Sample:
     n_pairs: int
     place: int
 
+    def __repr__(self) -> str:
+        return (
+            f"Sample({len(self.ids)} tokens, {self.n_pairs} pairs: pair {self.place}, key "
+            f"{self.key!r}, has the value {self.value!r} at {list(self.needle)}, which is the "
+            f"answer at {list(self.answer)})"
+        )
+
 
 def make_samples(
     tokenizer: PieceTokenizer,
