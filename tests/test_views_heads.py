@@ -40,8 +40,8 @@ def test_the_numbers_are_those_of_the_search() -> None:
         assert cells[0] == f"layer {head[0]}, head {head[1]}"
         assert cells[1] == number(heads.scores[head])
         assert cells[2] == f"{number(low)} to {number(high)}"
-        assert cells[3] == f"{100 * heads.sample_share[head]:.1f} %"
-        assert cells[4].startswith("selected" if head in heads.selected else "left out")
+        assert cells[4] == f"{100 * heads.sample_share[head]:.1f} %"
+        assert cells[3].startswith("selected" if head in heads.selected else "left out")
     body = heads.view().body
     assert heads.stability().sentence.replace("'", "&#x27;") in body
     assert "2 of 12 heads selected; 3 layers of 4 heads" in body
@@ -57,6 +57,8 @@ def test_the_border_is_always_listed() -> None:
     assert "20 of 256 heads are listed; view(max_heads=None) lists all." in view.body
     assert len(rows(heads.view(max_heads=None).body)) == 256
     assert len(rows(heads.view(max_heads=1).body)) == 2  # the best, and the gap
+    with pytest.raises(ValueError, match="max_heads must be at least 1"):
+        heads.view(max_heads=0)
 
 
 def test_heads_within_chance_of_the_border_say_so() -> None:

@@ -31,6 +31,8 @@ FROM_VERSION_1 = (
 
 def heads_view(heads: HeadScores, max_heads: int | None) -> View:
     """The view of a `HeadScores`; at most `max_heads` heads are listed, None lists all."""
+    if max_heads is not None and max_heads < 1:
+        raise ValueError(f"max_heads must be at least 1, or None for all, not {max_heads}")
     stability = heads.stability()
     listed, left_out = _listed(heads, max_heads)
     body = [
@@ -93,7 +95,6 @@ def _listed(heads: HeadScores, most: int | None) -> tuple[list[Head | None], str
     order += [head for head in ranking if head not in chosen]
     if most is None or len(order) <= most:
         return list(order), ""
-    most = max(most, 1)
     after = min(NEIGHBOURS, most // 2, len(order) - n_selected) if n_selected else most
     if n_selected + after <= most:
         kept: list[Head | None] = list(order[: n_selected + after])
@@ -112,17 +113,18 @@ def _table(heads: HeadScores, stability: Stability, listed: Sequence[Head | None
     top = heatmap_top(heads.bounds())
     border = "" if math.isnan(stability.border) else ", border dashed"
     columns = [("head", "left"), ("score", ""), ("95 % interval", "")]
+    columns += [("selection", "left")]
     columns += [("samples it copies in", "")] if has_share else []
-    columns += [("selection", "left"), (f"0 to {top:.1f}{border}", "left")]
+    columns += [(f"0 to {top:.1f}{border}", "left")]
     rows = []
     for head in listed:
         if head is None:
             rows.append(["…"] + [""] * (len(columns) - 1))
             continue
         row = [_name(head), number(float(heads.scores[head])), _interval(heads, head)]
+        row.append(_state(heads, stability, head))
         row += [_share(heads, head)] if has_share else []
-        row += [_state(heads, stability, head), _range_svg(heads, head, stability.border, top)]
-        rows.append(row)
+        rows.append([*row, _range_svg(heads, head, stability.border, top)])
     return table_html(columns, rows, "The heads with the highest scores")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from attninfluence.views.drawing import Scale, nice_ticks, svg, svg_line, svg_text
 from attninfluence.views.palette import SEQUENTIAL_LIGHT
-from attninfluence.views.words import clip, count, escape, number
+from attninfluence.views.words import clip, count, escape, number, visible
 
 Weights = NDArray[np.float32]
 
@@ -22,7 +22,7 @@ LABELLED = 24  # tokens that are written beside the picture; more get numbers
 LABEL_LENGTH = 14
 
 SIDE = 480.0
-LEFT, RIGHT = 92.0, 112.0
+RIGHT = 112.0  # room for the names of rows
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,22 @@ class Mark:
     name: str
 
 
+@dataclass(frozen=True)
+class _Grid:
+    """Where the cells of a picture are, in drawing units."""
+
+    left: float
+    top: float
+    size: float
+    n: int
+
+    def x(self, column: float) -> float:
+        return self.left + column * self.size
+
+    def y(self, row: float) -> float:
+        return self.top + row * self.size
+
+
 def weight_level(weight: float) -> int:
     """The colour of a weight, on a scale of square roots: small weights differ by as much."""
     return min(len(SEQUENTIAL_LIGHT) - 1, int(math.sqrt(max(weight, 0.0)) * len(SEQUENTIAL_LIGHT)))
@@ -41,7 +57,7 @@ def weight_level(weight: float) -> int:
 
 def shown_token(text: str, limit: int = LABEL_LENGTH) -> str:
     """A token in quotation marks, short, with its line ends and tabs as signs."""
-    return f"‘{clip(text.replace(chr(10), '↵').replace(chr(9), '⇥'), limit)}’"
+    return f"‘{clip(visible(text).replace(chr(10), '↵').replace(chr(9), '⇥'), limit)}’"
 
 
 def pooled(weights: Weights) -> tuple[Weights, NDArray[np.int64]]:
@@ -62,56 +78,56 @@ def matrix_svg(
     """
     n = len(weights)
     cells, starts = pooled(weights)
-    size = max(1.0, min(22.0, SIDE / len(cells)))
-    side = size * len(cells)
-    top = _label_height(tokens) + 14 if n <= LABELLED else 58.0
-    x, y = Scale(0, n, LEFT, LEFT + side), Scale(0, n, top, top + side)
-    body = [
-        _triangle(len(cells), size, top),
-        *_cells(cells, size, top),
-        *_named(cells, starts, n, size, top),
-    ]
-    body += _token_labels(tokens, size, top) if n <= LABELLED else _numbers(n, x, y)
-    body += [svg_text(LEFT, 11, "looked at →"), svg_text(0, top - 8, "looks ↓")]
-    body += [_column_bracket(mark, x, top, side, y) for mark in columns]
+    grid = _grid(len(cells), tokens)
+    side = grid.x(len(cells)) - grid.left
+    x = Scale(0, n, grid.left, grid.left + side)
+    y = Scale(0, n, grid.top, grid.top + side)
+    body = [_triangle(grid), *_cells(cells, grid), *_named(cells, [*starts.tolist(), n], grid)]
+    body += _token_labels(tokens, grid) if n <= LABELLED else _numbers(n, x, y)
+    body += [svg_text(grid.left, 11, "looked at →"), svg_text(0, grid.top - 8, "looks ↓")]
+    body += [_column_bracket(mark, x, grid.top, grid.top + side) for mark in columns]
     body += _row_brackets(rows, x, y)
     body += [_frame(x(c.start), y(r.start), x(c.stop), y(r.stop)) for c in columns for r in rows]
-    body += weight_scale(LEFT, top + side + 16)
-    return svg(LEFT + max(side, 200.0) + RIGHT, top + side + 46, label, body)
+    body += weight_scale(grid.left, grid.top + side + 16)
+    return svg(grid.left + max(side, 200.0) + RIGHT, grid.top + side + 46, label, body)
 
 
-def _triangle(n: int, size: float, top: float) -> str:
-    steps = "".join(f"h{size:g}v{size:g}" for _ in range(n))
-    return f'<path class="q0" d="M{LEFT:g} {top:g}{steps}H{LEFT:g}z"/>'
+def _grid(n: int, tokens: Sequence[str]) -> _Grid:
+    """Cells that fill the side, with room for the labels of the tokens or their numbers."""
+    size = min(22.0, SIDE / n)
+    if len(tokens) <= LABELLED:
+        return _Grid(92.0, _label_height(tokens) + 14, size, n)
+    return _Grid(52.0, 58.0, size, n)
 
 
-def _cells(cells: Weights, size: float, top: float) -> list[str]:
+def _triangle(grid: _Grid) -> str:
+    steps = f"h{grid.size:g}v{grid.size:g}" * grid.n
+    return f'<path class="q0" d="M{grid.left:g} {grid.top:g}{steps}H{grid.left:g}z"/>'
+
+
+def _cells(cells: Weights, grid: _Grid) -> list[str]:
     """All cells brighter than the ground, those of one colour as one path."""
     paths: dict[int, list[str]] = {}
-    for row, column in np.argwhere(np.tril(cells) > 0):
+    side = f"h{grid.size:g}v{grid.size:g}h{-grid.size:g}z"
+    for row, column in np.argwhere(np.tril(cells) > 0).tolist():
         level = weight_level(float(cells[row, column]))
         if level:
-            at = f"M{LEFT + column * size:.4g} {top + row * size:.4g}"
-            paths.setdefault(level, []).append(f"{at}h{size:g}v{size:g}h{-size:g}z")
+            paths.setdefault(level, []).append(f"M{grid.x(column):.4g} {grid.y(row):.4g}{side}")
     return [f'<path class="q{level}" d="{"".join(paths[level])}"/>' for level in sorted(paths)]
 
 
-def _named(cells: Weights, starts: NDArray[np.int64], n: int, size: float, top: float) -> list[str]:
-    """The brightest cells once more, with what they are as a hint."""
+def _named(cells: Weights, starts: Sequence[int], grid: _Grid) -> list[str]:
+    """The brightest cells once more, with what they are as a hint; `starts` ends with T."""
     places = np.argwhere(cells >= NAMED_FROM)
     order = np.argsort(-cells[tuple(places.T)], kind="stable")[:MAX_NAMED]
-    ends = [*starts[1:].tolist(), n]
     parts = []
     for row, column in places[order].tolist():
         weight = float(cells[row, column])
-        hint = (
-            f"{_span(int(starts[row]), ends[row])} at {_span(int(starts[column]), ends[column])}: "
-            f"{number(weight)}"
-        )
+        looks, seen = (_span(starts[at], starts[at + 1]) for at in (row, column))
         parts.append(
-            f'<rect class="q{weight_level(weight)}" x="{LEFT + column * size:.4g}" '
-            f'y="{top + row * size:.4g}" width="{size:g}" height="{size:g}">'
-            f"<title>{escape(hint)}</title></rect>"
+            f'<rect class="q{weight_level(weight)}" x="{grid.x(column):.4g}" '
+            f'y="{grid.y(row):.4g}" width="{grid.size:g}" height="{grid.size:g}">'
+            f"<title>{escape(f'{looks} at {seen}: {number(weight)}')}</title></rect>"
         )
     return parts
 
@@ -120,12 +136,12 @@ def _span(start: int, stop: int) -> str:
     return f"token {start}" if stop - start == 1 else f"tokens {start} to {stop - 1}"
 
 
-def _token_labels(tokens: Sequence[str], size: float, top: float) -> list[str]:
+def _token_labels(tokens: Sequence[str], grid: _Grid) -> list[str]:
     parts = []
     for place, token in enumerate(tokens):
-        middle = (place + 0.5) * size
-        parts.append(svg_text(LEFT - 6, top + middle + 3.5, shown_token(token), anchor="end"))
-        parts.append(slanted_text(LEFT + middle + 3, top - 6, shown_token(token)))
+        x, y, name = grid.x(place + 0.5), grid.y(place + 0.5), shown_token(token)
+        parts.append(svg_text(grid.left - 6, y + 3.5, name, anchor="end"))
+        parts.append(slanted_text(x + 3, grid.top - 6, name))
     return parts
 
 
@@ -145,16 +161,16 @@ def _numbers(n: int, x: Scale, y: Scale) -> list[str]:
     for tick in nice_ticks(0, n - 1, 6):
         place = int(tick)
         parts.append(svg_text(x(place), y.start - 8, count(place), anchor="middle"))
-        parts.append(svg_text(LEFT - 8, y(place) + 4, count(place), anchor="end"))
+        parts.append(svg_text(x.start - 8, y(place) + 4, count(place), anchor="end"))
     return parts
 
 
-def _column_bracket(mark: Mark, x: Scale, top: float, side: float, y: Scale) -> str:
+def _column_bracket(mark: Mark, x: Scale, top: float, bottom: float) -> str:
     low, high = _at_least(x(mark.start), x(mark.stop))
     edge = top - 20
     bracket = f'<path class="bracket" d="M{low:.1f} {edge + 5:.1f}V{edge:.1f}H{high:.1f}v5"/>'
     guides = "".join(
-        svg_line(at, edge + 5, at, top + side, "guide") for at in (x(mark.start), x(mark.stop))
+        svg_line(at, edge + 5, at, bottom, "guide") for at in (x(mark.start), x(mark.stop))
     )
     return (
         guides

@@ -58,6 +58,7 @@ box-decoration-break:clone}
 .ati svg .guide{stroke:var(--accent);stroke-opacity:.35;stroke-dasharray:2 3;fill:none}
 .ati svg .frame{stroke:var(--accent);stroke-width:1.5;fill:none}
 .ati .tokens .marked{text-decoration:underline 2px var(--accent);text-underline-offset:.25em}
+.ati .tokens span[class] .end{color:inherit}
 .ati .tokens .label{font:600 .72rem system-ui,sans-serif;color:var(--accent);margin:0 .35em}
 .ati .tokens,.ati svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 """

@@ -16,8 +16,6 @@ _UNSHOWABLE = re.compile(
 )
 
 
-
-
 def _picture(match: re.Match[str]) -> str:
     code = ord(match.group())
     if code < 0x20:
