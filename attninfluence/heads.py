@@ -23,6 +23,7 @@ from attninfluence._core import ModelError
 from attninfluence.bootstrap import bootstrap_interval
 from attninfluence.head_scores import Head, HeadScores, Selection, checked_pairs
 from attninfluence.probe import Corpus, Sample, iter_samples
+from attninfluence.progress import ProgressBar
 
 if TYPE_CHECKING:
     from attninfluence.model import Model
@@ -196,14 +197,12 @@ def _read_all(
     progress: bool,
 ) -> list[_Reading]:
     """Reads the samples in batches of a bounded number of tokens."""
-    from tqdm.auto import tqdm
-
     read = _read_teacher_forced if decoding == "teacher_forced" else _read_greedy
     batch_size = model.threads * max(1, TOKENS_A_THREAD // max_length)
     readings: list[_Reading] = []
     total = np.zeros((model.n_layers, model.n_heads))
     counted = 0
-    with tqdm(total=n_samples, desc="heads", unit="sample", disable=not progress) as bar:
+    with ProgressBar("heads", total=n_samples, unit="sample", enabled=progress) as bar:
         while batch := list(islice(probe, batch_size)):
             fresh = read(model, batch)
             readings += fresh
@@ -211,8 +210,7 @@ def _read_all(
                 if reading.success or not require_success:
                     counted += 1
                     total += reading.ratio
-            bar.set_postfix_str(_so_far(total, counted), refresh=False)
-            bar.update(len(batch))
+            bar.update(len(batch), note=_so_far(total, counted))
     return readings
 
 

@@ -1,12 +1,23 @@
-"""Progress bars on stderr: documents a second, tokens a second, time left."""
+"""Progress on stderr: documents a second, tokens a second, time left."""
 
 from __future__ import annotations
 
+import io
+import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+LINE_SECONDS = 10.0
+
+
+class Progress(Protocol):
+    """Told of what was done since it was last told."""
+
+    def advance(self, items: int, tokens: int, share: float) -> None:
+        """`share` of the work has been done so far, earlier sessions included."""
 
 
 class ProgressBar:
@@ -15,7 +26,9 @@ class ProgressBar:
         with ProgressBar("score", total=None, unit="doc", enabled=True) as bar:
             bar.update(documents, tokens=tokens)
 
-    `total` is None where it is not known beforehand.
+    A bar on a terminal, while it lasts, and in a notebook; elsewhere, as in the log of a job, a
+    line at the beginning, every ten seconds and at the end. `total` is None where it is not known
+    beforehand.
     """
 
     def __init__(
@@ -27,16 +40,22 @@ class ProgressBar:
         if enabled:
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=total, desc=description, unit=unit, dynamic_ncols=True)
+            where: dict[str, Any] = {"dynamic_ncols": True}
+            if _writes_text(tqdm) and sys.stderr.isatty():
+                where["leave"] = False
+            elif _writes_text(tqdm):
+                where = {"file": _Lines(), "mininterval": LINE_SECONDS, "ncols": 80, "ascii": True}
+            self._bar = tqdm(total=total, desc=description, unit=unit, **where)
 
-    def update(self, items: int, tokens: int = 0) -> None:
-        """Count `items` more items, `tokens` more tokens."""
+    def update(self, items: int, tokens: int = 0, note: str = "") -> None:
+        """Count `items` more items, `tokens` more tokens; `note` stands beside the speeds."""
         if self._bar is None:
             return
         self._tokens += tokens
         if self._tokens:
             seconds = max(time.monotonic() - self._started, 1e-9)
-            self._bar.set_postfix_str(f"{self._tokens / seconds:,.0f} tokens/s", refresh=False)
+            note = f"{self._tokens / seconds:,.0f} tokens/s"
+        self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(items)
 
     def __enter__(self) -> ProgressBar:
@@ -50,3 +69,20 @@ class ProgressBar:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def _writes_text(bar: Any) -> bool:
+    """Whether it is the bar made of letters, not a notebook's."""
+    from tqdm.std import tqdm
+
+    return bar.status_printer is tqdm.status_printer
+
+
+class _Lines(io.TextIOBase):
+    """stderr for a bar: a line each time, in place of one that is written over and over."""
+
+    def write(self, text: str) -> int:
+        line = text.strip()
+        if line:
+            print(line, file=sys.stderr, flush=True)
+        return len(text)

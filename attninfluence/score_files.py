@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from attninfluence.corpus import (
     Columns,
@@ -32,6 +32,7 @@ from attninfluence.corpus_reader import (
 )
 from attninfluence.input_plan import Shard, Slice, plan_slices
 from attninfluence.output import score_schema
+from attninfluence.progress import Progress
 from attninfluence.resumable import ResumableFolder, iter_part_columns
 from attninfluence.row_writer import RowWriter
 from attninfluence.run_state import RunState
@@ -43,13 +44,6 @@ if TYPE_CHECKING:
 ON_BAD_SHARD = ("stop", "skip")
 DOMAIN_FROM = ("column", "path")
 CHECKPOINT_SECONDS = 300.0
-
-
-class Progress(Protocol):
-    """Told of every chunk of documents that was scored."""
-
-    def advance(self, documents: int, tokens: int, share: float) -> None:
-        """`share` of the input has been scored so far, earlier sessions included."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from attninfluence import _core
 from attninfluence.losses import mean_loss, relative_rise
 from attninfluence.model import Model, as_whole_number, load
+from attninfluence.progress import ProgressBar
 
 if TYPE_CHECKING:
     from attninfluence.reference import Reference
@@ -152,12 +154,13 @@ def verify(
     *,
     length: int | None = None,
     kernel: str | None = None,
+    progress: bool = False,
 ) -> ErrorTable:
     """Compare a model with transformers (fp32, eager attention, one unpadded document at a time).
 
     model: opened, or what `load` takes. precisions: to open it in. kernel: as in `load`.
     length: tokens of the longest document; None is 640, or more where that takes it past a
-    window of up to 1,024 keys, and at most the context.
+    window of up to 1,024 keys, and at most the context. progress: show a bar on stderr.
     Documents are built-in texts by the model's own tokenizer, or random ids where it has none;
     the masked heads are a random 5 % (at least one), masked either way (METHOD.md section 3).
 
@@ -173,7 +176,7 @@ def verify(
     reference = _open_reference(opened.path)
     masked = choose_heads(opened.n_layers, opened.n_heads, seed)
     cores = [_core_of(opened, precision, kernel) for precision in precisions]
-    rows = compare(cores, reference, documents, masked, opened.threads)
+    rows = compare(cores, reference, documents, masked, opened.threads, progress)
     heads = tuple((int(layer), int(head)) for layer, head in np.argwhere(masked))
     lengths = [len(ids) for ids in documents]
     scored = sum(lengths) - len(lengths)
@@ -269,17 +272,21 @@ def compare(
     documents: Sequence[NDArray[np.int32]],
     masked: NDArray[np.bool_],
     threads: int = 1,
+    progress: bool = False,
 ) -> list[Difference]:
     """A row for each core and reading; transformers reads every document once a reading.
 
-    Two sets of one document's logits are in memory at a time. threads: of ours.
+    Two sets of one document's logits are in memory at a time. threads: of ours. progress: show
+    a bar on stderr.
     """
     tallies = {(at, name): _Tally() for at in range(len(cores)) for name in READINGS}
-    for ids in documents:
-        for name in READINGS:
+    total = len(documents) * len(READINGS)
+    with ProgressBar("verify", total=total, unit="reading", enabled=progress) as bar:
+        for ids, name in product(documents, READINGS):
             theirs = _theirs(reference, ids, masked, name)
             for at, core in enumerate(cores):
                 tallies[at, name].add(_ours(core, ids, masked, name, threads), theirs)
+            bar.update(1)
     return [
         _difference(core, name, tallies[at, name], tallies[at, "base"])
         for at, core in enumerate(cores)
