@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +42,7 @@ from attninfluence.corpus.extract import extract_rows
 from attninfluence.corpus.files import file_size, is_url, open_binary
 from attninfluence.finished import FinishedRun, open_finished
 from attninfluence.output import OutputError, OutputFolder, publish, write_json
+from attninfluence.progress import Progress
 from attninfluence.recipe import RECIPE_NAME, Count, Recipe
 from attninfluence.score_runs import listed
 from attninfluence.selection import SUMMARY_NAME
@@ -56,14 +57,14 @@ def mix(
     *,
     recipe_only: bool = False,
     root: str | os.PathLike[str] | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the mix of a finished selection into the new folder `output`; returns its summary.
 
     recipe_only  leave the corpus where it is: write the selected documents and the recipe only
     root         the folder that relative names of the input files start from; default: the one
                  that `score` ran in
-    progress     called with the name of each input file before it is read
+    progress     told of each input file when it has been read
 
     The selection is streamed: of one input file at a time the selected rows are in memory.
     Input files that scoring left out as bad are left out here.
@@ -81,8 +82,6 @@ def mix(
     recipe = Recipe(run.run["scores"].get("columns", {}).get("text", "text"))
     domains: dict[str | None, Count] = {}
     for index, (name, chosen) in enumerate(_by_file(_chosen(run, domains), inputs)):
-        if progress is not None:
-            progress(name)
         path = inputs[name]
         target = f"{index:05d}-{path.rsplit('/', 1)[-1]}"
         stored = path
@@ -94,6 +93,8 @@ def mix(
             stored = f"selected/{target}"
             _extract(path, chosen.rows, folder.path / stored)
             recipe.add("selected", stored, Count(len(chosen.rows), chosen.tokens))
+        if progress is not None:
+            progress.advance(1, scored[name]["tokens"], (index + 1) / len(inputs))
     summary = _summarise(run, domains)
     _check_totals(run, recipe, summary)
     _write_recipe(folder.path, recipe)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Sequence
-
 from attninfluence.model_description import Described
 
 Line = tuple[str, str]  # label and text
@@ -20,19 +17,6 @@ def lines_of(described: Described) -> list[Line]:
     for group in groups:
         lines += [*([("", "")] if lines else []), *group(described)]
     return lines
-
-
-def in_columns(lines: Sequence[Line]) -> list[str]:
-    """The lines with their labels in one column, long texts wrapped to 79 characters."""
-    width = max(len(label) for label, _ in lines)
-    told = []
-    for label, text in lines:
-        first, *others = textwrap.wrap(
-            text, WIDTH - width - 2, break_long_words=False, break_on_hyphens=False
-        ) or [""]
-        told.append(f"{label:<{width}}  {first}".rstrip())
-        told += [f"{'':<{width}}  {other}" for other in others]
-    return told
 
 
 def _identity(of: Described) -> list[Line]:
@@ -74,7 +58,8 @@ def _attention(of: Described) -> list[Line]:
 def _retrieval_heads(found: list[list[int]] | None) -> str:
     if found is None:
         return "no heads.json in the folder"
-    named = [f"({layer}, {head})" for layer, head in found[:MAX_HEADS]]
+    # A space that does not break holds a head together where the list goes over lines.
+    named = [f"({layer},\N{NO-BREAK SPACE}{head})" for layer, head in found[:MAX_HEADS]]
     named += [f"and {len(found) - MAX_HEADS:,} more"] if len(found) > MAX_HEADS else []
     return ", ".join(named) or "none"
 

@@ -11,10 +11,11 @@ memory holds a batch, a sketch a domain and what lies next to the cuts, however 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.output import OutputError, OutputFolder, write_json
+from attninfluence.progress import Progress
 from attninfluence.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.selection import SUMMARY_NAME, Selection, summarise
 from attninfluence.selection_cut import Ranking, Survey, exact_cuts, sketch_cuts, survey
@@ -39,6 +40,7 @@ def select(
     approximate: bool = False,
     mixed_kernels: bool = False,
     allow_missing_shards: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Select from one or several finished score runs into the new folder `output`.
 
@@ -51,6 +53,7 @@ def select(
     approximate    take the cuts from sketches and save a reading: within 0.1 percentage point of
                    the fraction in a domain of 10,000 documents or more; a budget is not exceeded
     mixed_kernels, allow_missing_shards  as in `open_scores`
+    progress       told of the rows that were read, each as often as it is read
 
     OutputError when the scores cannot be joined, hold nothing to select, or change meanwhile, and
     when a folder is not new.
@@ -61,7 +64,11 @@ def select(
     folders = [OutputFolder(path, "selection") for path in (output, control) if path is not None]
     for folder in folders:
         folder.check_unused()
-    selector = _Selector(runs, rule, by, None if control is None else control_seed, approximate)
+    seed = None if control is None else control_seed
+    watch = None
+    if progress is not None:
+        watch = _Readings(progress, runs, _count_readings(rule, len(folders), approximate)).add
+    selector = _Selector(runs, rule, by, seed, approximate, watch)
     described = {"by": by, "approximate": approximate, **rule.describe()}
     summary = selector.write(folders[0], 0, selector.budgets(), described)
     if control is not None:
@@ -81,16 +88,40 @@ def preview(runs: ScoreRuns, rule: Rule, by: By = "domain") -> dict[str, Any]:
     return selector.summary(selection)
 
 
+def _count_readings(rule: Rule, folders: int, approximate: bool) -> int:
+    """How often the rows are read, at least: a survey, and for each folder the cut and the rows."""
+    return 1 + (rule.temperature is not None) + folders * (1 if approximate else 2)
+
+
+class _Readings:
+    """Tells a progress of the rows of all readings."""
+
+    def __init__(self, progress: Progress, runs: ScoreRuns, readings: int) -> None:
+        self._progress = progress
+        self._rows = max(1, readings * sum(run.totals["rows"] for run in runs.runs))
+        self._done = 0
+
+    def add(self, rows: int) -> None:
+        self._done += rows
+        self._progress.advance(rows, 0, min(1.0, self._done / self._rows))
+
+
 class _Selector:
     """One surveyed corpus, from which the selection and its control are made."""
 
     def __init__(
-        self, runs: ScoreRuns, rule: Rule, by: By, control_seed: int | None, approximate: bool
+        self,
+        runs: ScoreRuns,
+        rule: Rule,
+        by: By,
+        control_seed: int | None,
+        approximate: bool,
+        watch: Callable[[int], None] | None = None,
     ) -> None:
         self.runs = runs
         self.rule = rule
         self.approximate = approximate
-        self.reader = RowReader(runs, by, rule.min_tokens)
+        self.reader = RowReader(runs, by, rule.min_tokens, watch)
         order = Order.of(rule)
         if order.temperature is not None:
             order = order.with_spread(self.reader)

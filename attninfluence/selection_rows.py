@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -45,13 +45,21 @@ class RowReader:
     """Reads the rows of score runs as often as it is asked to.
 
     by          "domain", or "all" to take the corpus as one domain
+    watch       called with the number of rows, when they are read
     names       of the domains so far, in the order in which they appear: every reading's numbers
     """
 
-    def __init__(self, scores: ScoreRuns, by: By = "domain", min_tokens: int = 0) -> None:
+    def __init__(
+        self,
+        scores: ScoreRuns,
+        by: By = "domain",
+        min_tokens: int = 0,
+        watch: Callable[[int], None] | None = None,
+    ) -> None:
         self.scores = scores
         self.by = by
         self.min_tokens = min_tokens
+        self._watch = watch
         self._codes: dict[str | None, int] = {}
 
     @property
@@ -63,6 +71,8 @@ class RowReader:
         wanted = None if columns is None else list(dict.fromkeys((*_COLUMNS, *columns)))
         for table in self.scores.tables(wanted):
             yield self._rows(table)
+            if self._watch is not None:
+                self._watch(table.num_rows)
 
     def _rows(self, table: pa.Table) -> Rows:
         import pyarrow as pa

@@ -88,7 +88,7 @@ def test_the_whole_way(capsys, corpus, tiny_folder, heads_file):
     assert totals["rows"] == 52
     assert totals["statuses"] == {"bad_type": 2, "ok": 50}
     assert totals["repeated_ids"] == 32
-    assert "1 bad_type" in told
+    assert "not scored: 2 bad_type\n" in told
     assert "32 rows repeat an id" in told
     scores = open_finished("scores", "scores")
     assert scores.schema().names[-2:] == ["control_loss", "control_score"]
@@ -272,7 +272,6 @@ def test_debug_shows_the_traceback(capsys):
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["unknown"],
         ["score"],
         ["score", "x", "-o", "o", "--max-length", "0"],

@@ -10,8 +10,9 @@ import pytest
 
 import attninfluence as ai
 import attninfluence.views.model as model_views
+from attninfluence.fact_lines import fact_lines
 from attninfluence.model_description import describe
-from attninfluence.model_lines import in_columns, lines_of
+from attninfluence.model_lines import lines_of
 from attninfluence.views.words import escape
 from tests.made_heads import head_scores
 from tests.test_views_pieces import HOSTILE, tags
@@ -23,7 +24,7 @@ def test_a_model_shows_what_inspect_says(tiny_folder: Path) -> None:
     lines = [*lines_of(describe(model)), ("threads", "2")]
     for label, text in lines:
         assert escape(text) in view.body and f">{label}<" in view.body + "><"
-    assert repr(view).splitlines() == in_columns(lines)
+    assert repr(view).splitlines() == fact_lines(lines)
     assert model._repr_html_() == view._repr_html_()
     assert view.title == f"Model {tiny_folder.name}"
     assert "\n" not in repr(model)

@@ -1,8 +1,12 @@
 """The command line: `attninfluence COMMAND ...`, one file for each command.
 
-Progress, tables and errors go to stderr, a JSON summary to stdout. Exit status: 0 when everything
-asked for was done (rows that cannot be scored are reported, not lost), 1 when a file was left out,
-2 for an error, 130 after Ctrl-C.
+Progress, tables and errors go to stderr. Each command has a summary, one JSON object, whose names
+and meanings are stable: it is printed on stdout where that is no terminal, so that a person sees
+the table alone; with `--json` it always is, and stderr is left to errors.
+
+Exit status: 0 when everything asked for was done (rows that cannot be scored are reported, not
+lost); 1 when a file was left out, a bound was exceeded or nobody read the summary; 2 for an error;
+70 for a bug in this package; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,12 +16,25 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
 
 from attninfluence import __version__
-from attninfluence.cli import bench, demo, heads, inspect, mix, report, score, select, verify
+from attninfluence.cli import (
+    bench,
+    completion,
+    console,
+    demo,
+    heads,
+    inspect,
+    mix,
+    report,
+    score,
+    select,
+    verify,
+)
+from attninfluence.cli.errors import bug, sentence
+from attninfluence.cli.parser import Help, Program
 
-COMMANDS = (demo, heads, score, select, mix, inspect, verify, report, bench)
+COMMANDS = (demo, heads, score, select, mix, inspect, verify, report, bench, completion)
 
 DESCRIPTION = """\
 Score text by AttentionInfluence: how much the loss of a small language model
@@ -29,26 +46,25 @@ rises when its retrieval heads are masked. The usual order of commands:
   attninfluence mix    selected/ -o mix/
 """
 
+EPILOG = """\
+Tables and progress go to stderr. A JSON summary with stable names goes to
+stdout where that is a file or a pipe; with --json it always does, alone.
+Exit status: 0 done, 1 something was left out, 2 error, 70 bug, 130 Ctrl-C.
+"""
 
-class Parser(argparse.ArgumentParser):
-    """argparse, with an error of one sentence instead of the whole usage."""
 
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
-
-
-def build_parser() -> Parser:
+def build_parser() -> Program:
     """The parser of all commands; `run` of the result carries the command out."""
-    parser = Parser(
+    program = Program(
         prog="attninfluence",
         description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EPILOG,
+        formatter_class=Help,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"attninfluence {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    program.add_argument("--version", action="version", version=f"attninfluence {__version__}")
     for module in COMMANDS:
-        command = commands.add_parser(
+        command = program.add_command(
             module.__name__.rsplit(".", 1)[-1],
             help=module.HELP,
             description=module.DESCRIPTION,
@@ -57,17 +73,31 @@ def build_parser() -> Parser:
             allow_abbrev=False,
         )
         module.add_arguments(command)
+        command.add_argument(
+            "--json", action="store_true", help="print the JSON summary, and nothing but errors"
+        )
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
         command.set_defaults(run=module.run)
-    return parser
+    return program
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; `argv` without the program's name, by default that of the process."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    program = build_parser()
+    if not words:
+        program.print_help(sys.stderr)
+        return 2
     try:
-        arguments = build_parser().parse_args(argv)
+        arguments = program.parse(words)
     except SystemExit as stop:
         return int(stop.code or 0)
+    with console.summary_only(arguments.json):
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """The exit status of a command; its errors are told."""
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt as stop:
@@ -78,20 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of stdout has gone, as in `| head`; keep Python from flushing into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError, MemoryError, ImportError) as error:
+    except Exception as error:  # noqa: BLE001 - the last to hear of it: nobody is shown a traceback
+        expected = isinstance(error, (ValueError, OSError, MemoryError, ImportError))
         if arguments.debug:
             traceback.print_exc()
-        print(f"attninfluence {arguments.command}: error: {sentence(error)}", file=sys.stderr)
-        return 2
-
-
-def sentence(error: BaseException) -> str:
-    """An exception as one line of text."""
-    if isinstance(error, OSError) and error.strerror:
-        named = f"{error.filename}: " if error.filename else ""
-        text = named + error.strerror
-    elif isinstance(error, MemoryError) and not str(error):
-        text = "not enough memory"
-    else:
-        text = str(error) or type(error).__name__
-    return " ".join(text.split())
+        told = sentence(error) if expected else bug(error)
+        print(f"attninfluence {arguments.command}: error: {told}", file=sys.stderr)
+        return 2 if expected else 70

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from fractions import Fraction
 
 from attninfluence.cli import console, options
@@ -64,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
         samples=arguments.samples,
         fraction=float(arguments.fraction),
         seed=arguments.seed,
+        progress=sys.stderr.isatty() and not console.is_quiet(),
+        console=console.console(),
     )
     console.print_json(summary)
     return 0

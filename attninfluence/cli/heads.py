@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         threshold=arguments.threshold,
         corpus=arguments.corpus,
         seed=arguments.seed,
-        progress=True,
+        progress=not console.is_quiet(),
     )
     found.save(arguments.output)
     best = [

@@ -33,12 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the description."""
     from attninfluence.model_description import describe
-    from attninfluence.model_lines import in_columns, lines_of
+    from attninfluence.model_lines import lines_of
 
     model = options.load_model(arguments)
     described = {**describe(model), "speed": _speed(model)}
-    for line in in_columns(lines_of(described)):
-        console.say(console.printable(line))
+    console.print_facts(lines_of(described))
     console.print_json(described)
     return 0
 

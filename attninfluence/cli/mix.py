@@ -38,15 +38,18 @@ def run(arguments: argparse.Namespace) -> int:
     from attninfluence.mix import mix
 
     try:
-        summary = mix(
-            arguments.selection,
-            arguments.output,
-            recipe_only=arguments.recipe,
-            root=arguments.root,
-            progress=lambda name: console.say(f"reading {console.printable(name)}"),
-        )
+        with console.ScoreProgress("files") as progress:
+            summary = mix(
+                arguments.selection,
+                arguments.output,
+                recipe_only=arguments.recipe,
+                root=arguments.root,
+                progress=progress,
+            )
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"{arguments.output} is not complete and has no _SUCCESS") from None
+        raise KeyboardInterrupt(
+            f"{arguments.output} is not complete and has no _SUCCESS; remove it and mix again"
+        ) from None
     _report(summary)
     console.print_json({"output": arguments.output, **summary})
     return 0
@@ -66,7 +69,7 @@ def _report(summary: dict[str, Any]) -> None:
         ]
         for entry in [*summary["domains"], {"domain": "all domains", **whole}]
     ]
-    console.print_table("tokens of the mix", header, rows)
+    console.print_table("tokens of the mix", header, rows[:-1], rows[-1])
     console.say(
         f"{whole['tokens']:,} tokens in all: {whole['corpus_tokens']:,} of the corpus plus"
         f" {whole['selected_tokens']:,} selected"

@@ -6,9 +6,11 @@ Choices are spelled out, so that `--help` loads no model code; a test compares t
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.cli import console
 from attninfluence.cli.numbers import positive
 
 if TYPE_CHECKING:
@@ -104,7 +106,10 @@ def load_model(arguments: argparse.Namespace, **fixed: Any) -> Model:
 
     names = [*_LOADING_OPTIONS, *(("precision", "kernel") if "precision" in arguments else ())]
     asked = {name: getattr(arguments, name) for name in names}
-    return load(arguments.model, **(asked | fixed))
+    if console.is_quiet():
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when the hub's library is imported
+    with console.waiting(f"opening {console.printable(arguments.model or 'the model')}"):
+        return load(arguments.model, **(asked | fixed))
 
 
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from attninfluence.cli import console, options
 from attninfluence.cli.numbers import positive, seconds
+from attninfluence.views.words import plural
 
 if TYPE_CHECKING:
     from attninfluence.input_plan import Shard
@@ -135,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_kept(arguments.output)) from None
     except SystemExit:
-        console.say(f"attninfluence score: terminated; {_kept(arguments.output)}")
+        console.warn(f"attninfluence score: terminated; {_kept(arguments.output)}")
         raise
     _report(totals)
     totals["output"] = arguments.output
@@ -212,17 +213,17 @@ def _expect(arguments: argparse.Namespace, source: Source) -> int:
         control=arguments.control,
         **options.scoring_options(arguments),
     )
-    console.print_table(
-        "expected, from a sample" if expected["sampled_documents"] else "nothing to score",
-        ["", ""],
+    sampled = expected["sampled_documents"]
+    console.say("expected, from a sample:" if sampled else "nothing to score:")
+    console.print_facts(
         [
-            ["files", f"{expected['files']:,}"],
-            ["documents", f"{expected['documents']:,}"],
-            ["tokens", console.short_count(expected["tokens"])],
-            ["tokens a second", f"{expected['tokens_per_second']:,.1f}"],
-            ["time", console.clock(expected["seconds"])],
-            ["memory", f"{expected['memory_bytes'] / 2**20:,.0f} MiB"],
-        ],
+            ("files", f"{expected['files']:,}"),
+            ("documents", f"{expected['documents']:,}"),
+            ("tokens", console.short_count(expected["tokens"])),
+            ("tokens a second", f"{expected['tokens_per_second']:,.1f}"),
+            ("time", console.clock(expected["seconds"])),
+            ("memory", f"{expected['memory_bytes'] / 2**20:,.0f} MiB"),
+        ]
     )
     fate = "stop the run at" if source.on_bad_shard == "stop" else "be left out"
     for bad in expected["bad_files"]:
@@ -231,26 +232,23 @@ def _expect(arguments: argparse.Namespace, source: Source) -> int:
     return 1 if expected["bad_files"] else 0
 
 
+def _row(name: str, entry: dict[str, Any]) -> list[str]:
+    scored = entry["statuses"].get("ok", 0)
+    numbers = (entry["rows"], scored, entry["rows"] - scored, entry["tokens"])
+    return [name, *(f"{number:,}" for number in numbers)]
+
+
 def _report(totals: dict[str, Any]) -> None:
     """Tell of rows by domain and status, and of files that were left out."""
-    header = ["domain", "rows", "scored", "tokens", "not scored"]
-    rows = []
-    for entry in totals["domains"]:
-        others = {name: n for name, n in entry["statuses"].items() if name != "ok"}
-        told = ", ".join(f"{n} {name}" for name, n in others.items())
-        scored = entry["statuses"].get("ok", 0)
-        rows.append(
-            [
-                console.domain_name(entry["domain"]),
-                f"{entry['rows']:,}",
-                f"{scored:,}",
-                f"{entry['tokens']:,}",
-                told or "-",
-            ]
-        )
-    took = console.clock(totals["seconds"])
-    title = f"{totals['rows']:,} rows, {totals['tokens']:,} tokens in {took}"
-    console.print_table(title, header, rows)
+    header = ["domain", "rows", "scored", "not scored", "tokens"]
+    rows = [_row(console.domain_name(entry["domain"]), entry) for entry in totals["domains"]]
+    whole = _row("all domains", totals) if len(rows) > 1 else None
+    title = f"{plural(totals['rows'], 'row')} in {console.clock(totals['seconds'])}"
+    console.print_table(title, header, rows, whole)
+    others = {name: n for name, n in totals["statuses"].items() if name != "ok"}
+    if others:
+        told = ", ".join(f"{n:,} {name}" for name, n in others.items())
+        console.say(f"not scored: {told}")
     if totals["repeated_ids"] is None:
         console.say("repeated ids were not counted: there are too many ids")
     elif totals["repeated_ids"]:

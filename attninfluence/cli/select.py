@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.cli import console, options
 from attninfluence.cli.numbers import above_zero, budgets, count, fraction
+from attninfluence.output import RUN_NAME, SUCCESS_NAME
 
 if TYPE_CHECKING:
     from attninfluence.selection_rule import Rule
@@ -90,17 +92,23 @@ def run(arguments: argparse.Namespace) -> int:
     control = None
     if arguments.random_control is not None:
         control = f"{arguments.output.rstrip('/')}-random-{arguments.random_control}"
-    summary = select(
-        arguments.scores,
-        arguments.output,
-        _rule(arguments),
-        by=arguments.by,
-        control=control,
-        control_seed=arguments.random_control or 0,
-        approximate=arguments.approximate,
-        mixed_kernels=arguments.mixed_kernels,
-        allow_missing_shards=arguments.allow_missing_shards,
-    )
+    rule = _rule(arguments)
+    try:
+        with console.ScoreProgress("rows read") as progress:
+            summary = select(
+                arguments.scores,
+                arguments.output,
+                rule,
+                by=arguments.by,
+                control=control,
+                control_seed=arguments.random_control or 0,
+                approximate=arguments.approximate,
+                mixed_kernels=arguments.mixed_kernels,
+                allow_missing_shards=arguments.allow_missing_shards,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_left(arguments.output, control)) from None
     _report("selected", summary)
     if control is not None:
         _report("random control", summary["control"])
@@ -109,6 +117,15 @@ def run(arguments: argparse.Namespace) -> int:
         console.say(console.printable(f"not among the scores: {bad['file']}: {bad['error']}"))
     console.print_json({"output": arguments.output, **summary})
     return 0
+
+
+def _left(*folders: str | None) -> str:
+    """What a selection that was stopped leaves."""
+    begun = [name for name in folders if name is not None and Path(name, RUN_NAME).is_file()]
+    if not begun:
+        return "nothing was written"
+    unfinished = [name for name in begun if not Path(name, SUCCESS_NAME).is_file()]
+    return f"remove {' and '.join(unfinished or begun)} before you select again"
 
 
 def _rule(arguments: argparse.Namespace) -> Rule:
@@ -138,7 +155,6 @@ def _report(title: str, summary: dict[str, Any]) -> None:
     """How many documents of each domain were selected, and what share of its tokens they are."""
     header = ["domain", "candidates", "selected", "share", "tokens", "share", "cut"]
     everything = {"domain": "all domains", "cut": None, **summary["all"]}
-    entries = [*summary["domains"], everything]
     rows = [
         [
             console.domain_name(entry["domain"]),
@@ -149,10 +165,10 @@ def _report(title: str, summary: dict[str, Any]) -> None:
             console.percent(entry["share_of_tokens"]),
             "-" if entry["cut"] is None else f"{entry['cut']:.4f}",
         ]
-        for entry in entries
+        for entry in [*summary["domains"], everything]
     ]
     whole = summary["all"]
-    console.print_table(title, header, rows)
+    console.print_table(title, header, rows[:-1], rows[-1])
     console.say(
         f"{title}: {console.percent(whole['share_of_documents'])} of the candidates are"
         f" {console.percent(whole['share_of_tokens'])} of their tokens"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from attninfluence.cli import console, options
@@ -52,7 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
     # Read when torch is imported, which would take every CPU of the machine.
     os.environ.setdefault("OMP_NUM_THREADS", str(model.threads))
     console.say(f"reading with transformers, and in {', '.join(precisions)}")
-    table = verify(model, precisions, length=arguments.length, kernel=arguments.kernel)
+    table = verify(
+        model,
+        precisions,
+        length=arguments.length,
+        kernel=arguments.kernel,
+        progress=sys.stderr.isatty() and not console.is_quiet(),
+    )
     _report(table)
     console.print_json({"model": model.path, "commit": model.commit, **table.as_dict()})
     return 1 if table.excess else 0

@@ -22,8 +22,9 @@ NOT_YET = "not computed yet; model.fingerprint reads the whole folder once"
 
 def model_view(model: Model, fingerprint: str | None) -> View:
     """The view of a model; `fingerprint` is None where it has not been computed."""
+    from attninfluence.fact_lines import fact_lines
     from attninfluence.model_description import describe
-    from attninfluence.model_lines import in_columns, lines_of
+    from attninfluence.model_lines import lines_of
 
     title = model.place.hub_id or Path(model.path).name
     if fingerprint is None and model.core.bf16_bytes > QUICK_BYTES:
@@ -33,7 +34,7 @@ def model_view(model: Model, fingerprint: str | None) -> View:
     except ModelError as error:
         lines = [("model", repr(model)), ("not described", str(error))]
     lines += [("threads", str(model.threads))]
-    words = "\n".join(in_columns(lines))
+    words = "\n".join(fact_lines(lines))
     return View(f"Model {title}", f"<h2>Model {escape(title)}</h2>{_table(lines)}", words)
 
 

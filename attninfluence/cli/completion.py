@@ -1,0 +1,67 @@
+"""attninfluence completion: a script that lets a shell complete commands, options and files."""
+
+from __future__ import annotations
+
+import argparse
+
+from attninfluence.cli import console
+
+HELP = "print a script that lets a shell complete with Tab"
+DESCRIPTION = """\
+Print a script for a shell. With it, Tab completes commands, options, their
+choices and the names of files; it is asked anew of each version.
+
+  bash  attninfluence completion bash >
+          ~/.local/share/bash-completion/completions/attninfluence
+  zsh   attninfluence completion zsh > DIR/_attninfluence
+          where DIR is a folder of $fpath, named there before compinit runs
+  fish  attninfluence completion fish >
+          ~/.config/fish/completions/attninfluence.fish
+  tcsh  attninfluence completion tcsh > ~/.attninfluence.tcsh
+          and in ~/.tcshrc: source ~/.attninfluence.tcsh
+
+The next shell that is opened has it.
+"""
+EXAMPLE = "attninfluence completion bash > /tmp/ai.bash && source /tmp/ai.bash"
+
+SHELLS = ("bash", "zsh", "fish", "tcsh")
+
+# Arguments by what they take: names of their own have nothing that a shell could know.
+FILES = ("heads", "control", "inputs", "corpus")
+FOLDERS = ("output", "model", "scores", "selection", "root", "cache_dir")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of this command."""
+    parser.add_argument("shell", choices=SHELLS, help="the shell: bash, zsh, fish or tcsh")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the script."""
+    shell = arguments.shell
+    script = script_of(shell)
+    if console.is_quiet():
+        console.print_json({"shell": shell, "script": script})
+    else:
+        print(script)
+    return 0
+
+
+def script_of(shell: str) -> str:
+    """The script for a shell.
+
+    The shell reads it once and then completes on its own: no Python starts when Tab is pressed.
+    """
+    import shtab
+
+    from attninfluence.cli import COMMANDS, build_parser
+
+    program = build_parser()
+    for module, command in zip(COMMANDS, program.commands.values(), strict=True):
+        command.description = module.HELP  # a line, which a shell shows beside the name
+        for action in command._actions:
+            if action.metavar == "FILE" or action.dest in FILES:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]
+            elif action.dest in FOLDERS:
+                action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+    return str(shtab.complete(program, shell))
