@@ -146,7 +146,7 @@ def as_head_list(heads: Heads | None, model: Model) -> tuple[Head, ...]:
             raise ModelError(
                 f"{model.path!r} has no heads.json: find the heads once with "
                 "attninfluence.find_retrieval_heads(model), or `attninfluence heads`, "
-                "and give them as heads="
+                "and give them as heads= (--heads)"
             )
     elif isinstance(heads, str | os.PathLike):
         heads = HeadScores.load(heads)
@@ -169,7 +169,7 @@ def _check_belongs(heads: HeadScores, model: Model) -> None:
     raise ModelError(
         f"these are heads of another model: they were found in {heads.model_fingerprint[:12]} of "
         f"{layers} layers of {width} heads, and {model.path!r} is {model.fingerprint[:12]} of "
-        f"{shape[0]} layers of {shape[1]} heads"
+        f"{shape[0]} layers of {shape[1]} heads; find its own with `attninfluence heads`"
     )
 
 

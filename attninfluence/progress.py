@@ -44,7 +44,7 @@ class ProgressBar:
             if _writes_text(tqdm) and sys.stderr.isatty():
                 where["leave"] = False
             elif _writes_text(tqdm):
-                where = {"file": _Lines(), "mininterval": LINE_SECONDS, "ncols": 80, "ascii": True}
+                where = {"file": _Lines(), "mininterval": LINE_SECONDS, "bar_format": _line(total)}
             self._bar = tqdm(total=total, desc=description, unit=unit, **where)
 
     def update(self, items: int, tokens: int = 0, note: str = "") -> None:
@@ -76,6 +76,13 @@ def _writes_text(bar: Any) -> bool:
     from tqdm.std import tqdm
 
     return bar.status_printer is tqdm.status_printer
+
+
+def _line(total: int | None) -> str:
+    """What a line says, in tqdm's terms."""
+    share = "" if total is None else "{percentage:.0f}% "
+    done = "{n_fmt}" if total is None else "{n_fmt}/{total_fmt}"
+    return "{desc}: " + share + done + " [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
 class _Lines(io.TextIOBase):

@@ -13,6 +13,7 @@ after: whichever parts are there, their checkpoint is. What a dead run left unpu
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -53,6 +54,8 @@ _TEMPORARY = re.compile(r"\..*\.tmp")
 _PART = re.compile(r"part-\d{5,}\.parquet")
 _CHECKPOINT = re.compile(r"\.checkpoint-\d{5,}\.parquet")
 
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
 # Where a run looks for its inputs, and what it does about bad ones, decides no score.
 _MAY_DIFFER = ("folder", "on_bad_shard")
 
@@ -68,7 +71,7 @@ class ResumableFolder:
             folder.publish(part, state, examples)
             folder.finish(totals)
 
-    LockedError while another run writes here.
+    LockedError while another run writes here. The folder of a finished run need not be writable.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -78,6 +81,7 @@ class ResumableFolder:
         self.parts = 0
         self.totals: dict[str, Any] | None = None  # of a run that is finished already
         self._lock = RunLock(self.path)
+        self._is_locked = True
 
     def __enter__(self) -> ResumableFolder:
         if is_url(str(self._given)):
@@ -86,7 +90,13 @@ class ResumableFolder:
             raise OutputError(f"{self.path}: is a file; name a folder for the output")
         self._check_kind()
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock.__enter__()
+        try:
+            self._lock.__enter__()
+        except OSError as error:
+            # A finished run can be told again from where nothing can be written.
+            if error.errno not in _READ_ONLY or not (self.path / SUCCESS_NAME).is_file():
+                raise
+            self._is_locked = False
         return self
 
     def __exit__(
@@ -95,7 +105,8 @@ class ResumableFolder:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._lock.__exit__(kind, error, traceback)
+        if self._is_locked:
+            self._lock.__exit__(kind, error, traceback)
 
     def _check_kind(self) -> None:
         """OutputError when the folder holds anything and that is no run of this kind."""

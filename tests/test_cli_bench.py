@@ -53,7 +53,7 @@ def test_a_model_in_every_precision(capsys: pytest.CaptureFixture[str], tiny_fol
     assert [speed["kernel"] for speed in summary["speeds"]] == kernels
     assert summary["threads"] == 1
     assert summary["heads"] == {"origin": "random", "count": 1, "first_layer": 2}
-    assert "; 1 thread " in told
+    assert "; 1 thread\n" in told
     assert "1 head masked, in layer 2: random, as there is no heads.json" in told
     assert all(speed["kernel"] in told for speed in summary["speeds"])
     assert max(map(len, told.splitlines())) <= 80

@@ -31,7 +31,7 @@ from attninfluence.cli import (
     select,
     verify,
 )
-from attninfluence.cli.errors import bug, sentence
+from attninfluence.cli.errors import bug, is_bug, sentence
 from attninfluence.cli.parser import Help, Program
 
 COMMANDS = (demo, heads, score, select, mix, inspect, verify, report, bench, completion)
@@ -109,9 +109,8 @@ def _run(arguments: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001 - the last to hear of it: nobody is shown a traceback
-        expected = isinstance(error, (ValueError, OSError, MemoryError, ImportError))
         if arguments.debug:
             traceback.print_exc()
-        told = sentence(error) if expected else bug(error)
+        told = bug(error) if is_bug(error) else sentence(error)
         print(f"attninfluence {arguments.command}: error: {told}", file=sys.stderr)
-        return 2 if expected else 70
+        return 70 if is_bug(error) else 2

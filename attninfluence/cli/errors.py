@@ -12,10 +12,11 @@ _REMEDIES = {
     errno.EACCES: "change its permissions, or name another place",
     errno.EPERM: "change its permissions, or name another place",
     errno.EROFS: "name a place that can be written",
-    errno.ENOTDIR: "a part of the path is a file; check the name",
-    errno.EISDIR: "it is a folder; name a file",
+    errno.ENOTDIR: "check the name",
+    errno.EISDIR: "name a file",
     errno.ENOSPC: "free some space, or name another place",
     errno.EDQUOT: "free some space, or name another place",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), or name another place",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENAMETOOLONG: "name a shorter one",
 }
@@ -39,6 +40,13 @@ def _told(error: BaseException) -> str:
 
 def _name(filename: object) -> str:
     return filename.decode(errors="replace") if isinstance(filename, bytes) else str(filename)
+
+
+def is_bug(error: BaseException) -> bool:
+    """Whether nobody raised it on purpose: it is none of what the package and its libraries say."""
+    if isinstance(error, (ValueError, OSError, MemoryError, ImportError)):
+        return False
+    return type(error).__module__.partition(".")[0] in ("builtins", "attninfluence")
 
 
 def bug(error: BaseException) -> str:

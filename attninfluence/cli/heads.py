@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from attninfluence.cli import console, options
-from attninfluence.cli.numbers import count, fraction, positive
+from attninfluence.cli.numbers import above_zero, count, fraction, positive
 
 HELP = "find a model's retrieval heads"
 DESCRIPTION = """\
@@ -66,7 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     choice.add_argument("--count", type=positive, metavar="N", help="number of heads to select")
     choice.add_argument(
-        "--threshold", type=float, metavar="SCORE", help="select heads with at least this score"
+        "--threshold",
+        type=above_zero,
+        metavar="SCORE",
+        help="select heads with at least this score",
     )
     options.add_loading_options(parser, precisions=())
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 _COUNT = re.compile(r"([0-9]+)(?:\.([0-9]+))?([KMBT]?)")
+MOST = 2**63 - 1  # what the tables and the core can hold
 _SCALE = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
@@ -18,6 +19,8 @@ def count(text: str) -> int:
     if match is not None:
         whole, decimals, unit = match.groups(default="")
         value = Fraction(int(whole + decimals), 10 ** len(decimals)) * _SCALE[unit]
+        if value > MOST:
+            raise argparse.ArgumentTypeError(f"{text!r} is too large; at most {MOST:,}")
         if value.denominator == 1:
             return int(value)
     raise argparse.ArgumentTypeError(
@@ -84,7 +87,7 @@ def budgets(texts: Iterable[str]) -> int | dict[str, int]:
     """A budget of tokens in all ("50B"), or by domain ("math=1B,code=2B", or one by one)."""
     items = [item for text in texts for item in text.split(",")]
     if len(items) == 1 and "=" not in items[0]:
-        return count(items[0])
+        return positive(items[0])
     found: dict[str, int] = {}
     for item in items:
         name, equals, amount = item.rpartition("=")
@@ -94,5 +97,5 @@ def budgets(texts: Iterable[str]) -> int | dict[str, int]:
             )
         if name in found:
             raise argparse.ArgumentTypeError(f"domain {name!r} has two budgets")
-        found[name] = count(amount)
+        found[name] = positive(amount)
     return found

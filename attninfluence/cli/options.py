@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.cli import console
-from attninfluence.cli.numbers import positive
+from attninfluence.cli.numbers import count, positive
 
 if TYPE_CHECKING:
     from attninfluence.model import Model
@@ -23,6 +25,8 @@ _PRECISION_MEANING = {
     "all": "all: each in turn",
 }
 _LOADING_OPTIONS = ("revision", "threads", "cache_dir", "local_files_only")
+
+_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 SCORING_OPTIONS = (
     "mask",
@@ -108,8 +112,24 @@ def load_model(arguments: argparse.Namespace, **fixed: Any) -> Model:
     asked = {name: getattr(arguments, name) for name in names}
     if console.is_quiet():
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when the hub's library is imported
-    with console.waiting(f"opening {console.printable(arguments.model or 'the model')}"):
+    opening = f"opening {console.printable(arguments.model or 'the model')}"
+    with console.waiting(opening), _whole_model(arguments.model):
         return load(arguments.model, **(asked | fixed))
+
+
+@contextmanager
+def _whole_model(named: str | None) -> Iterator[None]:
+    """Let the likeliest mistake, a folder that is no model, be told in more than two words."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if named is None or not error.filename or not os.path.isdir(named):
+            raise
+        missing = os.path.basename(error.filename)
+        raise ValueError(
+            f"{named}: the folder is no model, as it has no {missing}; name one with config.json,"
+            " *.safetensors and tokenizer.json, or a hub id"
+        ) from error
 
 
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:
@@ -174,4 +194,4 @@ def scoring_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _control(text: str) -> int | str:
-    return int(text) if text.isdecimal() else text
+    return count(text) if _NUMBER.fullmatch(text) else text

@@ -63,6 +63,8 @@ class Program(Parser):
                 option = word.partition("=")[0]
                 if option.startswith("--") and option not in parser.options:
                     parser.error(self._unknown(option, parser))
+            if parser is self and name not in parser.options:
+                parser.error(f"no option {name}")
         arguments, left = self.parse_known_args(words)
         if left:
             what = "option" if left[0].startswith("-") else "argument"
@@ -70,6 +72,8 @@ class Program(Parser):
         return arguments
 
     def _unknown(self, option: str, parser: Parser) -> str:
+        if parser is self and any(option in one.options for one in self.commands.values()):
+            return f"{option} comes after the command"
         owners = [name for name, command in self.commands.items() if option in command.options]
         meant = _meant(option, parser.options)
         if owners and not meant:

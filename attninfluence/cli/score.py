@@ -127,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = _source(arguments)
     if arguments.dry_run:
         return _expect(arguments, source)
-    if arguments.output is None:
+    if not arguments.output:
         raise ValueError("name the folder for the scores: -o OUT")
     check_unlocked(arguments.output)  # before the model is opened, which may take long
     try:

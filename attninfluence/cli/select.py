@@ -173,6 +173,8 @@ def _report(title: str, summary: dict[str, Any]) -> None:
         f"{title}: {console.percent(whole['share_of_documents'])} of the candidates are"
         f" {console.percent(whole['share_of_tokens'])} of their tokens"
     )
+    if not whole["selected"]:
+        console.say("nothing was selected: the budget is smaller than the first document")
     unscored = whole["rows"] - whole["scored"]
     if unscored:
         console.say(f"{unscored:,} rows have no score and were not considered")

@@ -53,6 +53,17 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
+def filesystem_of(url: str) -> tuple[Any, str]:
+    """fsspec's file system for a URL, and the path in it; CorpusError where it knows of none."""
+    from fsspec.core import url_to_fs
+
+    try:
+        filesystem, inner = url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise CorpusError(url, f"fsspec cannot open it: {error}") from error
+    return filesystem, inner
+
+
 def open_binary(path: str, *, in_order: bool = True) -> BinaryIO:
     """Open a local path, or a URL through fsspec, for reading bytes as they are stored.
 
@@ -61,9 +72,7 @@ def open_binary(path: str, *, in_order: bool = True) -> BinaryIO:
     """
     if not is_url(path):
         return open(path, "rb")
-    from fsspec.core import url_to_fs
-
-    filesystem, inner = url_to_fs(path)
+    filesystem, inner = filesystem_of(path)
     options: dict[str, Any] = {} if in_order else {"cache_type": "none"}
     return cast(BinaryIO, filesystem.open(inner, "rb", **options))
 
@@ -72,7 +81,5 @@ def file_size(path: str) -> int:
     """Bytes of `path` as stored."""
     if not is_url(path):
         return os.path.getsize(path)
-    from fsspec.core import url_to_fs
-
-    filesystem, inner = url_to_fs(path)
+    filesystem, inner = filesystem_of(path)
     return int(filesystem.size(inner))

@@ -12,7 +12,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from attninfluence.corpus.files import FORMATS, CorpusError, file_format, file_suffix, is_url
+from attninfluence.corpus.files import (
+    FORMATS,
+    CorpusError,
+    file_format,
+    file_suffix,
+    filesystem_of,
+    is_url,
+)
 
 _MAGIC = re.compile(r"[*?\[]")
 _MODIFIED = ("mtime", "LastModified", "last_modified", "created")
@@ -91,7 +98,7 @@ def _expand_local(pattern: str) -> list[InputFile]:
     files = [_local_file(path, folder) for path in sorted(found) if _wanted(_below(path, folder))]
     if not files:
         raise FileNotFoundError(
-            f"{pattern}: no such file, and no folder or glob that holds any of {', '.join(FORMATS)}"
+            f"{pattern or repr(pattern)}: no such file, and no folder or glob that holds any of {', '.join(FORMATS)}"
         )
     return files
 
@@ -144,9 +151,7 @@ def _is_output(folder: str) -> bool:
 
 
 def _expand_url(pattern: str) -> list[InputFile]:
-    from fsspec.core import url_to_fs
-
-    filesystem, inner = url_to_fs(pattern)
+    filesystem, inner = filesystem_of(pattern)
     if filesystem.isfile(inner):
         return [_url_file(pattern, filesystem.info(inner), inner.rsplit("/", 1)[-1])]
     inner = inner.rstrip("/")
