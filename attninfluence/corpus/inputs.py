@@ -98,7 +98,8 @@ def _expand_local(pattern: str) -> list[InputFile]:
     files = [_local_file(path, folder) for path in sorted(found) if _wanted(_below(path, folder))]
     if not files:
         raise FileNotFoundError(
-            f"{pattern or repr(pattern)}: no such file, and no folder or glob that holds any of {', '.join(FORMATS)}"
+            f"{pattern or repr(pattern)}: no such file, and no folder or glob that holds any of"
+            f" {', '.join(FORMATS)}"
         )
     return files
 
