@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from attninfluence.output import naming
+
 PACKAGED = Path(__file__).parent / "data" / "demo_texts.jsonl"
 SHORTEST, LONGEST = 300, 2500  # characters
 LARGEST_SOURCE = 60_000  # bytes
@@ -108,6 +110,9 @@ def _pieces(topic: str) -> Iterator[str]:
 
 def write_texts(texts: Sequence[Text], path: str | os.PathLike[str]) -> None:
     """The texts as JSONL, in the columns that `attninfluence score` expects."""
-    with open(path, "w", encoding="utf-8", errors="backslashreplace") as file:
+    with (
+        naming(Path(path)),
+        open(path, "w", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         for text in texts:
             file.write(json.dumps(asdict(text), ensure_ascii=False) + "\n")

@@ -9,6 +9,8 @@ Line = tuple[str, str]  # label and text
 WIDTH = 79
 MAX_HEADS = 20
 
+FINGERPRINT_DIGITS = 12  # as errors tell it; the JSON summary has all
+
 
 def lines_of(described: Described) -> list[Line]:
     """(label, text) of each line; both are empty between two groups."""
@@ -24,7 +26,7 @@ def _identity(of: Described) -> list[Line]:
     return [
         ("path", of["path"]),
         *([("commit", of["commit"])] if of["commit"] else []),
-        ("fingerprint", of["fingerprint"]),
+        ("fingerprint", of["fingerprint"][:FINGERPRINT_DIGITS]),
         ("family", of["family"]),
         ("parameters", f"{of['parameters']:,}{tied}"),
     ]

@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 
 
+MOST_THREADS = 4096  # of the core
+
+
 def available_cpus(
     cgroup_root: str | Path = "/sys/fs/cgroup", membership: str | Path = "/proc/self/cgroup"
 ) -> int:
@@ -63,6 +66,8 @@ def _positive(value: int | str, name: str) -> int:
         count = 0
     if count < 1 or isinstance(value, (bool, float)):
         raise ValueError(f"{name} must be a positive integer, got {value!r}")
+    if count > MOST_THREADS:
+        raise ValueError(f"{name} must be at most {MOST_THREADS:,}, got {value!r}")
     return count
 
 

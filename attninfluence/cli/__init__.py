@@ -83,6 +83,8 @@ def build_parser() -> Program:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; `argv` without the program's name, by default that of the process."""
+    if sys.stderr is None:  # closed, as by `2>&-`
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
     words = sys.argv[1:] if argv is None else list(argv)
     program = build_parser()
     if not words:

@@ -58,15 +58,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demonstration and print what it came to."""
     from attninfluence.demo import run_demo
 
-    summary = run_demo(
-        arguments.output,
-        model=options.load_model(arguments),
-        documents=arguments.documents,
-        samples=arguments.samples,
-        fraction=float(arguments.fraction),
-        seed=arguments.seed,
-        progress=sys.stderr.isatty() and not console.is_quiet(),
-        console=console.console(),
-    )
+    try:
+        summary = run_demo(
+            arguments.output,
+            model=options.load_model(arguments),
+            documents=arguments.documents,
+            samples=arguments.samples,
+            fraction=float(arguments.fraction),
+            seed=arguments.seed,
+            progress=sys.stderr.isatty() and not console.is_quiet(),
+            console=console.console(),
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{arguments.output} is not complete; the same command begins it anew"
+        ) from None
     console.print_json(summary)
     return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import textwrap
 from fractions import Fraction
 from pathlib import Path
@@ -83,6 +85,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise FileNotFoundError(f"{folder}: no such folder for {arguments.output}")
     if Path(arguments.output).is_dir():
         raise IsADirectoryError(f"{arguments.output}: is a folder; name a file like heads.json")
+    if not os.access(folder, os.W_OK):  # told before the minutes that the search takes
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     model = options.load_model(arguments, precision="fp32")
     found = find_retrieval_heads(
         model,

@@ -58,6 +58,9 @@ class Program(Parser):
         """
         name = words[0] if words else ""
         parser = self.commands.get(name, self)
+        for word in words:
+            if not word.isascii() and word != word.encode(errors="replace").decode():
+                parser.error(f"{word!a} is not valid UTF-8; rename it")
         if name.startswith("-") or parser is not self:
             for word in takewhile(lambda word: word != "--", words):
                 option = word.partition("=")[0]
