@@ -12,7 +12,6 @@ import os
 import sys
 from pathlib import Path
 
-
 MOST_THREADS = 4096  # of the core
 
 

@@ -9,7 +9,7 @@ from attninfluence.cli import console
 HELP = "print a script that lets a shell complete with Tab"
 DESCRIPTION = """\
 Print a script for a shell. With it, Tab completes commands, options, their
-choices and the names of files; it is asked anew of each version.
+choices and the names of files. Print it again after an upgrade.
 
   bash  attninfluence completion bash >
           ~/.local/share/bash-completion/completions/attninfluence

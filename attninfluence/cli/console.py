@@ -187,7 +187,7 @@ def shorten(text: str, width: int) -> str:
     """The text in at most `width` columns: its beginning and its end, which tell names apart."""
     if cell_width(text) <= width:
         return text
-    tail = max(width - 1, 0) // 3
+    tail = max(width - 1, 0) // 2
     head = "".join(_fitting(text, width - 1 - tail))
     return head + "…" + "".join(reversed(list(_fitting(reversed(text), tail))))
 

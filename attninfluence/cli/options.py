@@ -76,13 +76,22 @@ def add_loading_options(
     precisions: the choices of --precision, the first the default; none leave it and --kernel out.
     """
     group = parser.add_argument_group("opening the model")
-    group.add_argument("--revision", help="branch, tag or commit of a hub model (default: main)")
+    group.add_argument(
+        "--revision", metavar="NAME", help="branch, tag or commit of a hub model (default: main)"
+    )
     if precisions:
         _add_arithmetic(group, precisions)
     group.add_argument(
-        "--threads", type=positive, help="threads (default: the CPUs this process may use)"
+        "--threads",
+        type=positive,
+        metavar="N",
+        help="threads (default: the CPUs this process may use)",
     )
-    group.add_argument("--cache-dir", help="where hub models are kept (default: huggingface_hub's)")
+    group.add_argument(
+        "--cache-dir",
+        metavar="FOLDER",
+        help="where hub models are kept (default: huggingface_hub's)",
+    )
     group.add_argument(
         "--local-files-only", action="store_true", help="do not go to the hub, use the cache"
     )
