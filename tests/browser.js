@@ -180,7 +180,8 @@
       for (let at = element.parentElement; at; at = at.parentElement) {
         if (scrolls(at)) return false;
       }
-      return element.getBoundingClientRect().right > width + 0.5;
+      const box = element.getBoundingClientRect();
+      return Math.max(box.right, box.left + element.scrollWidth) > width + 0.5;
     });
     return [`the page is ${whole} px wide: ${beyond.slice(-3).map(named).join(", ")}`];
   }
@@ -207,7 +208,8 @@
     const faults = [];
     for (const element of textElements().keys()) {
       const svg = element.closest("svg");
-      const scale = svg ? element.getScreenCTM().a : 1;
+      const { a, b } = svg ? element.getScreenCTM() : { a: 1, b: 0 };
+      const scale = Math.hypot(a, b); // of a turned text too
       const size = parseFloat(getComputedStyle(element).fontSize) * scale;
       if (size < SMALLEST_TEXT) faults.push(`${named(element)} is ${size.toFixed(1)} px high`);
     }
@@ -217,7 +219,9 @@
   function collidingText() {
     const faults = [];
     for (const svg of document.querySelectorAll("svg")) {
-      const boxes = [...svg.querySelectorAll("text")].filter((t) => t.textContent && isShown(t))
+      // The rectangles of turned texts overlap where the texts do not.
+      const boxes = [...svg.querySelectorAll("text")]
+        .filter((text) => text.textContent && isShown(text) && text.getScreenCTM().b === 0)
         .map((text) => ({ text, box: text.getBoundingClientRect() }))
         .sort((a, b) => a.box.top - b.box.top);
       boxes.forEach((one, i) => {
