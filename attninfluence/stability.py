@@ -88,10 +88,18 @@ def _chosen(heads: HeadScores) -> NDArray[np.bool_]:
 
 def _threshold(heads: HeadScores, chosen: NDArray[np.bool_]) -> float | None:
     """The threshold of the options, where the selected heads are just those that reach it."""
-    threshold = heads.options.get("threshold")
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+    threshold = share_option(heads, "threshold")
+    if threshold is None or not np.array_equal(heads.scores >= threshold, chosen):
         return None
-    return float(threshold) if np.array_equal(heads.scores >= threshold, chosen) else None
+    return threshold
+
+
+def share_option(heads: HeadScores, name: str) -> float | None:
+    """An option that is a number in 0..1; None for anything else, which a file may hold."""
+    value = heads.options.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= 1 else None
 
 
 def _too_few(heads: HeadScores) -> Stability:
@@ -121,21 +129,18 @@ def _at_border(heads: HeadScores, chosen: NDArray[np.bool_], border: float, name
     doubtful = tuple(head for head in ranking if reaching[head] and chosen[head])
     rivals = tuple(head for head in ranking if reaching[head] and not chosen[head])
     needed = _samples_needed(heads, reaching, border)
+    near = [(doubtful, len(heads.selected), "selected"), (rivals, int((~chosen).sum()), "other")]
+    who = " and ".join(f"{len(some)} of {count(n)} {which}" for some, n, which in near if some)
     sentence = (
-        f"Not quite: {_how_many(len(doubtful), len(heads.selected), 'selected')} and "
-        f"{_how_many(len(rivals), heads.scores.size - len(heads.selected), 'left out')} are within "
-        f"chance of {name}, so other samples could select others; {_outlook(needed)}."
+        f"Not quite: {who} heads are within chance of {name}, so other samples could select "
+        f"others; {_outlook(needed)}."
     )
     return Stability(False, sentence, border, doubtful, rivals, needed)
 
 
-def _how_many(part: int, whole: int, which: str) -> str:
-    return f"{count(part) if part else 'none'} of {count(whole)} {which}"
-
-
 def _outlook(needed: int | None) -> str:
     if needed is None:
-        return "some score just that, so no number of samples can be named that would part them"
+        return "no number of samples can be named that would part them, as some scores lie on it"
     return f"about {count(needed)} samples would part them if the scores stay as they are"
 
 

@@ -30,8 +30,8 @@ def test_intervals_are_those_of_a_plain_loop() -> None:
 
 
 def test_intervals_hold_their_means_and_stay_in_range() -> None:
-    values = np.random.default_rng(1).random((40, 3)) < [0, 0.1, 1]
-    values = values.astype(np.float64) / 3
+    drawn = np.random.default_rng(1).random((40, 4)) < [0, 0.1, 1, 1]
+    values = drawn * np.array([1, 1, 1 / 3, 2 / 3])  # thirds are no multiples of 2**-32
     low, high = bootstrap_interval(values, np.random.default_rng(0))
     mean = values.mean(axis=0)
     assert ((low <= mean) & (mean <= high)).all()
@@ -90,13 +90,14 @@ def test_an_interval_that_reaches_the_border_is_within_chance() -> None:
     found = heads.stability()
     assert found.enough is False
     assert (found.doubtful, found.rivals) == (((0, 0),), ())
-    assert "1 of 2 selected and none of 2 left out are within chance" in found.sentence
+    assert "Not quite: 1 of 2 selected heads are within chance of" in found.sentence
     # 50 counted of 100, standard error 0.02 against a gap of 0.05: 1.96 of them are 0.0392 < 0.05,
     # so the interval is wider than its standard error says, and one more counted is asked for.
     assert found.samples_needed == 110
     wider = made([[0.5, 0.4, 0.9, 0.1]], 0.06, standard_error=np.full((1, 4), 0.05))
     found = wider.select(count=2).stability()
     assert (found.doubtful, found.rivals) == (((0, 0),), ((0, 1),))
+    assert "1 of 2 selected and 1 of 2 other heads are within chance" in found.sentence
     assert pytest.approx(384.16) == 100 * (1.96 * 0.05 / 0.05) ** 2
     assert found.samples_needed == 390
     assert "about 390 samples would part them" in found.sentence
@@ -168,3 +169,11 @@ def test_too_few_samples_say_nothing() -> None:
 def test_it_can_be_said_of_standard_errors_alone() -> None:
     old = head_scores([[0.9, 0.1]], standard_error=np.full((1, 2), 0.3), n_counted=50, samples=50)
     assert old.select(count=1).stability().doubtful == ((0, 0),)
+
+
+@pytest.mark.parametrize("value", [True, "0.1", -1, 10**400, [0.1], None])
+def test_strange_options_of_a_file_do_no_harm(value: Any) -> None:
+    options = {"threshold": value, "fraction": value}
+    heads = made([[0.5, 0.1]], 0.05, selected=[(0, 0)], options=options)
+    assert heads.stability().border == pytest.approx(0.3)
+    assert repr(heads).startswith("HeadScores: 1 of 2 heads selected;")

@@ -130,6 +130,9 @@ def test_other_queries(tiny: Model) -> None:
     assert re.findall(r'class="accent">(query \d+)<', body) == ["query 5", "query 39"]
     assert f">{number(float(weights[5].max()))}<" in body
     assert body.count('<u class="marked">') == 2
+    shown = [float(weight) for weight in re.findall(r'title="weight ([\d.]+)"', body)]
+    largest = np.maximum(weights[5], weights[39])
+    assert shown == [pytest.approx(weight, abs=6e-4) for weight in largest if weight >= 0.005]
     many = tiny.view_attention(ids, 0, 1, query=range(20)).body
     assert "The first 12 of 20 queries are listed." in many
     for wrong in (40, -41):
@@ -199,7 +202,7 @@ def test_hostile_text_shows_as_text(tiny: Model) -> None:
 @pytest.mark.parametrize("n", [1, 2, 24, 25, 96, 97, 300])
 def test_pooling_keeps_the_brightest_point(n: int) -> None:
     weights = np.zeros((n, n), dtype=np.float32)
-    at = (n - 1, n // 3)
+    at = (n - 1, min(n - 1, n // 3 + 1))
     weights[at] = 0.9
     cells, starts = pooled(weights)
     assert len(cells) == min(n, MAX_CELLS) and starts[0] == 0 and np.all(np.diff(starts) > 0)

@@ -14,7 +14,8 @@ HELP = "show what a model is"
 DESCRIPTION = """\
 Show a model's family, sizes, heads, context, rotary embedding, windows,
 experts, tokenizer, BOS, memory in each precision, kernels, expected speed, and
-its retrieval heads where the folder has a heads.json.
+where the folder has a heads.json, its retrieval heads and whether the samples
+tell them from the others.
 
 The speed is of both readings of documents of random tokens, as in
 `attninfluence bench`, but measured within half a second or so: an estimate.

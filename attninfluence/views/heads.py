@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attninfluence.stability import share_option
 from attninfluence.views.drawing import Scale, svg, svg_line
 from attninfluence.views.heatmap import heatmap_svg, heatmap_top
 from attninfluence.views.table import table_html, wide
@@ -62,10 +63,10 @@ def _what_was_found(heads: HeadScores) -> str:
 
 def _by(heads: HeadScores) -> str:
     """The rule of the selection in brackets, where the options name one."""
-    fraction, threshold = (heads.options.get(name) for name in ("fraction", "threshold"))
-    if isinstance(fraction, int | float):
-        return f" (the highest {100 * fraction:.3g} %)" if fraction < 1 else ""
-    return f" (scores from {threshold:g})" if isinstance(threshold, int | float) else ""
+    fraction, threshold = (share_option(heads, name) for name in ("fraction", "threshold"))
+    if fraction is not None:
+        return f" (the highest {100 * fraction:.3g} %)"
+    return "" if threshold is None else f" (scores from {threshold:g})"
 
 
 def _map(heads: HeadScores) -> str:
