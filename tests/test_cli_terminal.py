@@ -237,7 +237,7 @@ def test_facts_are_wrapped_under_themselves(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     heads = [[n, n + 1] for n in range(6)]
-    from attninfluence.cli.description import _retrieval_heads
+    from attninfluence.model_lines import _retrieval_heads
 
     console.print_facts([("retrieval heads", _retrieval_heads(heads)), ("", ""), ("a", "b")])
     assert capsys.readouterr().err.splitlines() == [
