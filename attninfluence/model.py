@@ -135,7 +135,7 @@ class Model:
         """
         from attninfluence.views.model import model_view
 
-        return model_view(self, self._fingerprint)
+        return model_view(self, has_fingerprint=self._fingerprint is not None)
 
     def _repr_html_(self) -> str:
         """A notebook shows `view()`."""

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 Described = dict[str, Any]
 
 
-def describe(model: Model, *, fingerprint: str | None = None) -> Described:
+def describe(model: Model, *, fingerprint: bool = True) -> Described:
     """The model in JSON values; None for what it does not have.
 
-    fingerprint: what to say for it; None takes `model.fingerprint`, which reads every file of the
-    folder once. ModelError when the tokenizer or the heads.json of the folder cannot be read.
+    fingerprint: False leaves it None; it takes a reading of every file of the folder, once.
+    ModelError when the tokenizer or the heads.json of the folder cannot be read.
     """
     from attninfluence import _core
 
@@ -24,7 +24,7 @@ def describe(model: Model, *, fingerprint: str | None = None) -> Described:
     return {
         "path": model.path,
         "commit": model.commit,
-        "fingerprint": fingerprint or model.fingerprint,
+        "fingerprint": model.fingerprint if fingerprint else None,
         "family": core.model_type,
         "parameters": core.n_parameters,
         "layers": core.n_layers,

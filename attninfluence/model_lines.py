@@ -6,10 +6,8 @@ from attninfluence.model_description import Described
 
 Line = tuple[str, str]  # label and text
 
-WIDTH = 79
 MAX_HEADS = 20
-
-FINGERPRINT_DIGITS = 12  # as errors tell it; the JSON summary has all
+FINGERPRINT_DIGITS = 12  # as errors tell it
 
 
 def lines_of(described: Described) -> list[Line]:
@@ -26,10 +24,16 @@ def _identity(of: Described) -> list[Line]:
     return [
         ("path", of["path"]),
         *([("commit", of["commit"])] if of["commit"] else []),
-        ("fingerprint", of["fingerprint"][:FINGERPRINT_DIGITS]),
+        ("fingerprint", _fingerprint(of["fingerprint"])),
         ("family", of["family"]),
         ("parameters", f"{of['parameters']:,}{tied}"),
     ]
+
+
+def _fingerprint(digits: str | None) -> str:
+    if digits is None:
+        return "not computed yet; model.fingerprint reads the whole folder once"
+    return digits[:FINGERPRINT_DIGITS]
 
 
 def _shape(of: Described) -> list[Line]:

@@ -72,6 +72,7 @@ def test_the_bundled_model(capsys: pytest.CaptureFixture[str]) -> None:
     found, told = described(bundled_folder(), capsys)
     assert found["parameters"] == 3_344_832 and found["retrieval_heads"] == [[3, 0], [3, 1]]
     assert found["stability"]["enough"] is True
+    assert "retrieval heads  (3, 0), (3, 1)\n" in told
     assert "enough samples?  Yes: no head's 95 % interval reaches the border" in told
     assert max(len(line) for line in told.splitlines() if not line.startswith("path")) < 84
 

@@ -37,7 +37,7 @@ def test_retrieval_heads_are_told(tiny_folder: Path, tmp_path: Path) -> None:
     assert "no heads.json in the folder" in ai.load(folder).view().body
     head_scores([[0.9] * 30], samples=99, n_counted=90).select(count=22).save(folder / "heads.json")
     body = ai.load(folder).view().body
-    assert "(0, 18), (0, 19), and 2 more" in body
+    assert "(0,\N{NO-BREAK SPACE}19), and 2 more" in body
     assert "22 of 22 selected" in body
 
 
@@ -54,8 +54,8 @@ def test_large_weights_are_not_read_to_be_looked_at(
 ) -> None:
     model = ai.load(tiny_folder)
     monkeypatch.setattr(model_views, "QUICK_BYTES", 10)
-    assert model_views.NOT_YET in model.view().body
-    assert model.fingerprint in model.view().body
+    assert "not computed yet" in model.view().body
+    assert model.fingerprint[:12] in model.view().body
 
 
 def test_a_hostile_folder_name_shows_as_text(plain_folder: Path, tmp_path: Path) -> None:

@@ -17,20 +17,18 @@ if TYPE_CHECKING:
 
 # A folder is read once for its fingerprint; beyond this, only when somebody asks for it.
 QUICK_BYTES = 2e9
-NOT_YET = "not computed yet; model.fingerprint reads the whole folder once"
 
 
-def model_view(model: Model, fingerprint: str | None) -> View:
-    """The view of a model; `fingerprint` is None where it has not been computed."""
+def model_view(model: Model, *, has_fingerprint: bool) -> View:
+    """The view of a model, whose fingerprint has been computed or not yet."""
     from attninfluence.fact_lines import fact_lines
     from attninfluence.model_description import describe
     from attninfluence.model_lines import lines_of
 
     title = model.place.hub_id or Path(model.path).name
-    if fingerprint is None and model.core.bf16_bytes > QUICK_BYTES:
-        fingerprint = NOT_YET
+    is_quick = has_fingerprint or model.core.bf16_bytes <= QUICK_BYTES
     try:
-        lines = lines_of(describe(model, fingerprint=fingerprint))
+        lines = lines_of(describe(model, fingerprint=is_quick))
     except ModelError as error:
         lines = [("model", repr(model)), ("not described", str(error))]
     lines += [("threads", str(model.threads))]
