@@ -27,7 +27,7 @@ EXAMPLE = "attninfluence completion bash > /tmp/ai.bash && source /tmp/ai.bash"
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 # Arguments by what they take: names of their own have nothing that a shell could know.
-FILES = ("heads", "control", "inputs", "corpus")
+FILES = ("control", "inputs", "corpus")
 FOLDERS = ("output", "model", "scores", "selection", "root", "cache_dir")
 
 
