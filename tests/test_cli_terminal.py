@@ -19,7 +19,7 @@ import pytest
 from rich.cells import cell_len
 
 from attninfluence import cli, model
-from attninfluence.cli import completion, console, errors, inspect, numbers, select
+from attninfluence.cli import console, errors, inspect, numbers, select
 from attninfluence.finished import open_finished
 from attninfluence.progress import ProgressBar
 from attninfluence.run_lock import RunLock
@@ -538,65 +538,6 @@ def test_numbers_have_an_end() -> None:
     assert numbers.count("9223372036854775807") == numbers.MOST
     with pytest.raises(argparse.ArgumentTypeError, match="is too large"):
         numbers.count("9223372036854775808")
-
-
-# -------------------------------------------------------------------------------------- completion
-
-COMPLETED = [
-    ("attninfluence sc", {"score"}),
-    ("attninfluence score --ma", {"--mask", "--max-length"}),
-    ("attninfluence score x -o o --mask ", {"uniform", "zero"}),
-    ("attninfluence score fo", {"folder"}),
-    ("attninfluence score fi", {"file one.json"}),
-    ("attninfluence score file -o f", {"folder"}),
-    ("attninfluence select scores --rank-by b", {"base_loss"}),
-    ("attninfluence select folder fo", {"folder"}),
-    ("attninfluence mix f", {"folder"}),
-    ("attninfluence inspect f", {"folder"}),
-    ("attninfluence bench --heads fi", {"file one.json"}),
-    ("attninfluence report folder --model f", {"folder"}),
-    ("attninfluence completion ", set(completion.SHELLS)),
-]
-
-
-def test_bash_completes(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file one.json").touch()
-    tries = [
-        f"COMP_WORDS=({line}{' ' + repr('') if line.endswith(' ') else ''}); "
-        'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); "$function"; '
-        "printf '%s\\t' \"${COMPREPLY[@]}\"; echo"
-        for line, _ in COMPLETED
-    ]
-    find = "function=$(complete -p attninfluence | sed 's/.*-F \\([^ ]*\\).*/\\1/')"
-    script = "\n".join([completion.script_of("bash"), find, *tries])
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    found = [set(line.split("\t")) - {""} for line in done.stdout.splitlines()]
-    assert found == [wanted for _, wanted in COMPLETED]
-
-
-@pytest.mark.parametrize("shell", completion.SHELLS)
-def test_the_script_of_each_shell_is_valid_and_whole(capsys: Captured, shell: str) -> None:
-    status, script, err = run(capsys, "completion", shell)
-    assert (status, err) == (0, "")
-    for name in cli.build_parser().commands:
-        assert name in script
-    assert "base_loss" in script and "uniform" in script
-    program = shutil.which(shell)
-    if program is not None:  # bash is everywhere, the others are tried where they are
-        subprocess.run([program, "-n"], input=script, text=True, check=True)
-
-
-def test_options_that_take_names_of_files_are_completed_as_such() -> None:
-    program = cli.build_parser()
-    places = {"FILE", "FOLDER", "OUT", "SELECTED", "MIX", "INPUT", "MODEL", "SEED|FILE"}
-    known = {*completion.FILES, *completion.FOLDERS}
-    for name, command in program.commands.items():
-        for action in command._actions:
-            if action.metavar in places or action.dest in ("model", "output"):
-                assert action.metavar == "FILE" or action.dest in known, (name, action.dest)
 
 
 def test_the_bundled_model_can_be_looked_at(capsys: Captured) -> None:

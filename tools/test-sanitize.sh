@@ -38,10 +38,10 @@ status=0
 # These run no C of ours, or none that the others do not run: they are about transformers and its
 # tokenizers, about files and tables, about engines and examples.
 ignored=
-for name in arrow benchmarks cli_select cli_terminal corpus corpus_inputs corpus_kept \
-    corpus_parts corpus_streaming datatrove datatrove_checkpoint datatrove_selection demo \
-    differences engines error_table everywhere examples input_plan mix output prefetch quantiles \
-    reference report resume run_lock run_mistakes score_runs scored_documents scorer \
+for name in arrow benchmarks cli_completion cli_select cli_terminal corpus corpus_inputs \
+    corpus_kept corpus_parts corpus_streaming datatrove datatrove_checkpoint datatrove_selection \
+    demo differences engines error_table everywhere examples input_plan mix output prefetch \
+    quantiles reference report resume run_lock run_mistakes score_runs scored_documents scorer \
     scorer_datasets select select_scale slurm stability tokenizer_kinds views_attention \
     views_heads views_model views_pieces; do
     [ -e "tests/test_$name.py" ] || {
