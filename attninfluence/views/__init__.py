@@ -4,6 +4,7 @@ view        a piece with its words and its style sheet, which a notebook shows a
 words       text made visible and escaped; numbers as they are read
 palette, style    colours, and the one style sheet of all pieces
 drawing     SVG: lines, text, scales, ticks
-heatmap, histogram, tokens, matrix, table    pieces: data in, one escaped string out
-heads, model, attention    what HeadScores, Model and Model.view_attention show
+pieces      a text cut at its tokens
+heatmap, histogram, length, matrix, table, tokens    pieces: data in, one escaped string out
+attention, document, heads, model, scores    what the objects of these names show
 """

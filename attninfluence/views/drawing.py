@@ -56,7 +56,7 @@ class Scale:
     """A straight map from data to drawing units."""
 
     def __init__(self, low: float, high: float, start: float, stop: float) -> None:
-        self.low, self.start = low, start
+        self.low, self.high, self.start = low, high, start
         self.slope = (stop - start) / (high - low) if high > low else 0.0
 
     def __call__(self, value: float) -> float:

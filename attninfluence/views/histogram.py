@@ -11,26 +11,45 @@ from attninfluence.views.drawing import Scale, nice_ticks, svg, svg_line, svg_te
 from attninfluence.views.words import count, escape, number
 
 
-def histogram_bins(
-    values: ArrayLike, span: tuple[float, float], cut: float | None = None, bins: int = 30
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Edges float64[m + 1] and counts int64[m] of about `bins` equal bins that cover the span.
+def histogram_edges(
+    span: tuple[float, float], cut: float | None = None, bins: int = 30
+) -> NDArray[np.float64]:
+    """Edges float64[m + 1] of about `bins` equal bins that cover the span.
 
-    With a cut, a border falls on it exactly: what is at or above the cut is in the bins right of
-    it, everything else left of it. Values beyond the span are counted in the outermost bins; NaN
-    and infinities are not counted.
+    With a cut, an edge falls on it exactly.
     """
-    data = np.asarray(values, dtype=np.float64)
-    data = data[np.isfinite(data)]
     low, high = span
     is_range = high - low > 1e-9 * max(abs(low), abs(high), 1e-300)
     width = (high - low) / bins if is_range else 1.0
     anchor = low if cut is None else cut
     left = max(1, math.ceil((anchor - low) / width - 1e-9)) if cut is not None else 0
     right = max(1, math.ceil((high - anchor) / width - 1e-9))
-    index = np.clip(np.floor((data - anchor) / width), -left, right - 1).astype(np.int64) + left
-    edges = anchor + width * np.arange(-left, right + 1, dtype=np.float64)
-    return edges, np.bincount(index, minlength=left + right).astype(np.int64)
+    return anchor + width * np.arange(-left, right + 1, dtype=np.float64)
+
+
+def histogram_counts(values: ArrayLike, edges: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Values in each bin, int64[m]: at or above its lower edge and below its upper one.
+
+    Values beyond the edges are counted in the outermost bins; NaN and infinities are not counted.
+    The counts of pieces add up to those of the whole.
+    """
+    data = np.asarray(values, dtype=np.float64)
+    data = data[np.isfinite(data)]
+    bins = len(edges) - 1
+    index = np.clip(np.searchsorted(edges, data, side="right") - 1, 0, bins - 1)
+    return np.bincount(index, minlength=bins).astype(np.int64)
+
+
+def histogram_bins(
+    values: ArrayLike, span: tuple[float, float], cut: float | None = None, bins: int = 30
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Edges float64[m + 1] and counts int64[m] of about `bins` equal bins that cover the span.
+
+    With a cut, a border falls on it exactly: what is at or above the cut is in the bins right of
+    it, everything else left of it.
+    """
+    edges = histogram_edges(span, cut, bins)
+    return edges, histogram_counts(values, edges)
 
 
 def axis_span(values: ArrayLike) -> tuple[float, float]:
@@ -66,19 +85,14 @@ def _bars(
     return parts
 
 
-def _control_stroke(control: ArrayLike, x: Scale, y: float) -> list[str]:
-    """A stroke from the 5th to the 95th percentile of the control's scores."""
-    data = np.asarray(control, dtype=np.float64)
-    data = data[np.isfinite(data)]
-    if not data.size:
-        return []
-    low, high = (float(end) for end in np.percentile(data, (5, 95)))
+def _control_stroke(ends: tuple[float, float], x: Scale, y: float) -> str:
+    low, high = ends
     middle, half = (x(low) + x(high)) / 2, max((x(high) - x(low)) / 2, 2.5)
     hint = escape(f"control heads: {number(low)} to {number(high)}")
-    return [
+    return (
         f'<rect class="control" x="{middle - half:.1f}" y="{y:.1f}" width="{2 * half:.1f}" '
         f'height="4"><title>{hint}</title></rect>'
-    ]
+    )
 
 
 def histogram_svg(
@@ -97,24 +111,43 @@ def histogram_svg(
     `control` a second set of scores, of which a stroke under the axis shows the middle 90 %.
     Without a finite value the picture says so.
     """
-    data = np.asarray(values, dtype=np.float64)
-    low, high = span
-    if cut is not None:
-        low, high = min(low, cut), max(high, cut)
-    if not np.isfinite(data).any():
-        return svg(
-            width,
-            60.0,
-            f"{label}: no scores",
-            [svg_text(width / 2, 34, "no scores", anchor="middle")],
-        )
-    edges, counts = histogram_bins(data, (low, high), cut, bins)
-    highest = max(1, int(counts.max()))
+    span = widened(span, cut)
+    edges, counts = histogram_bins(values, span, cut, bins)
+    others = np.asarray([] if control is None else control, dtype=np.float64)
+    others = others[np.isfinite(others)]
+    low, high = np.percentile(others, (5, 95)) if others.size else (math.nan, math.nan)
+    ends = (float(low), float(high)) if others.size else None
+    return bars_svg(edges, counts, span, cut=cut, control=ends, label=label, width=width)
+
+
+def widened(span: tuple[float, float], cut: float | None) -> tuple[float, float]:
+    """The span with the cut inside."""
+    return span if cut is None else (min(span[0], cut), max(span[1], cut))
+
+
+def bars_svg(
+    edges: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    span: tuple[float, float],
+    *,
+    cut: float | None = None,
+    control: tuple[float, float] | None = None,
+    label: str,
+    width: float = 340.0,
+) -> str:
+    """A histogram that is counted already, as SVG: `histogram_svg` of its edges and counts.
+
+    `edges` float64[m + 1] come from `histogram_edges` of the span and the cut, which lies in the
+    span; `control` is where the stroke under the axis begins and ends.
+    """
+    if not counts.any():
+        nothing = svg_text(width / 2, 34, "no scores", anchor="middle")
+        return svg(width, 60.0, f"{label}: no scores", [nothing])
     left, base, bin_width = 30.0, 132.0, float(edges[1] - edges[0])
-    x = Scale(low - bin_width, high + bin_width, left, width - 8)
+    low, high = span[0] - bin_width, span[1] + bin_width
+    x = Scale(low, high, left, width - 8)
+    highest = int(counts.max())
     y = Scale(0.0, float(highest), base, 24.0)
-    ticks = nice_ticks(low - bin_width, high + bin_width)
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else abs(ticks[0]) or 1.0
     body = [
         svg_line(left, y(highest), width - 8, y(highest), "grid"),
         svg_text(left - 5, y(highest) + 4, count(highest), anchor="end"),
@@ -122,27 +155,29 @@ def histogram_svg(
     ]
     body += _bars(edges, counts, cut, x, y, base)
     body.append(svg_line(left, base, width - 8, base, "axis"))
-    body += [] if control is None else _control_stroke(control, x, base + 1.5)
-    for tick in ticks:
-        body.append(svg_line(x(tick), base, x(tick), base + 6, "axis"))
-        body.append(
-            svg_text(
-                min(max(x(tick), left + 4), width - 16),
-                base + 19,
-                tick_label(tick, step),
-                anchor="middle",
-            )
-        )
-    if cut is not None:
-        near_end = x(cut) > width * 0.6
-        body.append(svg_line(x(cut), 10, x(cut), base, "cut"))
-        body.append(
-            svg_text(
-                x(cut) + (-5 if near_end else 5),
-                17,
-                f"cut {number(cut)}",
-                anchor="end" if near_end else "start",
-                classes="accent",
-            )
-        )
+    body += [] if control is None else [_control_stroke(control, x, base + 1.5)]
+    body += _score_axis(low, high, x, base, left, width)
+    body += [] if cut is None else _cut_line(cut, x, base, width)
     return svg(width, base + 25, label, body)
+
+
+def _score_axis(
+    low: float, high: float, x: Scale, base: float, left: float, width: float
+) -> list[str]:
+    ticks = nice_ticks(low, high)
+    step = ticks[1] - ticks[0] if len(ticks) > 1 else abs(ticks[0]) or 1.0
+    parts = []
+    for tick in ticks:
+        place = min(max(x(tick), left + 4), width - 16)
+        parts.append(svg_line(x(tick), base, x(tick), base + 6, "axis"))
+        parts.append(svg_text(place, base + 19, tick_label(tick, step), anchor="middle"))
+    return parts
+
+
+def _cut_line(cut: float, x: Scale, base: float, width: float) -> list[str]:
+    near_end = x(cut) > width * 0.6
+    place, anchor = x(cut) + (-5 if near_end else 5), "end" if near_end else "start"
+    return [
+        svg_line(x(cut), 10, x(cut), base, "cut"),
+        svg_text(place, 17, f"cut {number(cut)}", anchor=anchor, classes="accent"),
+    ]

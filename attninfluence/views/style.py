@@ -45,6 +45,10 @@ main.ati-view{margin:0 auto;padding:2rem 1.2rem} body.ati{margin:0;background:va
 .ati svg .bar{fill:var(--bar)} .ati svg .chosen{fill:var(--accent)}
 .ati svg .cut{stroke:var(--accent);stroke-width:1.5;stroke-dasharray:4 3}
 .ati svg .control{fill:var(--control)}
+.ati svg .band{fill:var(--control);fill-opacity:.18}
+.ati svg .line{stroke:var(--control);stroke-width:1.75;fill:none;stroke-linejoin:round}
+.ati svg .dot{fill:var(--control)} .ati svg .line.accented{stroke:var(--accent)}
+.ati svg .dot.accented{fill:var(--accent)}
 .ati svg text.strong{fill:var(--ink)} .ati svg text.accent{fill:var(--accent);font-weight:600}
 .ati svg .outline{fill:none;stroke:var(--accent);stroke-width:2.5}
 .ati svg .qn{fill:var(--nan)} .ati svg .unfilled{fill:var(--panel)}
