@@ -285,7 +285,6 @@ def extremes_table(scores: Path, count: int) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    from attninfluence.report import read_rows
     from attninfluence.score_runs import open_scores
     from attninfluence.scored_documents import read_documents
     from attninfluence.token_view import NO_DOMAIN
@@ -293,7 +292,7 @@ def extremes_table(scores: Path, count: int) -> Group:
     run = open_scores(scores)
     documents = read_documents(run)
     pairs = [documents.extremes(domain, count) for domain in range(len(documents.domains))]
-    rows = read_rows(run, [position for pair in pairs for part in pair for position in part])
+    rows = run.rows_at(position for pair in pairs for part in pair for position in part)
     parts: list[Any] = [_lines([["score", "loss", "without", "text"]], style="dim")]
     for name, (best, worst) in zip(documents.domains, pairs, strict=True):
         heading = NO_DOMAIN if name is None else name

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,37 @@ class FinishedRun:
             raise OutputError(
                 f"{self.path}: {SUCCESS_NAME} promises {self.totals['rows']} rows, found {seen}"
             )
+
+    def rows_at(self, positions: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """The rows at some positions among all rows, all columns, by position.
+
+        Only row groups that hold one are read.
+        """
+        wanted = sorted(set(positions))
+        found: dict[int, dict[str, Any]] = {}
+        start = 0
+        for part in self.parts if wanted else ():
+            with open_part(part, self.run["run_id"]) as file:
+                for group in range(file.num_row_groups):
+                    stop = start + file.metadata.row_group(group).num_rows
+                    here = wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]
+                    found |= _rows_of_group(file, group, start, here)
+                    start = stop
+        return found
+
+
+def _rows_of_group(
+    file: pq.ParquetFile, group: int, start: int, positions: list[int]
+) -> dict[int, dict[str, Any]]:
+    """Rows of a row group whose first row is at `start`, by position."""
+    found: dict[int, dict[str, Any]] = {}
+    at_once = _rows_in_memory(file, None)
+    for batch in file.iter_batches(batch_size=at_once, row_groups=[group]) if positions else ():
+        stop = start + batch.num_rows
+        here = positions[bisect_left(positions, start) : bisect_left(positions, stop)]
+        found |= {at: batch.slice(at - start, 1).to_pylist()[0] for at in here}
+        start = stop
+    return found
 
 
 def _rows_in_memory(file: pq.ParquetFile, columns: list[str] | None) -> int:

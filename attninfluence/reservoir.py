@@ -172,12 +172,18 @@ def to_table(reservoir: Iterable[Example]) -> pa.Table:
 
 def from_table(table: pa.Table) -> list[Example]:
     """The examples of a table made by `to_table`."""
-    return [_example(row) for row in table.to_pylist()]
+    return [_example(table.slice(at, 1)) for at in range(table.num_rows)]
 
 
-def _example(row: dict[str, Any]) -> Example:
-    readings = row.pop("readings")
-    row["token_ids"] = np.array(row["token_ids"], np.int32)
-    row["offsets"] = np.array(row["offsets"], np.int32).reshape(-1, 2)
-    row["losses"] = np.array(row["losses"], np.float32).reshape(readings, -1)
-    return Example(**row)
+def _example(row: pa.Table) -> Example:
+    """One row; its lists never become objects of Python, of which there would be millions."""
+    lists = ("token_ids", "offsets", "losses")
+    fields = row.drop_columns(lists).to_pylist()[0]
+    ids, offsets, losses = (row[name][0].values.to_numpy().copy() for name in lists)
+    readings = fields.pop("readings")
+    return Example(
+        **fields,
+        token_ids=ids,
+        offsets=offsets.reshape(-1, 2),
+        losses=losses.reshape(readings, -1),
+    )

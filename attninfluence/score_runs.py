@@ -7,7 +7,7 @@ the input, when everything that decides a score is the same; what is not the sam
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,17 @@ class ScoreRuns:
         for run in self.runs:
             for table in run.tables(columns, rows):
                 yield table.select(names)
+
+    def rows_at(self, positions: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """The rows at some positions among all rows, all columns, by position."""
+        wanted = set(positions)
+        found: dict[int, dict[str, Any]] = {}
+        start = 0
+        for run in self.runs:
+            rows = run.rows_at(at - start for at in wanted if start <= at)
+            found |= {start + at: row for at, row in rows.items()}
+            start += run.totals["rows"]
+        return found
 
     def describe(self) -> dict[str, Any]:
         """What another folder's run.json says of these runs."""

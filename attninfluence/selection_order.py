@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ class Order:
     spread  by domain, the standard deviation of the values; with a temperature, see `with_spread`
     """
 
-    rank_by: RankBy
+    rank_by: RankBy | Literal["control_score"]
     bottom: bool = False
     seed: int = 0
     temperature: float | None = None

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from attninfluence._core import ModelError
 from attninfluence.views.pieces import text_pieces
-from attninfluence.views.words import clip, number, plural
+from attninfluence.views.words import clip, count, number, plural
 
 if TYPE_CHECKING:
     from attninfluence.finished import FinishedRun
@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from attninfluence.reservoir import Example
 
 NO_DOMAIN = "(no domain)"
+MOST_CHARACTERS = 60  # of a domain's name
+
+
+class Reading(NamedTuple):
+    """A document's tokens with their losses in nats, from its beginning on.
+
+    `offsets` int[T, 2] characters of `text`, `base` and `ref` float[T], NaN where a token has none;
+    `note` says how it was read, where that is not as the run did.
+    """
+
+    text: str
+    offsets: ArrayLike
+    base: ArrayLike
+    ref: ArrayLike
+    note: str = ""
 
 
 class TokenView(NamedTuple):
@@ -55,18 +70,14 @@ def row_name(row: dict[str, Any]) -> str:
     return clip(str(name), 120)
 
 
-def as_kept(row: dict[str, Any], example: Example) -> TokenView:
-    """A row as the example that its run kept of it."""
-    base, ref = example.losses[:2]
-    pieces = text_pieces(example.text, example.offsets, base, ref)
-    rest = row["n_tokens"] - len(example.token_ids)
-    left_out = f", of which the first {plural(len(example.token_ids), 'token')} are shown"
-    return _token_view(row, left_out if rest > 0 else "", "", *pieces)
+def kept_reading(example: Example) -> Reading:
+    """The beginning of a document as its run kept it."""
+    return Reading(example.text, example.offsets, *example.losses[:2])
 
 
 def read_again(
     row: dict[str, Any], scoring: dict[str, Any], kernels: list[str], model: Model
-) -> TokenView:
+) -> Reading:
     """A row's text read again as the run did, by its `scoring` options, for every token."""
     from attninfluence.scoring import score
 
@@ -74,25 +85,20 @@ def read_again(
     options = {name: scoring[name] for name in names if name in scoring}
     losses = score([row["text"]], model=model, detail="token", **options).token_losses(0)
     assert losses.offsets is not None
-    pieces = text_pieces(row["text"], losses.offsets, losses.base, losses.ref)
-    cut_short = ", the rest of it beyond the window" if row["truncated"] else ""
     same = kernels == [model.kernel]
     again = "" if same else f" Read again with the kernel {model.kernel}."
-    return _token_view(row, cut_short, again, *pieces)
+    return Reading(row["text"], losses.offsets, losses.base, losses.ref, again)
 
 
-def _token_view(
-    row: dict[str, Any],
-    cut_short: str,
-    again: str,
-    pieces: list[str],
-    base: NDArray[np.float64],
-    ref: NDArray[np.float64],
-) -> TokenView:
-    domain = NO_DOMAIN if row["domain"] is None else row["domain"]
+def token_view(row: dict[str, Any], reading: Reading, place: str, most: int) -> TokenView:
+    """A row token by token, the first `most` tokens of it; `place` is its place in its domain."""
+    parts = [np.asarray(part)[:most] for part in (reading.offsets, reading.base, reading.ref)]
+    shown, whole = len(parts[0]), row["n_tokens"]
+    left_out = "" if shown >= whole else f"; the first {count(shown)} of {count(whole)} are shown"
+    domain = NO_DOMAIN if row["domain"] is None else clip(row["domain"], MOST_CHARACTERS)
     sentence = (
-        f"The highest score of {domain}: {number(row['score'])}, "
+        f"{place} of {domain}: {number(row['score'])}, "
         f"loss {number(row['base_loss'])} → {number(row['ref_loss'])} nats over "
-        f"{plural(row['n_scored'], 'token')}{cut_short}.{again}"
+        f"{plural(row['n_scored'], 'token')}{left_out}.{reading.note}"
     )
-    return TokenView(row_name(row), sentence, pieces, base, ref)
+    return TokenView(row_name(row), sentence, *text_pieces(reading.text, *parts))

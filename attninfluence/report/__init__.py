@@ -1,0 +1,118 @@
+"""A finished score run as one page of HTML that needs nothing else: no script, no network.
+
+    statistics   the numbers, streamed: domains, cuts (as `attninfluence.select` makes them),
+                 lengths, sample, extremes
+    documents    the documents that are shown, and their tokens
+    given        what the run was given
+    sections     what each part of the page says; `page` fills `templates/report.html` with it
+
+Nothing is scored here: the documents whose tokens are shown are examples that the run kept, unless
+a model is given and the run kept all text, when the best ones are read again, to their end. The
+pictures come from `attninfluence.views`.
+"""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attninfluence.replacing import replacing
+from attninfluence.report import given, sections
+from attninfluence.report.documents import choose_documents
+from attninfluence.report.page import render
+from attninfluence.report.statistics import Statistics
+from attninfluence.score_runs import Paths, ScoreRuns, open_scores
+from attninfluence.selection_rule import as_fraction
+
+if TYPE_CHECKING:
+    from attninfluence.head_scores import HeadScores
+    from attninfluence.model import Model
+    from attninfluence.report.documents import Documents
+
+FRACTIONS = (Fraction(1, 10), Fraction(1, 5), Fraction(3, 10))
+
+
+def write_report(
+    out_folder: Paths,
+    path: str | os.PathLike[str],
+    *,
+    heads: HeadScores | str | os.PathLike[str] | None = None,
+    model: Model | None = None,
+    fraction: float | str = 0.2,
+    examples: int = 3,
+    title: str | None = None,
+    note: str = "",
+    mixed_kernels: bool = False,
+    allow_missing_shards: bool = False,
+) -> Path:
+    """Write the page for the folder or folders that `attninfluence score` filled; returns its path.
+
+    The scores are read as a stream some eight times, so that a million rows take seconds; memory
+    grows with the number of domains, not with that of the rows.
+
+    heads: retrieval scores for the heatmap; None takes the heads.json of the model's folder when it
+    is of the same model and selects the heads of the run, and otherwise lists those alone.
+    model: the run's model, to read the best documents again to their end; only with kept text.
+    Without it the tokens shown are of the examples that the run kept, up to 1,024 of each.
+    fraction: what is selected within each domain. examples: best and worst documents a domain.
+    note: a sentence to show with the heads.
+    mixed_kernels, allow_missing_shards: as in `open_scores`.
+
+    OutputError when the folder holds no finished score run, and with `model` when it holds no text;
+    ModelError when `model` (weights, precision) or `heads` is not the run's; ValueError for a
+    fraction outside (0, 1].
+    """
+    run = open_scores(
+        out_folder, mixed_kernels=mixed_kernels, allow_missing_shards=allow_missing_shards
+    )
+    main = as_fraction(fraction)
+    scores = given.find_head_scores(heads, run)
+    found = Statistics(run, sorted({*FRACTIONS, main}), main, examples)
+    documents = choose_documents(run, found, model)
+    scoring = dict(run.common.get("scoring", {}))
+    context = {
+        "title": title or given.run_title(run),
+        "heads": given.heads_section(scoring, scores, note),
+        **_found_sections(run, found, documents, scoring),
+        "statuses": given.status_rows(run),
+        "facts": given.facts(run),
+        "footer": f"attninfluence {run.common.get('attninfluence', '')}, {given.run_names(run)}",
+    }
+    context["contents"] = _contents(context)
+    page = render(context)
+    with replacing(path) as file:
+        file.write_text(page, encoding="utf-8")
+    return Path(path)
+
+
+def _found_sections(
+    run: ScoreRuns, found: Statistics, documents: Documents, scoring: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "totals": sections.totals_section(found, run.totals, len(scoring.get("heads", []))),
+        "domains": sections.domains_section(found),
+        "cuts": sections.cuts_section(found),
+        "length": sections.length_section(found),
+        "control": sections.control_section(found, len(scoring.get("control") or [])),
+        "tokens": sections.tokens_section(documents),
+        "documents": sections.documents_section(found, documents),
+        "by_domain": sections.statuses_by_domain(found),
+    }
+
+
+def _contents(context: dict[str, Any]) -> list[tuple[str, str]]:
+    """Anchor and heading of the sections that are there."""
+    headings = [
+        ("meaning", "What the score means", True),
+        ("heads", "Retrieval heads", context["heads"]),
+        ("domains", "Scores by domain", True),
+        ("cuts", "What a cut keeps", context["cuts"]),
+        ("length", "Loss and length", context["length"]),
+        ("control", "Control heads", context["control"]),
+        ("tokens", "Where in the text", context["documents"]),
+        ("documents", "Documents", context["documents"]),
+        ("run", "What was run", True),
+    ]
+    return [(anchor, name) for anchor, name, present in headings if present]

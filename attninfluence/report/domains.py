@@ -1,0 +1,69 @@
+"""The rows of each domain by status, and which domains a page has room for."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from attninfluence.selection_rows import Ints, RowReader, encoded, sums_by_domain
+from attninfluence.tally import domain_order
+
+MOST_LISTED = 100  # lines of a table
+MOST_DRAWN = 24  # domains with a histogram and documents
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Counts by domain, in the order in which the rows name them.
+
+    rows    int64 [domains, statuses]
+    scored  int64 [domains], rows with a score; `tokens` are those of these rows
+    """
+
+    names: list[str | None]
+    statuses: list[str]
+    rows: Ints
+    scored: Ints
+    tokens: Ints
+
+    @functools.cached_property
+    def listed(self) -> list[int]:
+        """The domains of a table, by name: all, or the largest."""
+        return self._largest(self.rows.sum(axis=1), MOST_LISTED)
+
+    @functools.cached_property
+    def drawn(self) -> list[int]:
+        """The domains with scores that have pictures, by name: all, or the largest."""
+        return self._largest(self.scored, MOST_DRAWN)
+
+    @property
+    def with_scores(self) -> int:
+        return int(np.count_nonzero(self.scored))
+
+    def _largest(self, sizes: Ints, most: int) -> list[int]:
+        order = [at for at in domain_order(self.names) if sizes[at] > 0]
+        largest = set(sorted(order, key=lambda at: -int(sizes[at]))[:most])
+        return [at for at in order if at in largest]
+
+
+def count_domains(reader: RowReader) -> Domains:
+    """Read all rows once and count them."""
+    codes: dict[str, int] = {}
+    rows = np.zeros((0, 0), np.int64)
+    scored, tokens = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    for batch in reader.read(()):
+        names, at = encoded(batch.table["status"])
+        status = np.array([codes.setdefault(str(name), len(codes)) for name in names], np.int64)[at]
+        shape = len(reader.names), len(codes)
+        cells = np.bincount(batch.domain * shape[1] + status, minlength=shape[0] * shape[1])
+        rows = _plus(rows, cells.reshape(shape))
+        scored = _plus(scored, sums_by_domain(batch, batch.scored, None, shape[0]))
+        tokens = _plus(tokens, sums_by_domain(batch, batch.scored, batch.n_tokens, shape[0]))
+    return Domains(reader.names, list(codes), rows, scored, tokens)
+
+
+def _plus(total: Ints, more: Ints) -> Ints:
+    more[tuple(slice(size) for size in total.shape)] += total
+    return more
