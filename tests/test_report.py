@@ -5,6 +5,7 @@ from __future__ import annotations
 import html as stdlib_html
 import math
 import re
+from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from attninfluence import report
 from attninfluence._core import ModelError
 from attninfluence.head_scores import HeadScores
 from attninfluence.output import OutputError, OutputFolder, score_schema
+from attninfluence.report.domains import MOST_DRAWN
+from attninfluence.report.sample import rank_correlation
 from attninfluence.views.pieces import text_pieces
 from attninfluence.views.words import number, percent
 
@@ -109,7 +112,7 @@ def write(folder: Path, rows: list[dict[str, Any]], **options: Any) -> str:
 
 def section(page: str, anchor: str) -> str:
     match = re.search(
-        rf'<section id="{anchor}">.*?</section>\s*(?=<section id|<footer)', page, re.S
+        rf'<section id="{anchor}">.*?</section>\s*(?=<section id|</main>)', page, re.S
     )
     assert match, anchor
     return match.group()
@@ -219,13 +222,23 @@ def test_domains_have_the_numbers_of_the_table(page: str) -> None:
         ]
 
 
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Of values without ties."""
+    ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
 def test_control_and_heads_have_the_numbers_given(page: str) -> None:
     news = [row for row in ROWS if row["domain"] == "news"]
     above = sum(row["score"] > row["control_score"] for row in news)
+    score, control = (np.array([row[name] for row in news]) for name in ("score", "control_score"))
+    best, others = (set(np.argsort(-values)[:8].tolist()) for values in (score, control))
     assert cells(section(page, "control"), "news") == [
-        number(float(np.median([row["score"] for row in news]))),
-        number(float(np.median([row["control_score"] for row in news]))),
+        number(float(np.median(score))),
+        number(float(np.median(control))),
         percent(above, len(news), 0),
+        percent(len(best & others), 8, 0),
+        number(spearman(score, control), 2),
     ]
     medians = [number(float(np.median(values))) for values in (SCORES, CONTROLS)]
     assert f"the median score is {medians[0]} with the retrieval heads and {medians[1]}" in page
@@ -242,7 +255,9 @@ def test_best_and_worst_documents_are_those_of_the_table(page: str) -> None:
     code = shown[: shown.index("<bdi>news</bdi>")]
     names = re.findall(r'<span class="where"><bdi>doc-(\d+)</bdi>', code)
     order = sorted((n for n in range(57) if n % 3 == 0), key=lambda n: -ROWS[n]["score"])
-    assert [int(name) for name in names] == order[:3] + order[-1:-4:-1]
+    center = float(np.median([ROWS[n]["score"] for n in order]))
+    middle = min(order[3:-3], key=lambda n: abs(ROWS[n]["score"] - center))
+    assert [int(name) for name in names] == [*order[:3], middle, *order[-1:-4:-1]]
     assert f"text of {order[0]}<" in code
     best = [number(ROWS[order[0]][name]) for name in ("score", "base_loss", "ref_loss")]
     assert f'<span class="score">{best[0]}</span>\n<span>{best[1]} → {best[2]} nats</span>' in code
@@ -309,7 +324,7 @@ def test_many_domains_are_listed_and_the_largest_drawn(tmp_path: Path) -> None:
     ]
     text = write(tmp_path, rows)
     check_structure(text)
-    assert section(text, "domains").count("<svg") == report.MAX_PANELS
+    assert section(text, "domains").count("<svg") == MOST_DRAWN
     assert "<h3><bdi>d29</bdi></h3>" in text
     assert "6 more domains not drawn." in text
 
@@ -365,11 +380,11 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_rank_correlation_is_spearmans() -> None:
-    assert report.rank_correlation([1, 2, 3, 9], [2, 4, 5, 6]) == pytest.approx(1)
-    assert report.rank_correlation([1, 2, 3, 4], [9, 7, 5, 1]) == pytest.approx(-1)
-    assert report.rank_correlation([1, 2, 2, 4], [1, 3, 2, 4]) == pytest.approx(0.9486833)
-    assert math.isnan(report.rank_correlation([1, 1, 1], [1, 2, 3]))
-    assert math.isnan(report.rank_correlation([1, 2], [1, 2]))
+    assert rank_correlation([1, 2, 3, 9], [2, 4, 5, 6]) == pytest.approx(1)
+    assert rank_correlation([1, 2, 3, 4], [9, 7, 5, 1]) == pytest.approx(-1)
+    assert rank_correlation([1, 2, 2, 4], [1, 3, 2, 4]) == pytest.approx(0.9486833)
+    assert math.isnan(rank_correlation([1, 1, 1], [1, 2, 3]))
+    assert math.isnan(rank_correlation([1, 2], [1, 2]))
 
 
 # --------------------------------------------------------------------------------------- tokens
@@ -416,22 +431,26 @@ def scored(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> tuple
 def test_tokens_shown_have_the_losses_of_the_table(
     scored: tuple[Path, Any], tmp_path: Path
 ) -> None:
+    from attninfluence.report.documents import choose_documents
+    from attninfluence.report.statistics import Statistics
     from attninfluence.score_runs import open_scores
-    from attninfluence.selection_rule import Rule
 
     out, model = scored
-    collected = report._collect(open_scores(out), Rule(fraction=report.as_fraction(1)), 3)
-    views = report._token_views(collected, model)
-    assert views
-    rows = {str(row["id"]): row for row in collected.rows.values()}
-    for view in views:
-        row = rows[view.name]
-        assert "".join(view.pieces) in row["text"]
-        assert np.nansum(view.base) / row["n_scored"] == pytest.approx(row["base_loss"], rel=1e-6)
-        assert np.nansum(view.ref) / row["n_scored"] == pytest.approx(row["ref_loss"], rel=1e-6)
+    run = open_scores(out)
+    found = Statistics(run, [Fraction(1)], Fraction(1), 3)
+    shown = [one for one in choose_documents(run, found, model).shown if one.view is not None]
+    assert {one.place for one in shown} == {"highest", "lowest"}
+    for one in shown:
+        row, view = one.row, one.view
+        whole = one.is_open or row["n_tokens"] <= 300
+        assert "".join(view.pieces) == row["text"] or not whole
+        assert row["text"].startswith("".join(view.pieces))
+        for losses, mean in ((view.base, row["base_loss"]), (view.ref, row["ref_loss"])):
+            if whole:
+                assert np.nansum(losses) / row["n_scored"] == pytest.approx(mean, rel=1e-6)
     text = report.write_report(out, tmp_path / "r.html", model=model).read_text("utf-8")
     check_structure(text)
-    assert text.count('class="tokens"') == len(views)
+    assert text.count('class="tokens"') == len(shown)
 
 
 def test_another_model_than_the_runs_is_refused(
@@ -466,7 +485,7 @@ def test_another_kernel_than_the_runs_is_told(scored: tuple[Path, Any], tmp_path
     sentence = f"Read again with the kernel {slow}."
     other = load(model.path, precision=model.precision, kernel=slow, threads=1)
     page = report.write_report(out, tmp_path / "r.html", model=other).read_text("utf-8")
-    assert page.count(sentence) == page.count('class="tokens"') > 0
+    assert page.count(sentence) == section(page, "tokens").count('class="tokens"') > 0
     page = report.write_report(out, tmp_path / "r.html", model=model).read_text("utf-8")
     assert "Read again" not in page
     facts = section(page, "run")

@@ -218,7 +218,7 @@ def length_section(found: Statistics) -> dict[str, Any] | None:
 
 
 def _length_sentence(correlation: float) -> str:
-    if abs(correlation) < 0.1:
+    if not abs(correlation) >= 0.1:  # NaN where all scores are equal
         what = "the score hardly depends on it"
     else:
         what = "longer documents score " + ("higher" if correlation > 0 else "lower")
