@@ -312,3 +312,19 @@ def test_long_rows_come_few_at_a_time(tmp_path, monkeypatch):
     sizes = [table.num_rows for table in runs.tables()]
     assert sum(sizes) == 300 and max(sizes) <= 10
     assert [table.num_rows for table in runs.tables(["row"])] == [300]
+
+
+def test_rows_come_by_their_positions(tmp_path, monkeypatch):
+    """Of several folders, parts and row groups, and without reading others."""
+    from attninfluence.finished import FinishedRun
+
+    first = [
+        [score_row("a", at, score=0.01 * at) for at in range(start, start + 7)] for start in (0, 7)
+    ]
+    second = [[score_row("b", at, score=-0.01 * at) for at in range(5)]]
+    runs = open_scores([write_scores(tmp_path / "a", first), write_scores(tmp_path / "b", second)])
+    monkeypatch.setattr(FinishedRun, "tables", None)  # which reads all
+    rows = [*first[0], *first[1], *second[0]]
+    found = runs.rows_at([18, 3, 6, 7, 14, 3])
+    assert found == {at: rows[at] for at in (3, 6, 7, 14, 18)}
+    assert runs.rows_at([]) == {}

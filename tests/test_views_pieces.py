@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from attninfluence.views.drawing import nice_limit
 from attninfluence.views.heatmap import heatmap_svg
-from attninfluence.views.histogram import axis_span, histogram_bins, histogram_svg
+from attninfluence.views.histogram import (
+    axis_span,
+    bars_svg,
+    histogram_bins,
+    histogram_counts,
+    histogram_edges,
+    histogram_svg,
+)
+from attninfluence.views.length import LengthBin, length_svg, lengths_in_words
 from attninfluence.views.palette import (
     DARK,
     FALL_DARK,
@@ -205,6 +213,64 @@ def test_the_control_is_a_stroke_over_its_middle_ninety_per_cent() -> None:
     assert "control heads" not in histogram_svg([0.5], (0, 1), control=[math.nan], label="x")
 
 
+@given(st.lists(numbers, min_size=1, max_size=50), st.integers(0, 50))
+def test_the_counts_of_pieces_add_up(values: list[float], at: int) -> None:
+    edges = histogram_edges((-2.0, 2.0), 0.3)
+    whole = histogram_counts(values, edges)
+    parts = [histogram_counts(part, edges) for part in (values[:at], values[at:])]
+    assert (parts[0] + parts[1]).tolist() == whole.tolist()
+
+
+def test_a_counted_histogram_is_drawn_as_its_values_are() -> None:
+    values, span, cut = np.linspace(-0.3, 0.9, 137), (-0.3, 0.9), 0.6
+    edges = histogram_edges(span, cut)
+    counts = histogram_counts(values, edges)
+    assert bars_svg(edges, counts, span, cut=cut, label="x") == histogram_svg(
+        values, span, cut=cut, label="x"
+    )
+
+
+# --------------------------------------------------------------------------------------- length
+
+
+def length_bins(n: int = 6) -> list[LengthBin]:
+    return [
+        LengthBin(2.0 ** (at / 2), 2.0 ** ((at + 1) / 2), at + 5, (2.0, 2.5 + at, 9.0), 0.1 * at)
+        for at in range(10, 10 + n)
+    ]
+
+
+@pytest.mark.parametrize("n", [1, 2, 12])
+def test_loss_by_length_has_a_point_a_bin_in_its_drawing(n: int) -> None:
+    svg = length_svg(length_bins(n), label="by length")
+    found = tags(svg)
+    assert found[0][1]["aria-label"] == "by length"
+    width, height = (float(found[0][1][side] or 0) for side in ("width", "height"))
+    points = [attributes for tag, attributes in found if tag == "rect"]
+    assert len(points) == 2 * n
+    for point in points:
+        assert 0 <= float(point["x"] or 0) <= width - 6
+        assert 0 <= float(point["y"] or 0) <= height - 6
+    assert "NaN" not in svg and "nan" not in svg
+
+
+def test_points_of_longer_documents_lie_right_and_of_higher_loss_above() -> None:
+    points = [a for tag, a in tags(length_svg(length_bins(), label="x")) if tag == "rect"]
+    loss, score = points[::2], points[1::2]
+    for row in (loss, score):
+        places = [(float(a["x"] or 0), -float(a["y"] or 0)) for a in row]
+        assert places == sorted(places)
+        assert len({y for _, y in places}) == len(places)
+
+
+def test_the_lengths_of_a_bin_are_whole_numbers_that_no_other_bin_has() -> None:
+    bins = length_bins(30)
+    ends = [words.replace(",", "").split(" to ") for words in map(lengths_in_words, bins)]
+    for (_, last), (first, _) in zip(ends, ends[1:], strict=False):
+        assert int(first) == int(last) + 1
+    assert lengths_in_words(LengthBin(1.0, 2**0.5, 1, (1.0, 1.0, 1.0), 0.0)) == "1"
+
+
 # -------------------------------------------------------------------------------------- heatmap
 
 
@@ -319,6 +385,7 @@ def test_the_scale_has_zero_in_its_middle() -> None:
         heatmap_svg(np.eye(3), label=HOSTILE),
         histogram_svg([0.1, 0.2], (0, 1), cut=0.2, control=[0.1], label=HOSTILE),
         histogram_svg([], (0, 1), label=HOSTILE),
+        length_svg(length_bins(), label=HOSTILE),
         tokens_scale_svg(1.0),
     ],
 )

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 HELP = "write an HTML report of a score run"
 DESCRIPTION = """\
 Write one self-contained HTML page about a finished score run, or several that
-are one: its heads, the scores by domain with the cut, and what the selection
-would be.
+are one: its heads, the scores by domain with the cut, what cuts of 10, 20 and
+30 % keep, loss and length, the control, and the best, middle and worst
+documents token by token. The scores are streamed, so there may be any number.
 """
 EXAMPLE = "attninfluence report scores/ -o report.html"
 
@@ -36,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        help="the model of the run, to show documents token by token, read in the precision of the"
-        " run (after `score --keep-text`)",
+        help="the model of the run, to read the best documents again to their end, in the precision"
+        " of the run (after `score --keep-text`; default: the tokens that the run kept)",
     )
     parser.add_argument(
         "--examples",
@@ -69,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _model_of_the_run(arguments: argparse.Namespace) -> Model:
     """The model, opened in the run's precision, and with its kernel where this CPU has it."""
     from attninfluence._core import ModelError
+    from attninfluence.report.documents import check_has_text
     from attninfluence.score_runs import open_scores
 
     runs = open_scores(
@@ -76,6 +78,7 @@ def _model_of_the_run(arguments: argparse.Namespace) -> Model:
         mixed_kernels=arguments.mixed_kernels,
         allow_missing_shards=arguments.allow_missing_shards,
     )
+    check_has_text(runs)
     scoring = runs.common["scoring"]
     precision, kernel = scoring["precision"], scoring["kernel"]
     try:

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from attninfluence.replacing import replacing
 from attninfluence.report import given, sections
-from attninfluence.report.documents import choose_documents
+from attninfluence.report.documents import check_has_text, choose_documents
 from attninfluence.report.page import render
 from attninfluence.report.statistics import Statistics
 from attninfluence.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.selection_rule import as_fraction
+from attninfluence.token_view import check_is_the_runs
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
@@ -67,6 +68,9 @@ def write_report(
     run = open_scores(
         out_folder, mixed_kernels=mixed_kernels, allow_missing_shards=allow_missing_shards
     )
+    if model is not None:
+        check_has_text(run)
+        check_is_the_runs(model, run.runs[0])
     main = as_fraction(fraction)
     scores = given.find_head_scores(heads, run)
     found = Statistics(run, sorted({*FRACTIONS, main}), main, examples)

@@ -22,7 +22,6 @@ from attninfluence.score_runs import ScoreRuns
 from attninfluence.token_view import (
     Reading,
     TokenView,
-    check_is_the_runs,
     kept_reading,
     read_again,
     token_view,
@@ -95,8 +94,6 @@ class Documents:
 
 def choose_documents(run: ScoreRuns, found: Statistics, model: Model | None) -> Documents:
     """The documents to show, with as many tokens and as much text as the page has room for."""
-    if model is not None:
-        _check_can_be_read(run, model)
     chosen = _with_readings(_choose(run, found, _kept_examples(run, found)))
     largest = sorted(found.domains.drawn, key=lambda at: -int(found.domains.scored[at]))
     is_open = set(largest[:MOST_OPEN])
@@ -110,13 +107,13 @@ def choose_documents(run: ScoreRuns, found: Statistics, model: Model | None) -> 
     return _fitted(chosen, TOKENS_OPEN if model is None else TOKENS_READ_AGAIN)
 
 
-def _check_can_be_read(run: ScoreRuns, model: Model) -> None:
+def check_has_text(run: ScoreRuns) -> None:
+    """OutputError for a run that kept no text, of which a model has nothing to read."""
     if "text" not in run.schema().names and run.schema().names:
         raise OutputError(
             f"{run.name}: holds no text, so the model has nothing to read again; score with"
             " --keep-text, or leave the model out and see the examples that the run kept"
         )
-    check_is_the_runs(model, run.runs[0])
 
 
 def _kept_examples(run: ScoreRuns, found: Statistics) -> dict[tuple[str, int], Example]:
@@ -226,7 +223,7 @@ def _text(one: Document) -> str:
 
 
 def _with_excerpt(one: Document, room: int) -> Document:
-    excerpt = clip(visible(_text(one)), EXCERPT_CHARACTERS)
+    excerpt = clip(visible(clip(_text(one), EXCERPT_CHARACTERS + 1)), EXCERPT_CHARACTERS)
     while len(escape(excerpt).encode()) > room and excerpt:
         excerpt = clip(excerpt, len(excerpt) // 2)
     return replace(one, excerpt=excerpt)
