@@ -159,6 +159,15 @@ def test_a_report_reads_as_the_run_did(capsys, corpus, tiny_folder, heads_file, 
     assert ("Read again with the kernel" in page) is not has_kernel
 
 
+def test_a_report_with_a_model_needs_the_text(capsys, corpus, tiny_folder, heads_file):
+    arguments = ["--model", str(tiny_folder), "--heads", str(heads_file)]
+    assert run(capsys, "score", "corpus", "-o", "scores", *arguments)[0] == 0
+    status, _, told = run(capsys, "report", "scores", "-o", "r.html", "--model", str(tiny_folder))
+    assert status == 2
+    assert "scores: holds no text" in told and "--keep-text" in told
+    assert not Path("r.html").exists()
+
+
 def test_one_output_row_for_each_input_row(capsys, tmp_path, tiny_folder, heads_file):
     texts = [text for text in NASTY if text is None or len(text) < 1000]
     texts += ["\ud800", 5, ["list"], "caf\u00e9", "x"]

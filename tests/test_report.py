@@ -175,6 +175,11 @@ def check_structure(text: str) -> Page:
             assert attributes["aria-label"]
         if tag == "div" and attributes.get("role") == "region":
             assert attributes["aria-label"]
+            assert attributes["tabindex"] == "0"  # it scrolls, also by keyboard
+        if tag == "th":
+            assert attributes["scope"] in ("row", "col", "colgroup")
+    assert names.count("table") == names.count("caption")
+    assert names.count("header") == names.count("nav") == names.count("footer") == 1
     ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = [a["href"] for tag, a in parsed.tags if tag == "a"]
@@ -192,6 +197,25 @@ def test_the_page_needs_nothing_and_is_well_formed(page: str) -> None:
     assert headings.count(1) == 1
     assert all(after - before <= 1 for before, after in zip(headings, headings[1:], strict=False))
     assert dict(parsed.tags)["html"] == {"lang": "en"}
+
+
+def test_a_keyboard_comes_to_the_content_first(page: str) -> None:
+    tags = Page(page).tags
+    first = next(attributes for tag, attributes in tags if tag in ("a", "summary"))
+    assert first["href"] == "#content"
+    assert dict(tags)["main"]["id"] == "content"
+    assert {a.get("href") for tag, a in tags if tag == "a"} >= {
+        f"#{a['id']}" for tag, a in tags if tag == "section" and "id" in a
+    }
+    assert ":focus-visible" in page
+
+
+def test_the_page_is_made_for_paper_too(page: str) -> None:
+    style = re.search(r"<style>(.*?)</style>", page, re.S)
+    assert style
+    paper = style.group(1)[style.group(1).index("@media print") :]
+    assert "break-inside:avoid" in paper and "background:none" in paper
+    assert "@media screen and (prefers-color-scheme:dark)" in style.group(1)
 
 
 def test_the_style_sheet_arrives_unescaped(page: str) -> None:
