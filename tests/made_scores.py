@@ -72,6 +72,12 @@ def write_made(path: Path, made: Made) -> Path:
     return path
 
 
+def row_of(made: Made, at: int) -> dict[str, Any]:
+    """One row of the table."""
+    row: dict[str, Any] = _table(made, slice(at, at + 1), at).to_pylist()[0]
+    return row
+
+
 def _table(made: Made, rows: slice, start: int) -> pa.Table:
     n = len(made.domain[rows])
     places = pa.array(np.arange(start, start + n))

@@ -4,51 +4,22 @@ from __future__ import annotations
 
 import html
 import re
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from attninfluence.output import OutputError, PartWriter
+from attninfluence.output import OutputError
 from attninfluence.report import write_report
 from attninfluence.report.documents import MOST_OPEN, TOKEN_BYTES, TOKENS_FOLDED, TOKENS_OPEN
-from attninfluence.reservoir import Example, Reservoir, example_schema, to_table
-from attninfluence.resumable import EXAMPLES_NAME, read_examples
+from attninfluence.reservoir import Example, Reservoir
+from attninfluence.resumable import read_examples
 from attninfluence.score_runs import open_scores
 from attninfluence.views.words import count, number
+from tests.made_examples import example, keep
 from tests.score_tables import score_row, write_scores
 from tests.test_report import check_structure, section
 
 HOSTILE = "\u202e<script>&\"'\x00\U0001f600"
-
-
-def example(row: dict, text: str, tokens: int) -> Example:
-    """A row as a run keeps it, `text` repeated for each token."""
-    places = np.arange(tokens) * len(text)
-    generator = np.random.default_rng(row["row"])
-    losses = generator.gamma(2, 1, (2, tokens)).astype(np.float32)
-    losses[:, 0] = np.nan
-    arrays = ("text", "token_ids", "offsets", "losses")
-    return Example(
-        **{name: row[name] for name in Example.__slots__ if name not in arrays},
-        text=text * tokens,
-        token_ids=np.zeros(tokens, np.int32),
-        offsets=np.stack([places, places + len(text)], axis=1).astype(np.int32),
-        losses=losses,
-    )
-
-
-def keep(folder: Path, examples: list[Example]) -> Path:
-    """Examples in a finished run, as the run would have kept them."""
-    run_id = open_scores(folder).runs[0].run["run_id"]
-    schema = example_schema().append(pa.field("state", pa.large_binary()))
-    writer = PartWriter(folder / EXAMPLES_NAME, run_id, schema)
-    writer.write(pa.Table.from_pylist([{"state": b"{}"}], schema))
-    table = to_table(examples)
-    writer.write(pa.table([*table.columns, pa.nulls(len(table), pa.large_binary())], schema))
-    writer.publish()
-    return folder
 
 
 def rows_of(domains: int, each: int = 15, **values: object) -> list[dict]:
