@@ -183,6 +183,57 @@ def test_the_page_has_these_numbers(made, page):
     assert shown[4] == number(float(cut))
 
 
+def test_the_page_has_the_control_in_words(made, page):
+    columns, _ = made
+    common = selected = 0
+    chance = 0.0
+    for name in columns.names:
+        best = members(columns, name)
+        by_control = best[np.lexsort((best, -columns.control_score[best]))]
+        size = math.ceil(MAIN * len(best))
+        common += len(np.intersect1d(best[:size], by_control[:size]))
+        selected += size
+        chance += size * size / max(len(best), 1)
+    sentence = f"select {percent(common, selected)} as well; by chance it would be "
+    assert sentence + percent(chance, selected) in page
+
+
+def test_the_page_has_loss_by_length(made, found, page):
+    columns, _ = made
+    tokens = columns.n_tokens[columns.scored]
+    for one in found.lengths.bins():
+        first, last = math.ceil(one.low), math.ceil(one.high) - 1
+        inside = (tokens >= first) & (tokens <= last)
+        words = f"{count(first)} to {count(last)}" if last > first else count(first)
+        row = cells(section(page, "length"), words)
+        assert row[0] == count(int(inside.sum()))
+        if inside.sum() <= 4096:
+            own = np.sort(columns.base_loss[columns.scored][inside])
+            assert row[1] == number(float(np.median(own)))
+            assert row[3] == number(float(np.median(columns.score[columns.scored][inside])))
+
+
+def test_the_page_has_rows_by_domain_and_status(made, page):
+    columns, _ = made
+    shown = section(page, "run")
+    shown = shown[shown.index("<caption>Rows by domain and status") :]
+    names = re.findall(r'<th scope="col">(\w+)</th>', shown[: shown.index("<tbody>")])[1:]
+    assert names == ["ok", *sorted(names[1:])]
+    domain = int(np.argmax(np.bincount(columns.domain)))
+    wanted = [
+        ((columns.domain == domain) & (STATUSES[columns.status] == name)).sum() for name in names
+    ]
+    assert cells(shown, columns.names[domain]) == [count(int(rows)) for rows in wanted]
+    everything = np.array(
+        [
+            [int(cell.replace(",", "")) for cell in re.findall("<td>([\\d,]+)</td>", row)]
+            for row in re.findall("<tr><th.*?</tr>", shown[shown.index("<tbody>") :])
+        ]
+    )
+    totals = [(STATUSES[columns.status] == name).sum() for name in names]
+    assert everything.sum(axis=0).tolist() == totals
+
+
 def test_what_is_left_out_is_counted(made, page):
     columns, _ = made
     present = len(np.unique(columns.domain))

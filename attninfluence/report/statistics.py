@@ -31,7 +31,7 @@ from attninfluence.selection_cut import Survey, by_domain
 from attninfluence.selection_rows import Floats, Ints, RowReader
 from attninfluence.views.histogram import histogram_counts, histogram_edges, widened
 
-SKETCH_BYTES = 256 << 20  # of the sketches of domains that are not listed
+SKETCH_BYTES = 256 << 20  # of the scores' sketches of all domains, and as much for the control
 LEAST_K = 256
 LOSS_K = 4096
 HELD_ROWS = 1 << 18  # that are added to sketches together
