@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model",
-        help="the model of the run, to read the best documents again to their end, in the precision"
-        " of the run (after `score --keep-text`; default: the tokens that the run kept)",
+        help="the model of the run, to read the best documents again, more of them than the run"
+        " kept, in its precision (after `score --keep-text`)",
     )
     parser.add_argument(
         "--examples",

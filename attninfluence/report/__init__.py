@@ -7,8 +7,8 @@
     sections     what each part of the page says; `page` fills `templates/report.html` with it
 
 Nothing is scored here: the documents whose tokens are shown are examples that the run kept, unless
-a model is given and the run kept all text, when the best ones are read again, to their end. The
-pictures come from `attninfluence.views`.
+a model is given and the run kept all text, when the best ones are read again. The pictures come
+from `attninfluence.views`.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ def write_report(
 
     heads: retrieval scores for the heatmap; None takes the heads.json of the model's folder when it
     is of the same model and selects the heads of the run, and otherwise lists those alone.
-    model: the run's model, to read the best documents again to their end; only with kept text.
-    Without it the tokens shown are of the examples that the run kept, up to 1,024 of each.
+    model: the run's model, to read the best documents of the largest domains again and show up to
+    2,000 tokens of them; only with kept text. All other tokens are those of the examples that the
+    run kept.
     fraction: what is selected within each domain. examples: best and worst documents a domain.
     note: a sentence to show with the heads.
     mixed_kernels, allow_missing_shards: as in `open_scores`.

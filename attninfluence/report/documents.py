@@ -69,14 +69,18 @@ class Document:
 class Documents:
     """All that are shown, in order of domain, place and rank; `limit` ends their colour scale.
 
-    left_out  documents whose tokens did not fit the page
-    has_text  whether the text of any is at hand
+    left_out      documents whose tokens did not fit the page
+    has_text      whether the text of any is at hand
+    has_examples  whether the runs kept examples of the domains that are drawn
+    is_read_again whether a model read those that are open
     """
 
     shown: list[Document]
     limit: float
     left_out: int
     has_text: bool
+    has_examples: bool = False
+    is_read_again: bool = False
 
     def of(self, domain: int, place: str) -> list[Document]:
         return [one for one in self.shown if one.domain == domain and one.place == place]
@@ -94,7 +98,8 @@ class Documents:
 
 def choose_documents(run: ScoreRuns, found: Statistics, model: Model | None) -> Documents:
     """The documents to show, with as many tokens and as much text as the page has room for."""
-    chosen = _with_readings(_choose(run, found, _kept_examples(run, found)))
+    kept = _kept_examples(run, found)
+    chosen = _with_readings(_choose(run, found, kept))
     largest = sorted(found.domains.drawn, key=lambda at: -int(found.domains.scored[at]))
     is_open = set(largest[:MOST_OPEN])
     chosen = [
@@ -104,7 +109,8 @@ def choose_documents(run: ScoreRuns, found: Statistics, model: Model | None) -> 
     if model is not None:
         chosen = [_read(one, run, model) if one.is_open else one for one in chosen]
     chosen = [replace(one, is_open=one.is_open and one.reading is not None) for one in chosen]
-    return _fitted(chosen, TOKENS_OPEN if model is None else TOKENS_READ_AGAIN)
+    fitted = _fitted(chosen, TOKENS_OPEN if model is None else TOKENS_READ_AGAIN)
+    return replace(fitted, has_examples=bool(kept), is_read_again=model is not None)
 
 
 def check_has_text(run: ScoreRuns) -> None:

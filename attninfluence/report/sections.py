@@ -8,19 +8,23 @@ from typing import Any
 import numpy as np
 
 from attninfluence.report.cuts import totals
-from attninfluence.report.documents import Document, Documents
+from attninfluence.report.documents import TOKENS_READ_AGAIN, Document, Documents
 from attninfluence.report.given import left_out
 from attninfluence.report.page import Piece
 from attninfluence.report.quantile import median
 from attninfluence.report.statistics import SAMPLED, SAMPLED_OF_ALL, Statistics
+from attninfluence.reservoir import (
+    EXTREME_DOCUMENTS,
+    MOST_DOMAINS,
+    MOST_TOKENS,
+    RANDOM_DOCUMENTS,
+)
 from attninfluence.selection_rows import Ints
 from attninfluence.token_view import MOST_CHARACTERS, NO_DOMAIN, row_name
 from attninfluence.views.histogram import bars_svg
 from attninfluence.views.length import LengthBin, length_svg, lengths_in_words
 from attninfluence.views.tokens import tokens_scale_svg
 from attninfluence.views.words import clip, count, number, percent, plural
-
-MOST_BY_FRACTION = 24
 
 
 def domain_name(found: Statistics, domain: int) -> str:
@@ -356,16 +360,24 @@ def documents_section(found: Statistics, documents: Documents) -> dict[str, Any]
 
 def _source(documents: Documents) -> str:
     """Where tokens and middle documents come from, and what did not fit."""
-    if all(one.reading is None for one in documents.shown):
-        return ""
-    told = (
-        "Tokens and middle documents come from the examples that the run kept while it scored: of "
-        "each of the first 64 domains the 3 highest, the 3 lowest and 9 at random, up to 1,024 "
-        "tokens of each."
-    )
+    told = []
+    if documents.has_examples:
+        told.append(
+            "Tokens and middle documents come from the examples that the run kept while it scored: "
+            f"of each of the first {MOST_DOMAINS} domains the {EXTREME_DOCUMENTS} highest, the "
+            f"{EXTREME_DOCUMENTS} lowest and {RANDOM_DOCUMENTS} at random, up to "
+            f"{count(MOST_TOKENS)} tokens of each."
+        )
+    if documents.is_read_again and documents.open:
+        most = count(TOKENS_READ_AGAIN)
+        told.append(
+            f"The documents above were read again by the model; up to {most} tokens are shown."
+        )
     if documents.left_out:
-        told += f" The tokens of {plural(documents.left_out, 'document')} did not fit this page."
-    return told
+        told.append(
+            f"The tokens of {plural(documents.left_out, 'document')} did not fit this page."
+        )
+    return " ".join(told)
 
 
 def _entry(one: Document) -> dict[str, Any]:
