@@ -230,6 +230,18 @@ def test_a_counted_histogram_is_drawn_as_its_values_are() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("documents", "words"),
+    [(7, "7"), (12_345, "12,345"), (123_456, "123k"), (999_700, "1.0M"), (45_600_000, "45.6M")],
+)
+def test_the_number_at_the_axis_has_room(documents: int, words: str) -> None:
+    edges = histogram_edges((0.0, 1.0))
+    svg = bars_svg(edges, np.full(len(edges) - 1, documents), (0.0, 1.0), label="x")
+    x = re.search(rf'<text x="([\d.]+)" y="28.0" text-anchor="end">{words}</text>', svg)
+    assert x and float(x[1]) >= 6.8 * len(words) - 0.8
+    assert f": {documents:,}<" in svg
+
+
 # --------------------------------------------------------------------------------------- length
 
 

@@ -85,6 +85,13 @@ def _bars(
     return parts
 
 
+def _short(documents: int) -> str:
+    """A count that fits left of the axis; every bar has the whole one."""
+    if documents < 100_000:
+        return count(documents)
+    return f"{documents / 1e6:.1f}M" if documents >= 999_500 else f"{documents / 1e3:.0f}k"
+
+
 def _control_stroke(ends: tuple[float, float], x: Scale, y: float) -> str:
     low, high = ends
     middle, half = (x(low) + x(high)) / 2, max((x(high) - x(low)) / 2, 2.5)
@@ -143,14 +150,14 @@ def bars_svg(
     if not counts.any():
         nothing = svg_text(width / 2, 34, "no scores", anchor="middle")
         return svg(width, 60.0, f"{label}: no scores", [nothing])
-    left, base, bin_width = 30.0, 132.0, float(edges[1] - edges[0])
+    left, base, bin_width = 46.0, 132.0, float(edges[1] - edges[0])
     low, high = span[0] - bin_width, span[1] + bin_width
     x = Scale(low, high, left, width - 8)
     highest = int(counts.max())
     y = Scale(0.0, float(highest), base, 24.0)
     body = [
         svg_line(left, y(highest), width - 8, y(highest), "grid"),
-        svg_text(left - 5, y(highest) + 4, count(highest), anchor="end"),
+        svg_text(left - 5, y(highest) + 4, _short(highest), anchor="end"),
         svg_text(left - 5, base + 1, "0", anchor="end"),
     ]
     body += _bars(edges, counts, cut, x, y, base)

@@ -10,7 +10,7 @@ from attninfluence.views.words import count, escape, number, plural
 
 LEFT, RIGHT = 46.0, 12.0
 LOSS, SCORE = (26.0, 150.0), (196.0, 262.0)  # top and bottom of the two panels
-MOST_WIDTH = 640.0
+WIDTH = 480.0
 
 
 class LengthBin(NamedTuple):
@@ -29,7 +29,7 @@ class LengthBin(NamedTuple):
         return math.log10(self.low * self.high) / 2
 
 
-def length_svg(bins: list[LengthBin], *, label: str, width: float = MOST_WIDTH) -> str:
+def length_svg(bins: list[LengthBin], *, label: str, width: float = WIDTH) -> str:
     """Base loss (median and quartiles) and median score by length as SVG, lengths on a log scale.
 
     `bins` in order of length, at least one.
@@ -99,7 +99,7 @@ def _length_axis(bins: list[LengthBin], x: Scale, width: float) -> list[str]:
 def _round_lengths(low: float, high: float) -> list[int]:
     """Powers of ten in the range, with 2 and 5 times them where there are few."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if high / low < 2000 else (1,)
+    factors = (1, 2, 5) if high / low < 300 else (1,)
     found = [factor * 10**power for power in powers if power >= 0 for factor in factors]
     return [tokens for tokens in found if low <= tokens <= high]
 
