@@ -25,7 +25,7 @@ from tests.test_report import cells, check_structure, section
 MAIN = Fraction(1, 5)
 
 
-@pytest.fixture(scope="module", params=[(3_000, 7, 2), (100_000, 40), (20_000, 1_500)], ids=str)
+@pytest.fixture(scope="module", params=[(3_000, 7, 2), (100_000, 40), (20_000, 1_500, 2)], ids=str)
 def made(request, tmp_path_factory) -> tuple[Made, Path]:
     """Ties; domains over the size at which a sketch is exact; more domains than are listed."""
     columns = make_columns(*request.param)

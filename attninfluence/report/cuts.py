@@ -3,46 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from attninfluence.selection import Selection
+from attninfluence.selection_cut import Cuts as DomainCuts
 from attninfluence.selection_cut import Ranking, Survey, exact_cuts
 from attninfluence.selection_order import Order
-from attninfluence.selection_rows import Ints, RowReader, Rows, sums_by_domain
+from attninfluence.selection_rows import Floats, Ints, RowReader, Rows, sums_by_domain
 from attninfluence.selection_rule import Rule
 
 BY_SCORE = Ranking(Order("score"), "documents")
 BY_CONTROL = Ranking(Order("control_score"), "documents")
 
 
+@dataclass(frozen=True)
+class SmallDomains:
+    """The documents of domains too small to be worth a sketch each: arrays of one entry each.
+
+    `keys` float64, one array for each ranking; NaN where there is none.
+    """
+
+    domain: Ints
+    keys: tuple[Floats, ...]
+
+
 class Cuts:
     """Selections at some fractions, and one by the control's score at the `main` fraction.
 
     They read the rows once for each when they are made. Then `pick` takes the rows once more, in
-    order, and the counts are there.
+    order, and the counts are there. In a survey the domains of `small` have empty sketches.
 
     common  int64 [domains], documents that the score and the control's score both select
     """
 
     def __init__(
-        self, reader: RowReader, surveyed: Survey, fractions: Sequence[Fraction], main: Fraction
+        self,
+        reader: RowReader,
+        surveyed: Survey,
+        small: SmallDomains,
+        fractions: Sequence[Fraction],
+        main: Fraction,
     ) -> None:
         self.main = main
         self._reader = reader
         self._surveyed = surveyed
+        self._small = small
         self.by_fraction = {one: self._selection(BY_SCORE, 0, one) for one in fractions}
         has_control = len(surveyed.sketches) > 1
         self.control = self._selection(BY_CONTROL, 1, main) if has_control else None
         self.common: Ints = np.zeros(len(reader.names), np.int64)
 
     def _selection(self, ranking: Ranking, which: int, fraction: Fraction) -> Selection:
-        surveyed = self._surveyed
-        counts = [sketch.weight for sketch in surveyed.sketches[which]]
+        surveyed, keys = self._surveyed, self._small.keys[which]
+        is_there = ~np.isnan(keys)
+        domain, keys = self._small.domain[is_there], keys[is_there]
+        small = np.bincount(domain, minlength=len(self._reader.names)).tolist()
+        weights = [sketch.weight for sketch in surveyed.sketches[which]]
+        counts = [sum(pair) for pair in zip(weights, small, strict=True)]
         budgets = Rule(fraction).budgets(self._reader.names, counts, surveyed.tokens.tolist())
         cuts = exact_cuts(self._reader, ranking, surveyed, which, budgets)
+        add_small_cuts(cuts, domain, keys, np.array(budgets, np.int64))
         return Selection(self._reader, ranking, cuts)
 
     def pick(self, rows: Rows) -> None:
@@ -58,6 +82,15 @@ class Cuts:
     def selected(self) -> Selection:
         """What the main fraction selects."""
         return self.by_fraction[self.main]
+
+
+def add_small_cuts(cuts: DomainCuts, domain: Ints, keys: Floats, budgets: Ints) -> None:
+    """Set the cuts of the domains whose documents, all of them, have these domains and keys."""
+    order = np.lexsort((-keys, domain))
+    present, starts = np.unique(domain[order], return_index=True)
+    cuts.key[present] = keys[order][starts + budgets[present] - 1]
+    above = np.bincount(domain[keys > cuts.key[domain]], minlength=len(budgets))
+    cuts.left[present] = (budgets - above)[present]
 
 
 def totals(selection: Selection, domains: Any = slice(None)) -> tuple[int, int]:

@@ -6,8 +6,9 @@
     _pick           one reading: what the cuts select
     _count_bars     one reading: the histograms, which are divided at the cuts
 
-Sketches are exact for some thousands of documents and kept for all domains, since cuts are exact in
-each; those of domains that are not shown become smaller the more there are.
+Cuts are exact in all domains, shown or not. Of domains of up to SMALL documents the scores are kept
+as they are; others have sketches, which are exact for some thousands of documents, and smaller for
+domains that are not shown the more of those there are.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 from attninfluence import quantiles
 from attninfluence.quantiles import QuantileSketch
-from attninfluence.report.cuts import Cuts
+from attninfluence.report.cuts import Cuts, SmallDomains
 from attninfluence.report.domains import count_domains
 from attninfluence.report.extremes import Extremes
 from attninfluence.report.lengths import Lengths
@@ -28,11 +29,12 @@ from attninfluence.report.quantile import median
 from attninfluence.report.sample import Sample, rank_correlation
 from attninfluence.score_runs import ScoreRuns
 from attninfluence.selection_cut import Survey, by_domain
-from attninfluence.selection_rows import Floats, Ints, RowReader
+from attninfluence.selection_rows import Bools, Floats, Ints, RowReader
 from attninfluence.views.histogram import histogram_counts, histogram_edges, widened
 
 SKETCH_BYTES = 256 << 20  # of the scores' sketches of all domains, and as much for the control
 LEAST_K = 256
+SMALL = 256  # documents of a domain that has no sketch
 LOSS_K = 4096
 HELD_ROWS = 1 << 18  # that are added to sketches together
 SAMPLED = 4096  # documents of a listed domain
@@ -55,11 +57,16 @@ class Scored:
     base_loss: Floats
     control: Floats
 
+    def at(self, places: Bools) -> Scored:
+        """Those that are marked."""
+        return Scored(*(getattr(self, field.name)[places] for field in fields(self)))
+
 
 class Statistics:
     """All that a page says in numbers. Domains are indices into `domains.names`.
 
-    score, control  sketches by domain; `control` is empty without one
+    score, control  sketches by domain, empty for small ones that are not listed; no `control`
+                    without one
     base_loss       sketches of the listed domains
     above           int64 [domains], documents that score higher than under the control heads
     """
@@ -78,7 +85,7 @@ class Statistics:
         self.above = np.zeros(len(self.domains.names), np.int64)
         for scored in _held(_scored(self._reader, self.has_control)):
             self._describe(scored)
-        self.cuts = Cuts(self._reader, self._survey(), fractions, main)
+        self.cuts = Cuts(self._reader, self._survey(), self._small_domains(), fractions, main)
         self._pick()
         self.span = self._axis_span()
         self._count_bars()
@@ -86,13 +93,25 @@ class Statistics:
     def _make_sketches(self) -> None:
         domains = self.domains
         listed = {*domains.listed, *domains.drawn}
-        room = SKETCH_BYTES // (40 * max(1, len(domains.names)))  # bytes a value of k, measured
-        small = min(max(LEAST_K, room), quantiles.K)
-        sizes = [quantiles.K if at in listed else small for at in range(len(domains.names))]
-        self.score = [QuantileSketch(k) for k in sizes]
-        self.control = [QuantileSketch(k) for k in sizes] if self.has_control else []
         self.base_loss = {at: QuantileSketch(LOSS_K) for at in listed}
+        self._is_small = domains.scored <= SMALL
+        self._is_small[list(listed)] = False
+        large = np.flatnonzero(~self._is_small).tolist()
+        room = SKETCH_BYTES // (40 * max(1, len(large)))  # bytes a value of k, measured
+        k = min(max(LEAST_K, room), quantiles.K)
+        sizes = {at: quantiles.K if at in listed else k for at in large}
+        self.score = self._sketches(sizes)
+        self.control = self._sketches(sizes) if self.has_control else []
+        self._small: list[Scored] = []
         self.score_of_all, self.control_of_all = QuantileSketch(), QuantileSketch()
+
+    def _sketches(self, sizes: dict[int, int]) -> list[QuantileSketch]:
+        """A sketch for each domain; small ones share one that stays empty."""
+        empty = QuantileSketch()
+        return [
+            QuantileSketch(sizes[at]) if at in sizes else empty
+            for at in range(len(self.domains.names))
+        ]
 
     def _describe(self, scored: Scored) -> None:
         has_control = ~np.isnan(scored.control)
@@ -102,7 +121,9 @@ class Statistics:
         self._draw(scored)
         higher = scored.domain[scored.score > scored.control]
         self.above += np.bincount(higher, minlength=len(self.above))
-        for domain, at in by_domain(scored.domain, np.ones(len(scored.domain), bool)):
+        small = self._is_small[scored.domain]
+        self._small.append(scored.at(small))
+        for domain, at in by_domain(scored.domain, ~small):
             self.score[domain].update(scored.score[at])
             if self.control:
                 self.control[domain].update(scored.control[at[has_control[at]]])
@@ -124,6 +145,11 @@ class Statistics:
         counts, sketches = self.domains, [self.score, *([self.control] if self.control else [])]
         rows = counts.rows.sum(axis=1)
         return Survey(rows, counts.scored, counts.scored, counts.tokens, sketches)
+
+    def _small_domains(self) -> SmallDomains:
+        small = _joined(self._small)
+        self._small.clear()
+        return SmallDomains(small.domain, (small.score, small.control)[: 1 + self.has_control])
 
     def _axis_span(self) -> tuple[float, float]:
         """The range of scores to draw: all, or without the tails where there are many."""
@@ -222,5 +248,11 @@ def _held(pieces: Iterator[Scored]) -> Iterator[Scored]:
 
 
 def _joined(pieces: list[Scored]) -> Scored:
-    names = [field.name for field in fields(Scored)]
-    return Scored(*(np.concatenate([getattr(one, name) for one in pieces]) for name in names))
+    kinds = (np.int64, np.int64, np.int64, np.float64, np.float64, np.float64)
+    columns = zip((field.name for field in fields(Scored)), kinds, strict=True)
+    return Scored(
+        *(
+            np.concatenate([np.empty(0, kind), *(getattr(one, name) for one in pieces)])
+            for name, kind in columns
+        )
+    )
