@@ -116,6 +116,20 @@ error-table: $(VENV_DEV)/.installed ## Compare every model family with transform
 check-deltas: $(VENV_DEV)/.installed ## Remove each peculiarity of each family; a test must fail
 	PYTHONPATH=. $(VENV_DEV)/bin/python tools/check_deltas.py
 
+# ------------------------------------------------------------------------ docs
+
+$(VENV_DEV)/.docs: $(VENV_DEV)/.installed
+	@echo "Installing what the documentation is built with into $(VENV_DEV)"
+	@# The package is there, so that only its extra is installed and nothing is compiled again.
+	@$(VENV_DEV)/bin/python -m pip install $(PIP_FLAGS) 'attninfluence[docs]'
+	@touch $@
+
+.PHONY: docs
+docs: $(VENV_DEV)/.docs ## Build the documentation into build/docs, warnings as errors
+	@rm -rf build/docs
+	$(VENV_DEV)/bin/python -m sphinx -q -W --keep-going -n -d build/doctrees docs build/docs
+	@echo "Open build/docs/index.html"
+
 # ------------------------------------------------------------------------ lint
 
 .PHONY: lint format
