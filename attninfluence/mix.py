@@ -1,4 +1,4 @@
-"""The training mix: the whole corpus plus the selected subset (METHOD.md 5).
+"""The training mix: the whole corpus plus the selected subset (METHOD.md 5)::
 
     MIX/corpus/00000-<name>     the input files as they are, copied (not with `recipe_only`)
     MIX/selected/00000-<name>   their selected rows, in the same format and order
@@ -8,7 +8,7 @@
 
 A selected document is thus seen twice. The recipe's sources are what
 `datasets.interleave_datasets` asks for, which then gives every row once; names of files are
-relative to the recipe's folder:
+relative to the recipe's folder::
 
     recipe = json.load(open("MIX/recipe.json"))
     sources = [
@@ -19,7 +19,7 @@ relative to the recipe's folder:
     interleave_datasets(sources, probabilities=[s["probability"] for s in recipe["sources"]],
                         seed=0, stopping_strategy=recipe["stopping_strategy"])
 
-For datatrove, where `s` is `recipe["sources"][0]["datatrove"]`:
+For datatrove, where `s` is `recipe["sources"][0]["datatrove"]`::
 
     reader = getattr(datatrove.pipeline.readers, s["reader"])
     reader(os.path.join("MIX", s["data_folder"]), os.path.join("MIX", s["paths_file"]),
@@ -61,16 +61,21 @@ def mix(
 ) -> dict[str, Any]:
     """Write the mix of a finished selection into the new folder `output`; returns its summary.
 
-    recipe_only  leave the corpus where it is: write the selected documents and the recipe only
-    root         the folder that relative names of the input files start from; default: the one
-                 that `score` ran in
-    progress     told of each input file when it has been read
-
     The selection is streamed: of one input file at a time the selected rows are in memory.
     Input files that scoring left out as bad are left out here.
-    Raises OutputError when only a part of the corpus was scored, when an input file is not the one
-    that was scored, by its size or its rows, and when documents or tokens do not add up to the
-    totals of the scores and the selection.
+
+    Args:
+        selection: the folder that `select` wrote.
+        output: a new folder.
+        recipe_only: leave the corpus where it is: write the selected documents and the recipe only.
+        root: the folder that relative names of the input files start from; None is the one that
+            `score` ran in.
+        progress: told of each input file when it has been read.
+
+    Raises:
+        OutputError: only a part of the corpus was scored; an input file is not the one that was
+            scored, by its size or its rows; or documents or tokens do not add up to the totals of
+            the scores and the selection.
     """
     run = open_finished(selection, "selection")
     _check_whole(run)

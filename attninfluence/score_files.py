@@ -50,13 +50,18 @@ CHECKPOINT_SECONDS = 300.0
 class Source:
     """Which files to score and what to read of them.
 
-    id_column, domain_column  None: `id` and `domain` where a file has them; "": none
-    domain_from   "column", or "path": the first folder below an input folder, or the file's name
-    keep_columns  further columns, written beside the scores
-    on_bad_shard  what to do with a file that cannot be read to its end: "stop" the run, or "skip"
-                  the file: publish nothing of it, name it in the totals and go on
-    shard         one of n equal shares of the input; None for all of it
-    limit         rows to score at most; None for all
+    Attributes:
+        inputs: files, folders, globs or URLs, in the order in which they are scored.
+        text_column: column that is scored.
+        id_column: None is `id` where a file has it; "" is none.
+        domain_column: None is `domain` where a file has it; "" is none.
+        domain_from: "column", or "path": the first folder below an input folder, or the file's
+            name.
+        keep_columns: further columns, written beside the scores.
+        on_bad_shard: what to do with a file that cannot be read to its end: "stop" the run, or
+            "skip" the file: publish nothing of it, name it in the totals and go on.
+        shard: one of n equal shares of the input, as `parse_shard` reads it; None for all of it.
+        limit: rows to score at most; None for all.
     """
 
     inputs: Sequence[str]
@@ -95,17 +100,30 @@ def score_files(
     progress: Progress | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Score every row of the source's files into the folder `output` (DESIGN.md section 4).
+    """Score every row of the source's files into the folder `output` (docs/OUTPUT.md).
 
-    heads, control and the other options are those of `attninfluence.score`. The folder is new, or
-    holds a run that was given the same and is carried on, or is finished already. All files
-    are looked at before the first is scored, so that a missing column or a damaged footer costs no
-    time. checkpoint_seconds: how much time a killed run loses at most. mixed_kernels: carry a run
-    on with another matrix kernel, whose bits differ; each part records its own.
+    All files are looked at before the first is scored, so that a missing column or a damaged footer
+    costs no time. Whatever is raised, the rows scored until then stay.
 
-    Returns the totals that `_SUCCESS` holds. Raises CorpusError for a file that cannot be read,
-    unless such files are skipped; OutputError for a folder with anything else in it, saying what
-    differs; LockedError while another run writes there. The rows scored until then stay.
+    Args:
+        source: which files, and what of them.
+        output: a new folder, one whose run was given the same and is carried on, or one that is
+            finished already.
+        model: an opened model.
+        heads: as in `attninfluence.score`, with `control` and `options`.
+        keep_text: write the text beside the scores.
+        checkpoint_seconds: how much time a killed run loses at most.
+        mixed_kernels: carry a run on with another matrix kernel, whose bits differ; each part
+            records its own.
+        progress: told of every chunk of documents.
+
+    Returns:
+        The totals that `_SUCCESS` holds.
+
+    Raises:
+        CorpusError: a file cannot be read, and such files are not skipped.
+        OutputError: the folder holds anything else; the message says what differs.
+        LockedError: another run writes there.
     """
     corpus = open_corpus(source)
     options = {"model": model, "heads": heads, "control": control, **options}

@@ -75,9 +75,13 @@ class Scorer:
     ) -> None:
         """Open the model and check the options.
 
-        text_column: the texts. input_ids_column: read these token ids instead, as they are.
-        threads: of each process; None is 1 in a worker process, else the CPUs it may use.
-        The others, and what is raised, are those of `score`.
+        The other arguments, and what is raised, are those of `score`.
+
+        Args:
+            text_column: the texts.
+            input_ids_column: read these token ids instead, as they are.
+            prefix: goes before the names of the columns that are added.
+            threads: of each process; None is 1 in a worker process, else the CPUs it may use.
         """
         self._reads_ids = input_ids_column is not None
         self._column = _name(input_ids_column if self._reads_ids else text_column)
@@ -114,8 +118,10 @@ class Scorer:
     def __call__(self, batch: Any) -> Any:
         """The batch's scores, in the form that the class describes.
 
-        ValueError, naming the columns there are, without the text column, and for token ids
-        out of range; TypeError for what is no batch.
+        Raises:
+            ValueError: there is no such text column (the columns there are, are named), or a
+                token id is out of range.
+            TypeError: it is no batch.
         """
         if isinstance(batch, Mapping):
             values = _pick(batch, self._column, batch)

@@ -62,7 +62,7 @@ def score(
 ) -> Scores:
     """Score texts by AttentionInfluence (METHOD.md section 4): one row out for each text in.
 
-    influence(x) = (L_ref(x) - L_base(x)) / L_base(x), L the mean loss over the tokens
+    influence(x) = (L_ref(x) - L_base(x)) / L_base(x), L the mean loss over the tokens::
 
         position     0    1    2   ...  T-2   T-1
         token       BOS  x1   x2       x_T-2  x_T-1
@@ -70,30 +70,32 @@ def score(
 
     and ref the same model with `heads` masked.
 
-    texts: any iterable of str (or UTF-8 bytes); a generator is never held whole. What is
-        no text gets a status, not an exception.
-    input_ids: instead of texts, lists of token ids, read as they are; no BOS is added and
-        no tokenizer is needed.
-    model: an opened model, a folder, a hub id; None is the bundled one.
-    heads: `HeadScores`, (layer, head) pairs or a heads.json; None takes the heads.json of
-        the model's folder.
-    control: a second set of heads, read on the same base pass, for control_loss and
-        control_score; an int is a seed for as many random heads, none of them in `heads`.
-    mask: "uniform" or "zero" (section 3).
-    bos: "auto" (what transformers' tokenizer of the folder puts first), "always", "never".
-    max_length: tokens in a window, BOS included; None is the model's context.
-    long: documents longer than that: "truncate", "chunk" or "stride" (section 4).
-    stride: tokens by which the windows of long="stride" overlap; None is half a window.
-    special: "text" reads "<|endoftext|>" as the characters it is, "control" as the token.
-    encoding_errors: "replace" puts U+FFFD for invalid UTF-8 and lone surrogates and says
-        so in `repaired`; "strict" gives such a text the status bad_utf8.
-    detail: "token" keeps the losses of every token, and the texts; "line" and "sentence"
-        score the parts of each text, and so does a list of (start, stop) character spans for
-        each text.
-    progress: a bar with documents and tokens a second on stderr.
+    Args:
+        texts: any iterable of str (or UTF-8 bytes); a generator is never held whole. What is
+            no text gets a status, not an exception.
+        input_ids: instead of texts, lists of token ids, read as they are; no BOS is added and
+            no tokenizer is needed.
+        model: an opened model, a folder, a hub id; None is the bundled one.
+        heads: `HeadScores`, (layer, head) pairs or a heads.json; None takes the heads.json of
+            the model's folder.
+        control: a second set of heads, read on the same base pass, for control_loss and
+            control_score; an int is a seed for as many random heads, none of them in `heads`.
+        mask: "uniform" or "zero" (section 3).
+        bos: "auto" (what transformers' tokenizer of the folder puts first), "always", "never".
+        max_length: tokens in a window, BOS included; None is the model's context.
+        long: documents longer than that: "truncate", "chunk" or "stride" (section 4).
+        stride: tokens by which the windows of long="stride" overlap; None is half a window.
+        special: "text" reads `<|endoftext|>` as the characters it is, "control" as the token.
+        encoding_errors: "replace" puts U+FFFD for invalid UTF-8 and lone surrogates and says
+            so in `repaired`; "strict" gives such a text the status bad_utf8.
+        detail: "token" keeps the losses of every token, "line" and "sentence" score the parts of
+            each text, and so does a list of (start, stop) character spans for each text.
+        progress: a bar with documents and tokens a second on stderr.
 
-    ValueError for options that cannot be and for ids out of range; ModelError for a model,
-    tokenizer or heads that do not fit; TypeError for a single text.
+    Raises:
+        ValueError: an option cannot be, or an id is out of range.
+        ModelError: the model, its tokenizer or the heads do not fit.
+        TypeError: `texts` is a single text.
     """
     parts = score_batches(
         texts,
@@ -129,8 +131,11 @@ def score_batches(
     """The rows of `score` as they come: one `Scores` a chunk, in order, at least one.
 
     Arguments are those of `score`, checked at once. The chunks' sizes depend on the
-    texts and the threads; the rows do not. read_ahead: take and tokenise the texts in a
-    thread of their own while others are scored, about one chunk ahead.
+    texts and the threads; the rows do not.
+
+    Args:
+        read_ahead: take and tokenise the texts in a thread of their own while others are
+            scored, about one chunk ahead.
     """
     inputs = texts if input_ids is None else input_ids
     if inputs is None or (texts is not None and input_ids is not None):

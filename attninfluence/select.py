@@ -47,16 +47,27 @@ def select(
     The table written has the rows and columns of the scores, in their order; `summary.json` holds
     the returned summary. Ties go by file, in the order of the input, and row.
 
-    by             rank within each domain, or ("all") the corpus as if it were one
-    control        a second folder, for a random subset of as many tokens by domain: documents in
-                   random order while they fit, and of the next thousand those that do
-    approximate    take the cuts from sketches and save a reading: within 0.1 percentage point of
-                   the fraction in a domain of 10,000 documents or more; a budget is not exceeded
-    mixed_kernels, allow_missing_shards  as in `open_scores`
-    progress       told of the rows that were read, each as often as it is read
+    Args:
+        scores: the folder of a finished run, or several folders that are one input.
+        output: a new folder.
+        rule: what to select.
+        by: rank within each domain, or ("all") the corpus as if it were one.
+        control: a second folder, for a random subset of as many tokens by domain: documents in
+            random order while they fit, and of the next thousand those that do.
+        control_seed: of that order.
+        approximate: take the cuts from sketches and save a reading: within 0.1 percentage point
+            of the fraction in a domain of 10,000 documents or more; a budget is not exceeded.
+        mixed_kernels: allow different kernels, which differ in the last bits, between runs or in
+            one.
+        allow_missing_shards: allow shards to be missing.
+        progress: told of the rows that were read, each as often as it is read.
 
-    OutputError when the scores cannot be joined, hold nothing to select, or change meanwhile, and
-    when a folder is not new.
+    Returns:
+        The summary, as in `summary.json` (docs/OUTPUT.md).
+
+    Raises:
+        OutputError: the scores cannot be joined, hold nothing to select or change meanwhile, or a
+            folder is not new.
     """
     runs = open_scores(
         scores, mixed_kernels=mixed_kernels, allow_missing_shards=allow_missing_shards

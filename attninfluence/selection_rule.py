@@ -19,14 +19,17 @@ class Rule:
 
     A candidate is a document with a score and at least `min_tokens` tokens.
 
-    tokens       in all (shared over the domains by their candidates' tokens), or by domain, where a
-                 domain that is not named gets none
-    rank_by      the highest are selected; "random" orders by chance
-    bottom       select the lowest instead
-    temperature  sample without replacement, each next document with a probability proportional to
-                 exp(z / temperature), where z is its score in standard deviations of its domain's
-                 scores; None: no sampling
-    seed         of a random order and of sampling
+    Attributes:
+        fraction: of each domain's candidates, in (0, 1], as `as_fraction` reads it.
+        tokens: instead, a budget in all (shared over the domains by their candidates' tokens), or
+            by domain, where a domain that is not named gets none.
+        rank_by: the highest are selected; "random" orders by chance.
+        bottom: select the lowest instead.
+        seed: of a random order and of sampling.
+        temperature: sample without replacement, each next document with a probability
+            proportional to exp(z / temperature), where z is its score in standard deviations of
+            its domain's scores; None: no sampling.
+        min_tokens: that a candidate has.
     """
 
     fraction: Fraction | None = None

@@ -33,9 +33,12 @@ LINE_END = re.compile(r"\n")
 class SpanScore:
     """One span: characters `start` to `stop` of the text, and its reading.
 
-    n_scored: scored tokens in the span. base_loss, ref_loss, control_loss: means over
-    them in nats; score, control_score: the relative rise (METHOD.md section 4). NaN
-    where there is none, control_* None where no control was asked for.
+    Numbers are NaN where there is none; those of the control are None where none was asked for.
+
+    Attributes:
+        n_scored: scored tokens in the span.
+        base_loss: mean loss of them in nats, as `ref_loss` and `control_loss`.
+        score: the relative rise (METHOD.md section 4), as `control_score`.
     """
 
     start: int

@@ -34,7 +34,9 @@ def default_threads(threads: int | None = None) -> int:
     In this order: `threads`; ATTNINFLUENCE_NUM_THREADS; 1 inside a worker process
     of multiprocessing or multiprocess, whose siblings have the other CPUs;
     OMP_NUM_THREADS, at most `available_cpus()`; `available_cpus()`.
-    ValueError when `threads` or ATTNINFLUENCE_NUM_THREADS is not a positive integer.
+
+    Raises:
+        ValueError: `threads` or ATTNINFLUENCE_NUM_THREADS is not a positive integer.
     """
     if threads is not None:
         return _positive(threads, "threads")

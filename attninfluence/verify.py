@@ -69,8 +69,11 @@ def long_text(n_tokens: int) -> str:
 class Difference:
     """Losses of one reading in one precision, against transformers' fp32.
 
-    largest, mean: of |difference| over all tokens, in nats. logits: the largest |difference| of
-    a logit. score: of a document's score, None in the base reading.
+    Attributes:
+        largest: the largest difference of a token's loss, without its sign, in nats.
+        mean: the mean of these differences over all tokens, in nats.
+        logits: the largest difference of a logit.
+        score: the largest difference of a document's score; None in the base reading.
     """
 
     precision: str
@@ -95,9 +98,14 @@ class Difference:
 class ErrorTable:
     """All differences, and what they were found on.
 
-    documents, tokens: how many were read, and scored. longest: tokens of the longest document.
-    window: keys that a row of a windowed layer sees, 0 where that is no fewer than the context
-    has. heads: those masked. versions: of transformers and torch.
+    Attributes:
+        documents: how many were read.
+        tokens: how many were scored.
+        longest: tokens of the longest document.
+        window: keys that a row of a windowed layer sees; 0 where that is no fewer than the context
+            has.
+        heads: those masked.
+        versions: of transformers and torch.
     """
 
     rows: tuple[Difference, ...]
@@ -158,15 +166,22 @@ def verify(
 ) -> ErrorTable:
     """Compare a model with transformers (fp32, eager attention, one unpadded document at a time).
 
-    model: opened, or what `load` takes. precisions: to open it in. kernel: as in `load`.
-    length: tokens of the longest document; None is 640, or more where that takes it past a
-    window of up to 1,024 keys, and at most the context. progress: show a bar on stderr.
     Documents are built-in texts by the model's own tokenizer, or random ids where it has none;
     the masked heads are a random 5 % (at least one), masked either way (METHOD.md section 3).
 
-    ImportError, saying what to install, without torch and transformers; ValueError for a
-    precision that is none, a length outside 2..context, or a folder that transformers cannot
-    open; otherwise as `load`.
+    Args:
+        model: opened, or what `load` takes.
+        precisions: to open it in.
+        seed: of the heads.
+        length: tokens of the longest document; None is 640, or more where that takes it past a
+            window of up to 1,024 keys, and at most the context.
+        kernel: as in `load`.
+        progress: show a bar on stderr.
+
+    Raises:
+        ImportError: torch or transformers is not installed.
+        ValueError: a precision is none, the length is outside 2..context, or transformers cannot
+            open the folder. `load` raises the rest.
     """
     wrong = [name for name in precisions if name not in PRECISIONS]
     if wrong or not precisions:

@@ -1,4 +1,4 @@
-"""Streams of Arrow record batches, as Spark's mapInArrow and Daft hand them over.
+"""Streams of Arrow record batches, as Spark's mapInArrow and Daft hand them over::
 
     scored = score_record_batches(batches, text_column="text")     # an iterator of batches
     frame.mapInArrow(functools.partial(score_record_batches, text_column="text"), schema)
@@ -51,17 +51,23 @@ def score_record_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Each batch with the columns of `scored_schema` appended: same rows, same order.
 
-    batches: any iterable of batches, such as a pyarrow.RecordBatchReader. Rows are read ahead
-        across the batches' borders to keep the threads busy, as many as `score` holds at
-        once (2,048, or 4,096 tokens a thread) and no more than one batch beyond them.
-    text_column: strings or UTF-8 bytes, of any of Arrow's encodings. What is no text gets a
-        status, as in `score`.
-    threads, precision, kernel: of a model that is opened here, as in `load`.
-    options: mask, bos, max_length, long, stride, special, encoding_errors, as in `score`.
+    Without any batch nothing is opened. Whatever is raised is raised when the first batch is asked
+    for, what `score` and `load` raise included.
 
-    Without any batch nothing is opened. What `score` and `load` raise is raised when the first
-    batch is asked for; ValueError also for a batch without the text column, or with a column
-    of the same name as one of the scores; TypeError for what is no batch or option.
+    Args:
+        batches: any iterable of batches, such as a pyarrow.RecordBatchReader. Rows are read ahead
+            across the batches' borders to keep the threads busy, as many as `score` holds at
+            once (2,048, or 4,096 tokens a thread) and no more than one batch beyond them.
+        model: as in `score`, with `heads` and `control`.
+        text_column: strings or UTF-8 bytes, of any of Arrow's encodings. What is no text gets a
+            status, as in `score`.
+        prefix: goes before the names of the columns that are appended.
+        threads: of a model that is opened here, as in `load`, with `precision` and `kernel`.
+        options: mask, bos, max_length, long, stride, special, encoding_errors, as in `score`.
+
+    Raises:
+        ValueError: a batch lacks the text column, or has a column of the name of a score.
+        TypeError: something is no batch or no option.
     """
     _check_options(options)
     stream = _started(batches)
@@ -83,7 +89,7 @@ def score_record_batches(
 
 
 def scored_schema(schema: pa.Schema, *, control: bool = False, prefix: str = "ai_") -> pa.Schema:
-    """`schema` with the columns that `score_record_batches` appends.
+    """`schema` with the columns that `score_record_batches` appends::
 
         n_tokens, n_scored          int64
         base_loss, ref_loss, score  float64, null where there is no number, never NaN
@@ -91,7 +97,10 @@ def scored_schema(schema: pa.Schema, *, control: bool = False, prefix: str = "ai
         status                      string
         truncated, repaired         bool
 
-    Their names begin with `prefix`. ValueError when `schema` has a column of such a name.
+    Their names begin with `prefix`.
+
+    Raises:
+        ValueError: `schema` has a column of such a name.
     """
     for field in score_fields(schema.names, control=control, prefix=prefix):
         schema = schema.append(field)

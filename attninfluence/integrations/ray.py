@@ -1,4 +1,4 @@
-"""Ray Data: an actor that adds the scores to each block.
+"""Ray Data: an actor that adds the scores to each block::
 
     import ray
 
@@ -36,8 +36,11 @@ if TYPE_CHECKING:
 class ScoreActor:
     """Scores tables one by one with a model that is opened when the actor is made.
 
-    The arguments are those of `score_record_batches`. threads: None takes the CPUs that Ray
-    gave the actor, `num_cpus`, which it says in OMP_NUM_THREADS.
+    The arguments are those of `score_record_batches`.
+
+    Args:
+        threads: None takes the CPUs that Ray gave the actor, `num_cpus`, which it says in
+            OMP_NUM_THREADS.
     """
 
     def __init__(

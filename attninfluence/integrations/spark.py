@@ -1,4 +1,4 @@
-"""Spark: the schema that `DataFrame.mapInArrow` has to be told.
+"""Spark: the schema that `DataFrame.mapInArrow` has to be told::
 
     from functools import partial
 
@@ -26,8 +26,10 @@ SPARK_TYPES = {"int64": "long", "double": "double", "string": "string", "bool": 
 def spark_schema(schema: StructType, *, control: bool = False, prefix: str = "ai_") -> StructType:
     """`schema` with the columns that `score_record_batches` appends, as Spark writes them.
 
-    The arguments are those of `scored_schema`; `schema` is left as it is. ValueError when it has a
-    column of one of their names.
+    The arguments are those of `scored_schema`; `schema` is left as it is.
+
+    Raises:
+        ValueError: it has a column of one of their names.
     """
     from pyspark.sql.types import StructType
 

@@ -1,4 +1,4 @@
-"""Blocks for datatrove pipelines: score a corpus in many tasks, and keep the best of each domain.
+"""Blocks for datatrove pipelines: score a corpus in many tasks, and keep the best of each domain::
 
     SCORES = [reader, AttentionInfluenceScorer(checkpoint_folder="checkpoint"),
               DomainQuantiles("quantiles"), writer]          # any number of tasks

@@ -32,9 +32,12 @@ class AttentionInfluenceFilter(BaseFilter):
     is kept on average only, and the more there are, the further the count may be from it.
     Dropped documents have one of the reasons "no_score" and "below_cut".
 
-    quantiles_folder: that of DomainQuantiles and MergeQuantiles, which decide whether `fraction`
-    is of documents or of tokens. fraction: in (0, 1], as written in decimals. prefix, domain_key:
-    as given to DomainQuantiles. exclusion_writer: writes the dropped documents.
+    Args:
+        quantiles_folder: that of DomainQuantiles and MergeQuantiles, which decide whether
+            `fraction` is of documents or of tokens.
+        fraction: in (0, 1], as written in decimals.
+        prefix: as given to DomainQuantiles, with `domain_key`.
+        exclusion_writer: writes the dropped documents.
     """
 
     name = "AttentionInfluence, best of each domain"

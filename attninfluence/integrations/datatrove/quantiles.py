@@ -28,10 +28,14 @@ class DomainQuantiles(PipelineStep):
 
     Each task writes one file when its last document has passed. Follow it by MergeQuantiles.
 
-    output_folder: for the sketches, one folder a run. prefix: as given to the scorer. domain_key:
-    metadata with the domain's name, a string or an integer; None takes the corpus as one domain.
-    weight: whether a share is later of a domain's "documents" or of its "tokens". Documents
-    without a score do not count.
+    Documents without a score do not count.
+
+    Args:
+        output_folder: for the sketches, one folder a run.
+        prefix: as given to the scorer.
+        domain_key: metadata with the domain's name, a string or an integer; None takes the corpus
+            as one domain.
+        weight: whether a share is later of a domain's "documents" or of its "tokens".
     """
 
     type = "QUANTILES"
@@ -102,7 +106,10 @@ class MergeQuantiles(PipelineStep):
     """Merges what the tasks of DomainQuantiles wrote, for AttentionInfluenceFilter.
 
     Run it in a pipeline of its own with one task that depends on the scoring pipeline; or call
-    `next(MergeQuantiles(folder).run(None), None)`. QuantilesError when a task's file is missing.
+    `next(MergeQuantiles(folder).run(None), None)`.
+
+    Raises:
+        QuantilesError: a task's file is missing.
     """
 
     type = "QUANTILES"

@@ -34,19 +34,23 @@ class AttentionInfluenceScorer(PipelineStep):
     Some thousand documents at most wait for their scores. The block pickles without weights; they
     are opened when the first task runs, once a process.
 
-    model, heads, control: as in `attninfluence.score`; revision: of a hub id. An opened model
-        keeps its own precision and kernel.
-    checkpoint_folder: where each task keeps its scores while it runs. A task that was killed and
-        is launched again reads its documents, takes the scores that are stored after comparing
-        the texts, and computes the rest. Scores of another model, kernel, option or number of
-        tasks, or of other texts, are refused with a CheckpointError, and so is a second launch
-        while the first still runs (on a local or mounted file system). Remove the folder when
-        the scored documents are written.
-    checkpoint_seconds: how much work a killed task may lose; each part is one small file.
-    threads: None takes DATATROVE_CPUS_PER_TASK where the executor sets it (Slurm, Ray), else
-        `attninfluence.threads.default_threads`: one in a worker process.
-    precision, kernel: as in `attninfluence.load`. Name both where the machines differ.
-    options: mask, bos, max_length, long, stride, special, encoding_errors of `attninfluence.score`.
+    Args:
+        model: as in `attninfluence.score`, with `heads` and `control`. An opened model keeps its
+            own precision and kernel.
+        prefix: goes before the keys.
+        checkpoint_folder: where each task keeps its scores while it runs. A task that was killed
+            and is launched again reads its documents, takes the scores that are stored after
+            comparing the texts, and computes the rest. Scores of another model, kernel, option or
+            number of tasks, or of other texts, are refused with a CheckpointError, and so is a
+            second launch while the first still runs (on a local or mounted file system). Remove
+            the folder when the scored documents are written.
+        checkpoint_seconds: how much work a killed task may lose; each part is one small file.
+        threads: None takes DATATROVE_CPUS_PER_TASK where the executor sets it (Slurm, Ray), else
+            `attninfluence.threads.default_threads`: one in a worker process.
+        precision: as in `attninfluence.load`, with `kernel`. Name both where the machines differ.
+        revision: of a hub id.
+        options: mask, bos, max_length, long, stride, special, encoding_errors of
+            `attninfluence.score`.
     """
 
     type = "SCORER"
