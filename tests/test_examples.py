@@ -1,4 +1,4 @@
-"""The scripts of examples/ and the Python of README.md run as they stand, on the bundled model."""
+"""The scripts of examples/ run as they stand, on the bundled model."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 import attninfluence as ai
 from tests.child import ROOT, run_python
+from tests.doc_blocks import make_corpus
 
 
 def run_example(name: str, *arguments: object) -> str:
@@ -22,12 +23,7 @@ def run_example(name: str, *arguments: object) -> str:
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     """Forty short documents, one of them without text, in a folder that a command may glob."""
-    (tmp_path / "corpus").mkdir()
-    path = tmp_path / "corpus" / "documents.jsonl"
-    texts = [f"Item {i} is {i * i}. " * (1 + i % 7) + f"So item {i} is {i * i}." for i in range(39)]
-    rows = [{"text": text, "domain": "ab"[i % 2]} for i, text in enumerate([*texts, ""])]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    return make_corpus(tmp_path)
 
 
 def test_score_texts() -> None:
@@ -82,38 +78,3 @@ def read_jsonl_gz(folder: Path) -> list[dict[str, Any]]:
     """The metadata of all documents that datatrove wrote."""
     files = [gzip.decompress(path.read_bytes()) for path in sorted(folder.glob("*.gz"))]
     return [json.loads(line)["metadata"] for text in files for line in text.splitlines()]
-
-
-def blocks(language: str) -> list[str]:
-    readme = (ROOT / "README.md").read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
-
-
-def test_python_of_the_readme(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All blocks in order, in one namespace, in a folder that has corpus/documents.jsonl."""
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    sources = blocks("python")
-    assert len(sources) >= 2
-    for source in sources:
-        exec(compile(source, "README.md", "exec"), names)
-
-
-def test_commands_of_the_readme(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every line that starts with `attninfluence`, in order; MODEL is the bundled one."""
-    from attninfluence.cli import main
-    from attninfluence.model import bundled_folder
-
-    monkeypatch.chdir(tmp_path)
-    text = "\n".join(blocks("sh")).replace("\\\n", " ")
-    lines = [line.split("#")[0].split() for line in text.splitlines()]
-    commands = [line[1:] for line in lines if line[:1] == ["attninfluence"]]
-    assert len(commands) >= 4
-    few = {"heads": ["--samples", "4"], "bench": ["--seconds", "0.1"]}
-    for command in commands:
-        arguments = [bundled_folder() if word == "MODEL" else word for word in command]
-        assert main([*arguments, *few.get(command[0], [])]) == 0, command

@@ -40,7 +40,7 @@ status=0
 ignored=
 for name in arrow benchmarks cli_completion cli_select cli_terminal corpus corpus_inputs \
     corpus_kept corpus_parts corpus_streaming datatrove datatrove_checkpoint datatrove_selection \
-    demo differences engines error_table everywhere examples input_plan mix output prefetch \
+    demo differences docs engines error_table everywhere examples input_plan mix output prefetch \
     quantiles reference report report_documents report_numbers report_scale resume run_lock \
     run_mistakes score_runs scored_documents scorer scorer_datasets select select_scale slurm \
     stability tokenizer_kinds views_attention views_heads views_model views_pieces; do

@@ -1,0 +1,117 @@
+"""What the documentation says can be done, can be done: its code runs, its links lead somewhere."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from attninfluence.cli import build_parser
+from tests.child import ROOT
+from tests.doc_blocks import blocks_of, commands_of, differs, make_corpus, run_page
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+FENCE = re.compile(r"^(```+|:::+).*?^\1$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
+FLAG = re.compile(r"(?<![\w-])(--[a-z][a-z-]+)")
+
+
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def with_code(pages: list[Path]) -> list[str]:
+    """The pages of which some block is run."""
+    return [
+        name
+        for name, page in zip(NAMES, pages, strict=True)
+        if any(block.reason is None for block in blocks_of(read(page)))
+    ]
+
+
+@pytest.mark.parametrize("name", with_code(PAGES))
+def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every block in order, in a folder that has corpus/documents.jsonl; outputs are as shown."""
+    make_corpus(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    for block, printed in run_page(ROOT / name):
+        if block.output is not None:
+            assert not (told := differs(printed, block.output)), (
+                f"{name}, line {block.line}: {told}"
+            )
+
+
+def test_few_blocks_are_not_run() -> None:
+    skipped = [block for page in PAGES for block in blocks_of(read(page)) if block.reason]
+    assert len(skipped) <= 8, [block.source for block in skipped]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_to_files_and_headings(name: str) -> None:
+    page = ROOT / name
+    for target in LINK.findall(FENCE.sub("", read(page))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), f"{name}: {target}"
+        if anchor:
+            assert anchor in anchors(read(file)), f"{name}: {target}"
+
+
+def anchors(text: str) -> set[str]:
+    """Of the headings, as GitHub and MyST make them."""
+    titles = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+# ------------------------------------------------------------------------------------------- flags
+
+
+def options_of(parser: argparse.ArgumentParser) -> set[str]:
+    return {spelling for action in parser._actions for spelling in action.option_strings}
+
+
+def commands() -> dict[str, set[str]]:
+    """The options of each command."""
+    for action in build_parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return {name: options_of(parser) for name, parser in action.choices.items()}
+    raise AssertionError("the parser has no commands")
+
+
+COMMANDS = commands()
+
+
+def named_flags(text: str) -> Iterator[tuple[str | None, str]]:
+    """(command, flag) in code, the command None where the text does not say."""
+    prose = FENCE.sub("", text)
+    for code in [
+        *re.findall(r"`([^`\n]+)`", prose),
+        *re.findall(r"^    (.+)$", prose, re.MULTILINE),
+    ]:
+        first, _, rest = code.partition(" ")
+        command = rest.split(" ")[0] if first == "attninfluence" else first
+        if command in COMMANDS:
+            yield from ((command, flag) for flag in FLAG.findall(code))
+        elif first.startswith("--"):
+            yield from ((None, flag) for flag in FLAG.findall(code))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_flags_exist(name: str) -> None:
+    text = read(ROOT / name)
+    named = list(named_flags(text))
+    for block in blocks_of(text):
+        if block.language == "sh":
+            lines = [words for words in commands_of(block.source) if words[0] == "attninfluence"]
+            named += [(w[1], flag) for w in lines for flag in w[2:] if FLAG.fullmatch(flag)]
+    everywhere = set().union(*COMMANDS.values(), options_of(build_parser()))
+    for command, flag in named:
+        assert flag in (COMMANDS[command] if command else everywhere), f"{name}: {command} {flag}"
