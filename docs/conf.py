@@ -70,6 +70,7 @@ html_show_copyright = False
 html_copy_source = False
 html_math_renderer = "mathml"
 html_theme_options = {"top_of_page_buttons": []}
+smartquotes = False
 pygments_style = "friendly"
 pygments_dark_style = "native"
 highlight_language = "none"  # a block that names no language is text

@@ -1,7 +1,8 @@
 """Pages that lie beside docs/ in the repository, and links to them.
 
 The Markdown is read in the repository too, where `../benchmarks/RESULTS.md` is the right link. On
-the site that file is a page of docs/ that consists of an include of it.
+the site that file is a page of docs/ that consists of an include of it. `:section: HEADING` under
+an include takes what stands below one heading.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
@@ -23,8 +25,8 @@ PAGES = {
     "benchmarks/RESULTS.md": "reference/results.md",
 }
 
-INCLUDE = re.compile(r"^```\{include\} (\S+\.md)\n```$", re.MULTILINE)
-LINK = re.compile(r"\]\((?P<path>[^)#:\s]+\.md)(?P<anchor>#[^)\s]*)?\)")
+INCLUDE = re.compile(r"^```\{include\} (\S+\.md)\n(?::section: (.+)\n)?```$", re.MULTILINE)
+LINK = re.compile(r"\]\((?P<path>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
 
 
 def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -34,18 +36,33 @@ def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
     def included(found: re.Match[str]) -> str:
         path = Path(os.path.normpath(folder / found[1]))
         app.env.note_dependency(str(path))
-        return link_to_pages(path.read_text(encoding="utf-8"), path.parent)
+        text = path.read_text(encoding="utf-8")
+        if found[2]:
+            text = below_heading(text, found[2], path)
+        return link_to_pages(text, path.parent, folder)
 
-    source[0] = INCLUDE.sub(included, link_to_pages(source[0], folder))
+    source[0] = INCLUDE.sub(included, link_to_pages(source[0], folder, folder))
 
 
-def link_to_pages(text: str, folder: Path) -> str:
-    """`text` of a file in `folder` with its links to Markdown as the site names the pages."""
+def below_heading(text: str, heading: str, path: Path) -> str:
+    """What stands below `## heading`; ExtensionError where there is no such heading."""
+    pattern = rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)"
+    found = re.search(pattern, text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ExtensionError(f"{path}: has no heading '## {heading}', which a page includes")
+    return found[1]
+
+
+def link_to_pages(text: str, folder: Path, page_folder: Path) -> str:
+    """`text` of a file in `folder` with its links as a page in `page_folder` has them."""
 
     def rewritten(found: re.Match[str]) -> str:
         path = os.path.normpath(folder / found["path"])
-        page = PAGES.get(os.path.relpath(path, ROOT), os.path.relpath(path, DOCS))
-        return f"](/{page}{found['anchor'] or ''})"
+        if path.endswith(".md"):
+            target = "/" + PAGES.get(os.path.relpath(path, ROOT), os.path.relpath(path, DOCS))
+        else:
+            target = os.path.relpath(path, page_folder)
+        return f"]({target}{found['anchor'] or ''})"
 
     return LINK.sub(rewritten, text)
 
