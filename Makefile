@@ -126,7 +126,7 @@ $(VENV_DEV)/.docs: $(VENV_DEV)/.installed
 
 .PHONY: docs
 docs: $(VENV_DEV)/.docs ## Build the documentation into build/docs, warnings as errors
-	@rm -rf build/docs
+	@rm -rf build/docs build/doctrees
 	$(VENV_DEV)/bin/python -m sphinx -q -W --keep-going -n -d build/doctrees docs build/docs
 	@echo "Open build/docs/index.html"
 

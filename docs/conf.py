@@ -24,6 +24,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "check_site",
     "cli_reference",
     "mathml",
     "repository_links",
@@ -33,7 +34,8 @@ exclude_patterns = ["_ext", "**.ipynb_checkpoints"]
 # -- Markdown and notebooks
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # notebooks are stored with their outputs, and the tests execute them
+nb_execution_mode = "off"  # notebooks are stored with the outputs that they gave
+nb_ipywidgets_js = {}  # else pages with a progress bar would load scripts from a server
 
 # -- The Python reference
 default_role = "code"
@@ -71,7 +73,5 @@ html_copy_source = False
 html_math_renderer = "mathml"
 html_theme_options = {"top_of_page_buttons": []}
 smartquotes = False
-pygments_style = "friendly"
-pygments_dark_style = "native"
 highlight_language = "none"  # a block that names no language is text
 copybutton_selector = "div.highlight-python pre, div.highlight-sh pre"

@@ -31,11 +31,11 @@ class Commands(SphinxDirective):
         section = nodes.section("", nodes.title(text=name), ids=[f"attninfluence-{name}"])
         section += _prose(parser.description or "")
         section += _block(_usage(parser), "none")
-        section += _prose(parser.epilog or "")
+        section += _prose(_capitalised(parser.epilog or ""))
         for group in parser._action_groups:
-            shown = [action for action in group._group_actions if action.help != argparse.SUPPRESS]
+            shown = [action for action in group._group_actions if _is_shown(action)]
             if shown:
-                section += nodes.rubric(text=(group.title or "").capitalize())
+                section += nodes.rubric(text=_capitalised(group.title or ""))
                 section += self._arguments(parser.prog, shown)
         self.state.document.note_explicit_target(section)
         return section
@@ -63,6 +63,14 @@ def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPar
         if isinstance(action, argparse._SubParsersAction):
             return dict(action.choices)
     raise ValueError(f"{parser.prog} has no commands")
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _is_shown(action: argparse.Action) -> bool:
+    return action.help != argparse.SUPPRESS and "--help" not in action.option_strings
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:

@@ -31,7 +31,7 @@ LINK = re.compile(r"\]\((?P<path>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
 
 def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
     """Put included files in their places and let links lead to pages, before a page is parsed."""
-    folder = Path(app.env.doc2path(docname)).parent
+    folder = Path(app.env.doc2path(docname)).resolve().parent  # notebooks are linked to
 
     def included(found: re.Match[str]) -> str:
         path = Path(os.path.normpath(folder / found[1]))
