@@ -52,20 +52,24 @@ def load(
 ) -> Model:
     """Open a model: the bundled one, a local folder, or a Hugging Face hub id.
 
-    revision, token, cache_dir and local_files_only are those of huggingface_hub and
-    apply to hub ids. threads: None takes the CPUs this process may use
-    (`attninfluence.threads.default_threads`).
+    Args:
+        path: the folder or hub id; None is the bundled model.
+        revision: of a hub id, as `token`, `cache_dir` and `local_files_only`, which are those of
+            huggingface_hub.
+        precision: the arithmetic of the matrix products. "auto" is "bf16" where the CPU has
+            instructions for it, else "fp32"; "int8" is the fastest and only taken when named.
+        threads: None takes the CPUs this process may use
+            (`attninfluence.threads.default_threads`).
+        kernel: the code that multiplies matrices; None is the fastest that this CPU has in
+            that precision. Losses are the same bits on machines of different instruction sets
+            only in one precision and with one kernel: name both, for example "bf16" and "avx2",
+            or "portable", which every CPU has and which is slow.
 
-    precision: the arithmetic of the matrix products. "auto" is "bf16" where the CPU has
-    instructions for it, else "fp32"; "int8" is the fastest and only taken when named.
-    kernel: the code that multiplies matrices; None is the fastest that this CPU has in
-    that precision. Losses are the same bits on machines of different instruction sets
-    only in one precision and with one kernel: name both, for example "bf16" and "avx2",
-    or "portable", which every CPU has and which is slow.
-
-    OSError when a file cannot be read; ModelError when the folder is not a model that
-    this library runs; MemoryError; ValueError for options that cannot be, such as a
-    kernel that this CPU does not have.
+    Raises:
+        OSError: a file cannot be read.
+        ModelError: the folder is not a model that this library runs.
+        MemoryError: there is no room for the weights.
+        ValueError: an option cannot be, such as a kernel that this CPU does not have.
     """
     named = bundled_folder() if path is None else path
     folder, commit = resolve_folder(named, revision, token, cache_dir, local_files_only)
@@ -91,9 +95,17 @@ class Model:
     with the same kernel. A folder that holds other weights by then is refused, and so is
     a machine that does not have the kernel.
 
-    path: the folder. commit: the hub commit, or None. config: config.json.
-    n_layers, n_heads: query heads a layer. context: tokens it can read at once.
-    precision: "fp32", "bf16" or "int8". kernel: the matrix kernel. core: the `_core.Model`.
+    Attributes:
+        path: the folder.
+        commit: the hub commit, or None.
+        config: config.json.
+        n_layers: layers.
+        n_heads: query heads a layer.
+        vocab_size: ids are below it.
+        context: tokens it can read at once.
+        precision: "fp32", "bf16" or "int8".
+        kernel: the matrix kernel.
+        core: the `_core.Model`.
     """
 
     def __init__(
@@ -248,11 +260,15 @@ class Model:
     ) -> NDArray[np.float32]:
         """float32[T-1]: the loss in nats of each token but the first (METHOD.md section 1).
 
-        token_ids: T >= 2 ids, read as they are, beyond the model's context too: there the
-        rotary angles go on, as in transformers. masked_heads: (layer, head) pairs whose
-        attention is replaced by `mask` (section 3). ValueError for ids, heads or a mask
-        that the model does not have, and beyond the context of one that learned its
-        positions.
+        Args:
+            token_ids: T >= 2 ids, read as they are, beyond the model's context too: there the
+                rotary angles go on, as in transformers.
+            masked_heads: (layer, head) pairs whose attention is replaced by `mask`.
+            mask: "uniform" or "zero" (section 3).
+
+        Raises:
+            ValueError: the model does not have such an id, head or mask, or it learned its
+                positions and the ids go beyond its context.
         """
         ids = self._ids(token_ids)
         check_mask(mask)
