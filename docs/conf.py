@@ -72,6 +72,6 @@ html_show_copyright = False
 html_copy_source = False
 html_math_renderer = "mathml"
 html_theme_options = {"top_of_page_buttons": []}
-smartquotes = False
+smartquotes_action = "D"  # dashes alone: quotation marks are code here
 highlight_language = "none"  # a block that names no language is text
 copybutton_selector = "div.highlight-python pre, div.highlight-sh pre"
