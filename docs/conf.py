@@ -28,6 +28,7 @@ extensions = [
     "cli_reference",
     "mathml",
     "repository_links",
+    "short_names",
 ]
 exclude_patterns = ["_ext", "**.ipynb_checkpoints"]
 
@@ -48,17 +49,16 @@ napoleon_use_rtype = False
 napoleon_use_param = True
 add_module_names = False
 
-# Every reference must lead somewhere; these are of other projects, or names of unions and protocols
-# that the text beside them spells out.
+# Every reference must lead somewhere. These are of other projects, or types that no page describes,
+# since the text beside them does.
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:.*", rf"({name})(\..*)?")
-    for name in (
-        "collections|os|pathlib|fractions|numpy|np|pyarrow|pa|pandas|datatrove",
-        "Any|Callable|Generator|Iterable|Iterator|Mapping|Sequence|PathLike|Path|Fraction",
-        "ArrayLike|NDArray|DataFolderLike|DiskWriter|Document|StructType",
-        "Corpus|Paths|Shard|Progress|attninfluence.input_plan.Shard",
-        "attninfluence.probe.PieceTokenizer|attninfluence.tokenizer.Tokenizer",
+    ("py:.*", pattern)
+    for pattern in (
+        r"(collections|os|pathlib|fractions|numpy|np|pyarrow|pa|pandas|datatrove)\..*",
+        r"Any|Callable|Generator|Iterable|Iterator|Mapping|Sequence|PathLike|Path|Fraction",
+        r"ArrayLike|NDArray|DataFolderLike|DiskWriter|Document|StructType",
+        r"(attninfluence\..*\.)?(Corpus|Paths|PieceTokenizer|Progress|Shard|Tokenizer|TokenRows)",
     )
 ]
 
