@@ -88,8 +88,9 @@ def score(
         special: "text" reads `<|endoftext|>` as the characters it is, "control" as the token.
         encoding_errors: "replace" puts U+FFFD for invalid UTF-8 and lone surrogates and says
             so in `repaired`; "strict" gives such a text the status bad_utf8.
-        detail: "token" keeps the losses of every token, "line" and "sentence" score the parts of
-            each text, and so does a list of (start, stop) character spans for each text.
+        detail: "token" keeps the losses of every token, and the texts; "line" and "sentence"
+            score the parts of each text, and so does a list of (start, stop) character spans for
+            each text.
         progress: a bar with documents and tokens a second on stderr.
 
     Raises:
