@@ -40,12 +40,26 @@ def test_code_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     make_corpus(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    if "load_dataset" in read(ROOT / name):
+        monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     for block, printed in run_page(ROOT / name):
         if block.output is not None:
             assert not (told := differs(printed, block.output)), (
                 f"{name}, line {block.line}: {told}"
             )
+
+
+def test_outputs_are_compared_but_for_rounding_and_columns() -> None:
+    shown = "b      0.25   1,190 tokens\n"
+    assert not differs("\nb  0.251  1,200 tokens\n", shown)
+    for other in (
+        "b 0.31 1,190 tokens",
+        "b 0.25 1,300 tokens",
+        "c 0.25 1,190 tokens",
+        "",
+        2 * shown,
+    ):
+        assert differs(other, shown)
 
 
 def test_few_blocks_are_not_run() -> None:
