@@ -58,7 +58,8 @@ def measure(folder: Path, rows: int, domains: int) -> dict[str, Any]:
 
 def describe(rows: int, measured: dict[int, dict[str, Any]]) -> str:
     lines = [
-        f"{rows:,} rows with a control; examples of 64 domains; {results.machine()}.",
+        f"{rows:,} rows with a control; examples of 64 domains. Seconds are by the clock, with what"
+        f" else the machine had to do, and of the processor. {results.machine()}.",
         "",
         "| domains | seconds | of the processor | memory, MB | before, MB | page, MB |",
         "| ---: | ---: | ---: | ---: | ---: | ---: |",

@@ -69,6 +69,10 @@ class Statistics:
                     without one
     base_loss       sketches of the listed domains
     above           int64 [domains], documents that score higher than under the control heads
+    extremes        of the domains that are drawn; `lengths` is of all documents
+    cuts            at the fractions asked for
+    span            of the histograms' axis; `beyond` it lie so many scores of the drawn domains
+    edges, bars     of the histograms of the domains that are drawn
     """
 
     def __init__(
