@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -47,13 +49,22 @@ class Camera:
     scale: float = 2.0
     scheme: str = "light"
 
-    def picture(self, page: Path, selector: str | None = None) -> bytes:
-        """PNG of the window on a page, or of the first element that the selector finds."""
+    def picture(self, page: Path, selector: str | None = None, margin: int = 0) -> bytes:
+        """PNG of the window on a page, or of the first element that the selector finds.
+
+        `margin` CSS pixels of the page about the element come with it.
+        """
         with self._window() as window:
             window.goto(page.resolve().as_uri())
             if selector is None:
                 return few_colors(window.screenshot())
-            return few_colors(window.locator(selector).first.screenshot())
+            box = window.locator(selector).first.bounding_box()
+            if box is None:
+                raise LookupError(f"{page}: nothing is shown that {selector!r} selects")
+            left, top = max(box["x"] - margin, 0), max(box["y"] - margin, 0)
+            right, bottom = (box[a] + box[b] + margin for a, b in (("x", "width"), ("y", "height")))
+            part = {"x": left, "y": top, "width": right - left, "height": bottom - top}
+            return few_colors(window.screenshot(full_page=True, clip=part))
 
     @contextmanager
     def _window(self) -> Iterator[Page]:
@@ -73,12 +84,16 @@ def few_colors(png: bytes) -> bytes:
     """
     from PIL import Image
 
-    whole = Image.open(io.BytesIO(png)).convert("RGB")
-    counted = whole.getcolors(whole.width * whole.height) or []
-    kept = [color for _, color in sorted(counted, reverse=True)[:256]]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([value for color in kept for value in color])
-    few = whole.quantize(palette=palette, dither=Image.Dither.NONE)
+    pixels = np.array(Image.open(io.BytesIO(png)).convert("RGB"))
+    height, width, _ = pixels.shape
+    colors, which, count = np.unique(
+        pixels.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True
+    )
+    kept = colors[np.argsort(-count, kind="stable")[:256]].astype(np.int64)
+    distance = ((colors.astype(np.int64)[:, None] - kept) ** 2).sum(axis=2)
+    nearest = distance.argmin(axis=1).astype(np.uint8)
+    few = Image.fromarray(nearest[which].reshape(height, width), "P")
+    few.putpalette(kept.astype(np.uint8).tobytes())
     small = io.BytesIO()
     few.save(small, "PNG", optimize=True)
     return small.getvalue()

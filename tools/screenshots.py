@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
+MARGIN = 20  # CSS pixels
 PROGRAM = (sys.executable, "-m", "attninfluence.cli")
 
 COMMANDS = (
@@ -108,7 +109,7 @@ def take(browser: Browser, page: Path, name: str, selector: str | None, width: i
     """Pictures of a page, or of an element of it, in light and in dark."""
     for scheme in ("light", "dark"):
         camera = Camera(browser, width=width, height=680, scale=1.6, scheme=scheme)
-        (IMAGES / f"{name}-{scheme}.png").write_bytes(camera.picture(page, selector))
+        (IMAGES / f"{name}-{scheme}.png").write_bytes(camera.picture(page, selector, MARGIN))
 
 
 def main() -> None:
