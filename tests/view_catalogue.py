@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import attninfluence as ai
+from attninfluence.probe import make_samples
 from attninfluence.views.heatmap import heatmap_svg
 from attninfluence.views.histogram import histogram_svg
 from attninfluence.views.tokens import colored_tokens_html, tokens_scale_svg
 from attninfluence.views.view import View
+from attninfluence.views.words import visible
+from tests.made_heads import head_scores
 
 if TYPE_CHECKING:
+    from attninfluence.head_scores import HeadScores
     from attninfluence.model import Model
+    from attninfluence.probe import Sample
 
 Make = Callable[[Path], "View | Path"]
 
@@ -39,6 +45,7 @@ HOSTILE_LINES = (
     "stacked Z" + "\u0300\u0301\u0302\u0303\u0304\u0305" * 30 + "algo",
 )
 HOSTILE = "\n".join(HOSTILE_LINES)
+HOSTILE_NAME = "<b class=made onclick=attacked=1>\u202e\x1b[31m" + "long" * 40  # of a folder
 LONG_LINE = "A" * 100_000
 LONG_NAME = "a-very-long-host-name-without-a-single-space." * 8 + "example"
 
@@ -125,6 +132,65 @@ def hostile_pieces(folder: Path) -> View:
     return pieces("Hostile " + MARKUP, [colored_tokens_html(tokens, rises * 0, rises)])
 
 
+# ------------------------------------------------------------------------------- heads, model
+
+
+def found(layers: int, heads: int, selected: int = 0) -> HeadScores:
+    """Made-up scores of so many heads, the best of them selected."""
+    scores = np.random.default_rng(layers).beta(0.2, 2, (layers, heads))
+    result = head_scores(scores, model_fingerprint=MARKUP, options={"corpus": MARKUP})
+    return result.select(count=selected) if selected else result
+
+
+def unanswered(folder: Path) -> View:
+    nothing = np.full((2, 3), np.nan)
+    return head_scores(nothing, standard_error=nothing, n_counted=0, success_rate=0.0).view()
+
+
+def searched(folder: Path) -> View:
+    return ai.find_retrieval_heads(model(), samples=20, progress=False).view()
+
+
+def named_model(folder: Path) -> View:
+    """A model whose folder's name is hostile as far as a file system allows."""
+    place = folder / HOSTILE_NAME
+    shutil.copytree(Path(model().path), place)
+    return ai.load(place).view()
+
+
+def attention(document: Any, **options: Any) -> View:
+    return model().view_attention(document, 3, 0, **options)
+
+
+def sample(length: int) -> Sample:
+    return make_samples(model().tokenizer, samples=1, max_length=length)[0]
+
+
+# ---------------------------------------------------------------------------- documents, scores
+
+
+@functools.cache
+def document(text: Any, **options: Any) -> View:
+    return ai.score([text], model=model(), detail="token", control=0)[0].view(**options)
+
+
+@functools.cache
+def scores(count: int, domains: int = 0, **options: Any) -> View:
+    """A set of scores, of texts with the names of their domains where there are any."""
+    rows = corpus(count, domains or 3)
+    names = [row["domain"] for row in rows] if domains else None
+    texts = [row["text"] for row in rows]
+    result = ai.score(texts, model=model(), control=0)
+    return result.view(domains=names, texts=texts, **options)
+
+
+def hostile_scores(folder: Path) -> View:
+    texts = [*HOSTILE_LINES, LONG_LINE, LONG_NAME, "", None, HOSTILE, PROSE]
+    names = [*HOSTILE_LINES, LONG_NAME, LONG_NAME, None, "", LONG_LINE, MARKUP]
+    result = ai.score(texts, model=model(), max_length=128)
+    return result.view(domains=names, texts=texts, names=names)
+
+
 # ----------------------------------------------------------------------------------------- report
 
 
@@ -142,7 +208,7 @@ def report(folder: Path, rows: Iterable[dict[str, Any]], **options: Any) -> Path
 def demo_report(folder: Path) -> Path:
     from attninfluence.demo import run_demo
 
-    return Path(run_demo(folder / "demo", documents=40, samples=40, progress=False)["report"])
+    return Path(run_demo(folder / "demo", documents=12, samples=20, progress=False)["report"])
 
 
 def hostile_report(folder: Path) -> Path:
@@ -155,8 +221,36 @@ def hostile_report(folder: Path) -> Path:
 VIEWS: tuple[Entry, ...] = (
     Entry("pieces", ordinary_pieces),
     Entry("pieces, hostile", hostile_pieces, (MARKUP,)),
+    Entry("heads", searched),
+    Entry("heads, none answered", unanswered),
+    Entry("heads, one", lambda folder: found(1, 1).view()),
+    Entry("heads, 48 x 64", lambda folder: found(48, 64, 154).view()),
+    Entry("heads, hostile", lambda folder: found(32, 32, 20).view()),
+    Entry("model", lambda folder: model().view()),
+    Entry("model, hostile", named_model, (visible(HOSTILE_NAME)[:40],)),
+    Entry("attention, sample", lambda folder: attention(sample(600))),
+    Entry("attention, long sample", lambda folder: attention(sample(1000))),
+    Entry("attention, text", lambda folder: attention(PROSE, query=[20, -1])),
+    Entry("attention, one token", lambda folder: attention("a")),
+    Entry("attention, long text", lambda folder: attention(PROSE * 20)),
+    Entry(
+        "attention, hostile", lambda folder: attention(HOSTILE, query=range(0, 300, 20)), (MARKUP,)
+    ),
+    Entry("document", lambda folder: document(PROSE)),
+    Entry("document, code", lambda folder: document(CODE, spans="line")),
+    Entry("document, without tokens", lambda folder: ai.score([PROSE], model=model())[0].view()),
+    Entry("document, empty", lambda folder: document("")),
+    Entry("document, no text", lambda folder: document(None)),
+    Entry("document, long", lambda folder: document(PROSE * 8)),
+    Entry("document, hostile", lambda folder: document(HOSTILE), (MARKUP,)),
+    Entry("document, long line", lambda folder: document(MARKUP + LONG_LINE), (MARKUP,)),
+    Entry("scores", lambda folder: scores(60)),
+    Entry("scores, by domain", lambda folder: scores(60, 3)),
+    Entry("scores, many domains", lambda folder: scores(80, 40)),
+    Entry("scores, none", lambda folder: scores(0)),
+    Entry("scores, hostile", hostile_scores, (MARKUP,)),
     Entry("report", demo_report),
     Entry("report, empty", lambda folder: report(folder, [])),
-    Entry("report, many domains", lambda folder: report(folder, corpus(160, 40))),
+    Entry("report, many domains", lambda folder: report(folder, corpus(90, 30))),
     Entry("report, hostile", hostile_report, (MARKUP,)),
 )
