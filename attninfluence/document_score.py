@@ -129,7 +129,13 @@ class DocumentScore:
 
         return to_token_table(self.token_losses())
 
-    def view(self, *, max_tokens: int | None = 2000, spans: SpanChoice = "sentence") -> View:
+    def view(
+        self,
+        *,
+        max_tokens: int | None = 2000,
+        spans: SpanChoice = "sentence",
+        limit: float | None = None,
+    ) -> View:
         """What the document looks like: totals, its tokens by the rise of their loss, its spans.
 
         Tokens and spans need detail="token"; without it the totals are shown.
@@ -137,13 +143,15 @@ class DocumentScore:
         Args:
             max_tokens: of the document at most so many are shown; None shows all.
             spans: which parts are ranked beneath, as in `rank_spans`.
+            limit: the rise, in nats, at the ends of the colour scale, the same for documents that
+                are compared; None takes what fits the document.
 
         Raises:
-            ValueError: for max_tokens below 1 and for spans that cannot be.
+            ValueError: for max_tokens below 1, spans that cannot be, a limit not above 0.
         """
         from attninfluence.views.document import document_view
 
-        return document_view(self, max_tokens=max_tokens, spans=spans)
+        return document_view(self, max_tokens=max_tokens, spans=spans, limit=limit)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the page of `view` to a .html file, or `to_arrow` to a .parquet or .jsonl file.

@@ -189,6 +189,24 @@ def made(text: str, offsets: list[tuple[int, int]], losses: list[list[float]]) -
     return DocumentScore(1.0, 1.5, 2.5, len(offsets), 2, "ok", False, False, token_rows=row)
 
 
+def test_documents_can_share_a_scale() -> None:
+    """The same rise has the same colour, where the scales that fit the documents differ."""
+    losses = [[1, 1], [2, 3]], [[1, 1], [9, 3]]  # 2 nats at the second token of each
+    documents = [made("ab", [(0, 1), (1, 2)], readings) for readings in losses]
+
+    def colors(limit: float | None) -> list[str]:
+        bodies = (document.view(limit=limit).body for document in documents)
+        return [re.findall(r'<span class="(r\d)"[^>]*>b', body)[0] for body in bodies]
+
+    assert colors(None) == ["r5", "r1"] and colors(4) == ["r3", "r3"]
+
+
+@pytest.mark.parametrize("limit", [0, -1.0, math.inf, math.nan])
+def test_a_scale_ends_above_zero(documents: dict[str, DocumentScore], limit: float) -> None:
+    with pytest.raises(ValueError, match="limit must be above 0 nats, or None"):
+        documents["prose"].view(limit=limit)
+
+
 def test_what_a_tokenizer_strips_from_the_end_is_shown() -> None:
     document = made("ab \n", [(0, 1), (1, 2)], [[1, 1], [2, 2]])
     assert Tokens(document.view().body).text == "ab \n"

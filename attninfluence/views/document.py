@@ -43,17 +43,21 @@ class _Shown(NamedTuple):
     tokens: int
 
 
-def document_view(document: DocumentScore, *, max_tokens: int | None, spans: SpanChoice) -> View:
+def document_view(
+    document: DocumentScore, *, max_tokens: int | None, spans: SpanChoice, limit: float | None
+) -> View:
     """See `DocumentScore.view`."""
     if max_tokens is not None and max_tokens < 1:
         raise ValueError(f"max_tokens must be at least 1, or None for all, got {max_tokens}")
+    if limit is not None and not 0 < limit < math.inf:
+        raise ValueError(f"limit must be above 0 nats, or None to fit the document, got {limit}")
     body = [_totals(document)]
     words = [repr(document)]
     if document.token_rows is None:
         body.append(_quiet(NOT_KEPT))
         words.append(NOT_KEPT)
     elif document.n_tokens:
-        body.append(_tokens(document, max_tokens))
+        body.append(_tokens(document, max_tokens, limit))
         if document.text is not None:
             piece, lines = _spans(document, spans)
             body.append(piece)
@@ -98,10 +102,10 @@ def _remarks(document: DocumentScore) -> list[str]:
 # -------------------------------------------------------------------------------- tokens
 
 
-def _tokens(document: DocumentScore, max_tokens: int | None) -> str:
+def _tokens(document: DocumentScore, max_tokens: int | None, limit: float | None) -> str:
     losses = document.token_losses()
     shown = _shown(document.text, losses, max_tokens)
-    limit = tokens_limit([losses.delta])
+    limit = limit or tokens_limit([losses.delta])
     tokens = colored_tokens_html(
         shown.pieces, shown.base, shown.ref, limit=limit, max_tokens=len(shown.pieces)
     )
