@@ -37,10 +37,9 @@ def attention_view(reading: HeadReading) -> View:
     parts = _sample_parts if reading.sample is not None else _text_parts
     sentence, body, lines = parts(reading)
     body = [
-        f"<h2>{title}</h2>",
         f"<p>{escape(sentence[0].upper() + sentence[1:])}</p>",
         *body,
-        "<h3>The tokens it looks at</h3>",
+        "<h2>The tokens it looks at</h2>",
         f'<p class="quiet">{escape(_legend(reading))}</p>',
         _tokens_html(reading),
     ]
@@ -66,7 +65,7 @@ def _sample_parts(reading: HeadReading) -> Parts:
     marks = [Mark(*sample.needle, "needle")], [Mark(first, last, "answer steps")]
     body = [
         _matrix(reading, *marks),
-        "<h3>The steps of the answer</h3>",
+        "<h2>The steps of the answer</h2>",
         _enlarged(reading, sample, steps),
         _steps_table(reading, sample, steps),
     ]

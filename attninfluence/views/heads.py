@@ -37,7 +37,6 @@ def heads_view(heads: HeadScores, max_heads: int | None) -> View:
     stability = heads.stability()
     listed, left_out = _listed(heads, max_heads)
     body = [
-        f"<h2>{TITLE}</h2>",
         f"<p>{escape(_what_was_found(heads))}</p>",
         f"<p>Are these samples enough? <b>{escape(stability.sentence)}</b></p>",
         wide("Map of retrieval scores", _map(heads)),

@@ -33,7 +33,7 @@ def model_view(model: Model, *, has_fingerprint: bool) -> View:
         lines = [("model", repr(model)), ("not described", str(error))]
     lines += [("threads", str(model.threads))]
     words = "\n".join(fact_lines(lines))
-    return View(f"Model {title}", f"<h2>Model {escape(title)}</h2>{_table(lines)}", words)
+    return View(f"Model {title}", _table(lines), words)
 
 
 def _table(lines: Iterable[Line]) -> str:

@@ -74,6 +74,7 @@ VIEW_TEXT = """
 & .wide{overflow-x:auto;margin:.6rem 0} & .wide svg{max-width:none}
 & .wide:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 & h2{font:600 1.1rem/1.35 system-ui,sans-serif;margin:.1rem 0 .5rem;color:var(--ink)}
+& h1{font:600 1.7rem/1.3 system-ui,sans-serif;margin:0 0 .6rem}
 & h3{font:600 .95rem/1.35 system-ui,sans-serif;margin:1.2rem 0 .3rem;color:var(--ink)}
 & p{margin:.4rem 0;max-width:46rem} & .quiet{color:var(--quiet)}
 & table{border-collapse:collapse;table-layout:auto;width:auto;margin:0;background:none;
@@ -96,7 +97,7 @@ border-bottom:1px solid var(--rule)}
 
 # What documents and sets of scores add.
 DOCUMENT_TEXT = """
-& *+h2{margin-top:1.6rem} & .lead{font-size:1.05em;max-width:none}
+& *+h2{margin-top:1.5rem} & style+h2{margin-top:.1rem} & .lead{font-size:1.05em;max-width:none}
 & .tokens{background:var(--panel);padding:.7rem .9rem;margin:.7rem 0;border-radius:4px}
 & figure{margin:.6rem 0} & figcaption{font-weight:600;overflow-wrap:anywhere}
 & .panels{display:grid;gap:.5rem 1.4rem;margin:.8rem 0;

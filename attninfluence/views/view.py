@@ -37,7 +37,7 @@ class View:
 
     Attributes:
         title: of the page, plain text.
-        body: HTML, escaped.
+        body: HTML, escaped; its headings begin at the second level.
         words: the same for those who do not see the picture: plain text of some lines.
     """
 
@@ -50,7 +50,8 @@ class View:
 
     def _repr_html_(self) -> str:
         """The piece with its style sheet, for a notebook's cell."""
-        return f'<div class="ati ati-view"><style>{style()}</style>{self.body}</div>'
+        heading = f'<h2 class="title">{escape(self.title)}</h2>'
+        return f'<div class="ati ati-view"><style>{style()}</style>{heading}{self.body}</div>'
 
     def to_html(self) -> str:
         """A whole page that needs nothing else."""
