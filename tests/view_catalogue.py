@@ -233,9 +233,7 @@ VIEWS: tuple[Entry, ...] = (
     Entry("attention, text", lambda folder: attention(PROSE, query=[20, -1])),
     Entry("attention, one token", lambda folder: attention("a")),
     Entry("attention, long text", lambda folder: attention(PROSE * 20)),
-    Entry(
-        "attention, hostile", lambda folder: attention(HOSTILE, query=range(0, 300, 20)), (MARKUP,)
-    ),
+    Entry("attention, hostile", lambda folder: attention(HOSTILE, query=range(0, 300, 20))),
     Entry("document", lambda folder: document(PROSE)),
     Entry("document, code", lambda folder: document(CODE, spans="line")),
     Entry("document, without tokens", lambda folder: ai.score([PROSE], model=model())[0].view()),
