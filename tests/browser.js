@@ -189,7 +189,8 @@
   function cutText() {
     const faults = [];
     for (const element of document.body.querySelectorAll("*")) {
-      const hides = /hidden|clip/.test(getComputedStyle(element).overflowX);
+      const css = getComputedStyle(element);
+      const hides = /hidden|clip/.test(css.overflowX) && css.textOverflow !== "ellipsis";
       if (hides && !element.closest("svg") && element.scrollWidth > element.clientWidth + 1) {
         faults.push(`${named(element)} is cut at ${element.clientWidth} px`);
       }
