@@ -20,7 +20,7 @@ from attninfluence.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.selection import SUMMARY_NAME, Selection, summarise
 from attninfluence.selection_cut import Ranking, Survey, exact_cuts, sketch_cuts, survey
 from attninfluence.selection_order import Order
-from attninfluence.selection_rows import By, RowReader
+from attninfluence.selection_rows import By, Readings, RowReader
 from attninfluence.selection_rule import Rule
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def select(
     seed = None if control is None else control_seed
     watch = None
     if progress is not None:
-        watch = _Readings(progress, runs, _count_readings(rule, len(folders), approximate)).add
+        watch = Readings(progress, runs, _count_readings(rule, len(folders), approximate)).add
     selector = _Selector(runs, rule, by, seed, approximate, watch)
     described = {"by": by, "approximate": approximate, **rule.describe()}
     summary = selector.write(folders[0], 0, selector.budgets(), described)
@@ -102,19 +102,6 @@ def preview(runs: ScoreRuns, rule: Rule, by: By = "domain") -> dict[str, Any]:
 def _count_readings(rule: Rule, folders: int, approximate: bool) -> int:
     """How often the rows are read, at least: a survey, and for each folder the cut and the rows."""
     return 1 + (rule.temperature is not None) + folders * (1 if approximate else 2)
-
-
-class _Readings:
-    """Tells a progress of the rows of all readings."""
-
-    def __init__(self, progress: Progress, runs: ScoreRuns, readings: int) -> None:
-        self._progress = progress
-        self._rows = max(1, readings * sum(run.totals["rows"] for run in runs.runs))
-        self._done = 0
-
-    def add(self, rows: int) -> None:
-        self._done += rows
-        self._progress.advance(rows, 0, min(1.0, self._done / self._rows))
 
 
 class _Selector:

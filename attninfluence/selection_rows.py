@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.progress import Progress
 from attninfluence.score_runs import ScoreRuns
 
 if TYPE_CHECKING:
@@ -108,3 +109,16 @@ def sums_by_domain(rows: Rows, mask: Bools, weights: Ints | None, size: int) -> 
     total = np.zeros(size, np.int64)
     np.add.at(total, at, weights[mask])
     return total
+
+
+class Readings:
+    """Tells a progress of the rows of several readings of all of them: `add` is a watch."""
+
+    def __init__(self, progress: Progress, runs: ScoreRuns, readings: int) -> None:
+        self._progress = progress
+        self._rows = max(1, readings * sum(run.totals["rows"] for run in runs.runs))
+        self._done = 0
+
+    def add(self, rows: int) -> None:
+        self._done += rows
+        self._progress.advance(rows, 0, min(1.0, self._done / self._rows))

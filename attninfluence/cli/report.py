@@ -53,16 +53,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the page."""
     from attninfluence.report import write_report
 
-    write_report(
-        arguments.scores,
-        arguments.output,
-        heads=arguments.heads,
-        model=None if arguments.model is None else _model_of_the_run(arguments),
-        fraction=str(arguments.fraction),
-        examples=arguments.examples,
-        mixed_kernels=arguments.mixed_kernels,
-        allow_missing_shards=arguments.allow_missing_shards,
-    )
+    model = None if arguments.model is None else _model_of_the_run(arguments)
+    with console.ScoreProgress("rows read") as progress:
+        page = write_report(
+            arguments.scores,
+            arguments.output,
+            heads=arguments.heads,
+            model=model,
+            fraction=str(arguments.fraction),
+            examples=arguments.examples,
+            mixed_kernels=arguments.mixed_kernels,
+            allow_missing_shards=arguments.allow_missing_shards,
+            progress=progress,
+        )
+    size = page.stat().st_size / 1e6
+    console.say(f"{console.printable(arguments.output)}: a page of {size:.2g} MB, for any browser")
     console.print_json({"output": arguments.output})
     return 0
 

@@ -30,6 +30,7 @@ from attninfluence.token_view import check_is_the_runs
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
     from attninfluence.model import Model
+    from attninfluence.progress import Progress
     from attninfluence.report.documents import Documents
 
 FRACTIONS = (Fraction(1, 10), Fraction(1, 5), Fraction(3, 10))
@@ -47,6 +48,7 @@ def write_report(
     note: str = "",
     mixed_kernels: bool = False,
     allow_missing_shards: bool = False,
+    progress: Progress | None = None,
 ) -> Path:
     """Write the page for the folder or folders that `attninfluence score` filled; returns its path.
 
@@ -61,6 +63,7 @@ def write_report(
     fraction: what is selected within each domain. examples: best and worst documents a domain.
     note: a sentence to show with the heads.
     mixed_kernels, allow_missing_shards: as in `open_scores`.
+    progress: told of the rows that were read, each as often as it is read.
 
     OutputError when the folder holds no finished score run, and with `model` when it holds no text;
     ModelError when `model` (weights, precision) or `heads` is not the run's; ValueError for a
@@ -74,7 +77,7 @@ def write_report(
         check_is_the_runs(model, run.runs[0])
     main = as_fraction(fraction)
     scores = given.find_head_scores(heads, run)
-    found = Statistics(run, sorted({*FRACTIONS, main}), main, examples)
+    found = Statistics(run, sorted({*FRACTIONS, main}), main, examples, progress)
     documents = choose_documents(run, found, model)
     scoring = dict(run.common.get("scoring", {}))
     context = {

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,8 +30,11 @@ from attninfluence.report.quantile import median
 from attninfluence.report.sample import Sample, rank_correlation
 from attninfluence.score_runs import ScoreRuns
 from attninfluence.selection_cut import Survey, by_domain
-from attninfluence.selection_rows import Bools, Floats, Ints, RowReader
+from attninfluence.selection_rows import Bools, Floats, Ints, Readings, RowReader
 from attninfluence.views.histogram import histogram_counts, histogram_edges, widened
+
+if TYPE_CHECKING:
+    from attninfluence.progress import Progress
 
 SKETCH_BYTES = 256 << 20  # of the scores' sketches of all domains, and as much for the control
 LEAST_K = 256
@@ -76,10 +80,18 @@ class Statistics:
     """
 
     def __init__(
-        self, run: ScoreRuns, fractions: Sequence[Fraction], main: Fraction, extremes: int
+        self,
+        run: ScoreRuns,
+        fractions: Sequence[Fraction],
+        main: Fraction,
+        extremes: int,
+        progress: Progress | None = None,
     ) -> None:
         self.has_control = "control_score" in run.schema().names
-        self._reader = RowReader(run)
+        watch = None
+        if progress is not None:  # of the readings above; a cut may take one more
+            watch = Readings(progress, run, 4 + len(fractions) + self.has_control).add
+        self._reader = RowReader(run, watch=watch)
         self.domains = count_domains(self._reader)
         self._make_sketches()
         self.extremes = {domain: Extremes(extremes) for domain in self.domains.drawn}
