@@ -6,6 +6,7 @@ project, no font, no script of somebody else's server. Equations are MathML.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,12 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
 import attninfluence  # noqa: E402 - found on the path above
+
+# Sphinx reads what lies in docs/ alone, and no links to it.
+shutil.rmtree(HERE / "notebooks", ignore_errors=True)
+(HERE / "notebooks").mkdir()
+for notebook in (HERE.parent / "notebooks").glob("*.ipynb"):
+    shutil.copy(notebook, HERE / "notebooks")
 
 project = "attninfluence"
 author = "the attninfluence contributors"

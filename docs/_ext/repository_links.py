@@ -31,7 +31,8 @@ LINK = re.compile(r"\]\((?P<path>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
 
 def prepare(app: Sphinx, docname: str, source: list[str]) -> None:
     """Put included files in their places and let links lead to pages, before a page is parsed."""
-    folder = Path(app.env.doc2path(docname)).resolve().parent  # notebooks are linked to
+    is_notebook = docname.startswith("notebooks/")  # a copy, see conf.py
+    folder = ROOT / "notebooks" if is_notebook else Path(app.env.doc2path(docname)).parent
 
     def included(found: re.Match[str]) -> str:
         path = Path(os.path.normpath(folder / found[1]))
@@ -60,6 +61,8 @@ def link_to_pages(text: str, folder: Path, page_folder: Path) -> str:
         path = os.path.normpath(folder / found["path"])
         if path.endswith(".md"):
             target = "/" + PAGES.get(os.path.relpath(path, ROOT), os.path.relpath(path, DOCS))
+        elif path.endswith(".ipynb"):
+            target = "/" + os.path.relpath(path, ROOT)
         else:
             target = os.path.relpath(path, page_folder)
         return f"]({target}{found['anchor'] or ''})"
