@@ -170,11 +170,13 @@ def test_the_page_has_these_numbers(made, page):
         kept = np.concatenate([own[: math.ceil(fraction * len(own))] for own in best])
         tokens = int(columns.n_tokens[kept].sum())
         share = f"{float(100 * fraction):.0f}"
-        assert cells(section(page, "cuts"), f"{share} %")[:4] == [
+        longer = columns.n_tokens[kept].mean() / columns.n_tokens[scored].mean()
+        assert cells(section(page, "cuts"), f"{share} %") == [
             count(len(kept)),
             percent(len(kept), int(scored.sum())),
             count(tokens),
             percent(tokens, int(columns.n_tokens[scored].sum())),
+            f"{number(float(longer), 2)} ×",
         ]
     largest = int(np.argmax([len(own) for own in best]))
     shown = cells(section(page, "domains"), columns.names[largest])

@@ -95,8 +95,8 @@ def _selection_sentence(found: Statistics) -> str:
     return (
         f"Within each domain the {share} % of documents with the highest scores are selected: "
         f"{plural(selected, 'document')} with {percent(tokens, int(found.domains.tokens.sum()))} "
-        f"of the tokens. Where their share of the tokens exceeds {share} %, the score favours "
-        "long documents."
+        "of the tokens. Where their share of the tokens exceeds their share of the documents, the "
+        "score favours long documents."
     )
 
 
@@ -183,15 +183,14 @@ def cuts_section(found: Statistics) -> dict[str, Any] | None:
 
 def _cut_row(found: Statistics, fraction: Fraction) -> dict[str, str]:
     documents, tokens = totals(found.cuts.by_fraction[fraction])
-    all_tokens = int(found.domains.tokens.sum())
-    share = tokens / all_tokens / float(fraction) if all_tokens else float("nan")
+    all_documents, all_tokens = int(found.domains.scored.sum()), int(found.domains.tokens.sum())
     return {
         "name": f"{in_percent(fraction)} %",
         "documents": count(documents),
         "tokens": count(tokens),
-        "share_of_documents": percent(documents, int(found.domains.scored.sum())),
+        "share_of_documents": percent(documents, all_documents),
         "share_of_tokens": percent(tokens, all_tokens),
-        "longer": f"{number(share, 2)} ×",
+        "longer": f"{number(tokens / documents / (all_tokens / all_documents), 2)} ×",
     }
 
 
