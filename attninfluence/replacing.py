@@ -10,6 +10,8 @@ from pathlib import Path
 
 from attninfluence.output import sync
 
+NAME_CHARACTERS = 40  # of the file's name in that of its new one: names have at most 255 bytes
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -18,7 +20,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     A block that fails leaves what was there before. OSError names `path`.
     """
     final = Path(path)
-    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+    temporary = final.with_name(f".{final.name[:NAME_CHARACTERS]}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         sync(temporary)
@@ -27,6 +29,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
-        raise OSError(error.errno, error.strerror, str(final)) from error
+        # The system's words: those of Arrow tell of the temporary file.
+        raise OSError(error.errno, os.strerror(error.errno), str(final)) from error
     finally:
         temporary.unlink(missing_ok=True)

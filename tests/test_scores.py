@@ -181,9 +181,19 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch, name, error):
     assert os.listdir(tmp_path) == [name]
 
 
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(OSError, match="nowhere"):
-        make().save(tmp_path / "nowhere" / "scores.parquet")
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".html"])
+def test_a_missing_folder_is_named(tmp_path, suffix):
+    path = tmp_path / "nowhere" / f"scores{suffix}"
+    with pytest.raises(FileNotFoundError) as raised:
+        make().save(path)
+    assert str(raised.value) == f"[Errno 2] No such file or directory: {str(path)!r}"
+
+
+@pytest.mark.parametrize("letter", ["a", "\u4e2d"])
+def test_the_longest_name_can_be_saved_to(tmp_path, letter):
+    path = tmp_path / f"{letter * (249 // len(letter.encode()))}.jsonl"
+    make().save(path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_without_pandas_the_error_says_how_to_get_it(monkeypatch):
