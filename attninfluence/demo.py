@@ -287,7 +287,7 @@ def extremes_table(scores: Path, count: int) -> Group:
 
     from attninfluence.score_runs import open_scores
     from attninfluence.scored_documents import read_documents
-    from attninfluence.token_view import NO_DOMAIN
+    from attninfluence.views.words import domain_name
 
     run = open_scores(scores)
     documents = read_documents(run)
@@ -295,7 +295,7 @@ def extremes_table(scores: Path, count: int) -> Group:
     rows = run.rows_at(position for pair in pairs for part in pair for position in part)
     parts: list[Any] = [_lines([["score", "loss", "without", "text"]], style="dim")]
     for name, (best, worst) in zip(documents.domains, pairs, strict=True):
-        heading = NO_DOMAIN if name is None else name
+        heading = domain_name(name)
         cells = [_cells(rows[position]) for position in best]
         cells += [["...", "", "", ""]] if worst else []
         cells += [_cells(rows[position]) for position in reversed(worst)]

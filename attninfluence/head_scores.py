@@ -161,11 +161,9 @@ class HeadScores:
 
     def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame of the columns, a row a head; ImportError, saying so, without pandas."""
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_pandas() needs pandas: pip install pandas") from error
-        return pandas.DataFrame(self.columns())
+        from attninfluence.frame import to_frame
+
+        return to_frame(self.columns())
 
     def to_arrow(self) -> pyarrow.Table:
         """An Arrow table of the columns, a row a head, null where there is no number."""

@@ -12,3 +12,8 @@ STATUS_MEANING = {
     "degenerate": "base loss below 0.01 nat, where a relative rise says nothing",
     "non_finite": "the model gave a loss that is no number",
 }
+
+
+def status_order(status: str) -> tuple[bool, str]:
+    """What statuses are sorted by where they are listed: ok first, the others by name."""
+    return status != "ok", status

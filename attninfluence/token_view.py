@@ -10,15 +10,12 @@ from numpy.typing import ArrayLike
 
 from attninfluence._core import ModelError
 from attninfluence.views.pieces import text_pieces
-from attninfluence.views.words import clip, count, number, plural
+from attninfluence.views.words import clip, count, domain_name, number, plural
 
 if TYPE_CHECKING:
     from attninfluence.finished import FinishedRun
     from attninfluence.model import Model
     from attninfluence.reservoir import Example
-
-NO_DOMAIN = "(no domain)"
-MOST_CHARACTERS = 60  # of a domain's name
 
 
 class Reading(NamedTuple):
@@ -95,9 +92,8 @@ def token_view(row: dict[str, Any], reading: Reading, place: str, most: int) -> 
     parts = [np.asarray(part)[:most] for part in (reading.offsets, reading.base, reading.ref)]
     shown, whole = len(parts[0]), row["n_tokens"]
     left_out = "" if shown >= whole else f"; the first {count(shown)} of {count(whole)} are shown"
-    domain = NO_DOMAIN if row["domain"] is None else clip(row["domain"], MOST_CHARACTERS)
     sentence = (
-        f"{place} of {domain}: {number(row['score'])}, "
+        f"{place} of {domain_name(row['domain'])}: {number(row['score'])}, "
         f"loss {number(row['base_loss'])} → {number(row['ref_loss'])} nats over "
         f"{plural(row['n_scored'], 'token')}{left_out}.{reading.note}"
     )

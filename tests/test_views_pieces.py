@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 from html.parser import HTMLParser
 
 import numpy as np
@@ -40,7 +41,7 @@ from attninfluence.views.tokens import (
     tokens_scale_svg,
 )
 from attninfluence.views.view import View
-from attninfluence.views.words import clip, escape, number, percent, visible
+from attninfluence.views.words import clip, escape, in_percent, number, percent, visible
 
 HOSTILE = (
     "<script>alert('&\"')</script> \u202egnirts\u2066 \x00\x1b[31m \ud83d caf\u00e9 \U0001f600 \x9b"
@@ -126,6 +127,8 @@ def test_numbers_are_written_with_a_true_minus_and_a_dash_for_none() -> None:
     assert number(math.nan) == number(None) == "–"
     assert number(-math.inf) == "−∞"
     assert percent(1, 0) == "–"
+    shares = [Fraction(1, 5), Fraction(1, 8), Fraction(1, 3), Fraction(1), Fraction(1, 100_000)]
+    assert [in_percent(share) for share in shares] == ["20", "12.5", "33.33", "100", "0.001"]
 
 
 def test_clip_keeps_the_limit() -> None:

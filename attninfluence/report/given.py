@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attninfluence.report.page import Piece
 from attninfluence.score_runs import ScoreRuns
-from attninfluence.statuses import STATUS_MEANING
+from attninfluence.statuses import STATUS_MEANING, status_order
 from attninfluence.views.heatmap import heatmap_svg
 from attninfluence.views.words import clip, count, number, percent, plural
 
@@ -75,16 +75,16 @@ def _retrieval_score(scores: HeadScores | None, layer: int, head: int) -> str:
     return "" if scores is None else number(float(scores.scores[layer][head]))
 
 
-def left_out(more: int, noun: str) -> str:
-    """How many are not listed; nothing where all are."""
-    return f"{plural(more, f'more {noun}')} not listed." if more > 0 else ""
+def left_out(more: int, noun: str, done: str = "listed") -> str:
+    """How many are not listed, or whatever is done with them; nothing where all are."""
+    return f"{plural(more, f'more {noun}')} not {done}." if more > 0 else ""
 
 
 def status_rows(run: ScoreRuns) -> list[dict[str, str]]:
     counts: dict[str, int] = run.totals.get("statuses", {})
     return [
         {"name": name, "rows": count(rows), "meaning": STATUS_MEANING.get(name, "")}
-        for name, rows in sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0]))
+        for name, rows in sorted(counts.items(), key=lambda item: status_order(item[0]))
     ]
 
 

@@ -20,21 +20,20 @@ from attninfluence.reservoir import (
     RANDOM_DOCUMENTS,
 )
 from attninfluence.selection_rows import Ints
-from attninfluence.token_view import MOST_CHARACTERS, NO_DOMAIN, row_name
-from attninfluence.views.histogram import bars_svg
+from attninfluence.statuses import status_order
+from attninfluence.token_view import row_name
+from attninfluence.views.histogram import bars_svg, beyond_sentence
 from attninfluence.views.length import LengthBin, length_svg, lengths_in_words
 from attninfluence.views.tokens import tokens_scale_svg
-from attninfluence.views.words import clip, count, number, percent, plural
+from attninfluence.views.words import count, domain_name, in_percent, number, percent, plural
 
 
-def domain_name(found: Statistics, domain: int) -> str:
-    name = found.domains.names[domain]
-    return NO_DOMAIN if name is None else clip(name, MOST_CHARACTERS)
+def _name(found: Statistics, domain: int) -> str:
+    return domain_name(found.domains.names[domain])
 
 
-def in_percent(fraction: Fraction) -> str:
-    """A fraction in per cent, without needless zeros: 20, 12.5."""
-    return number(100 * float(fraction), 2).rstrip("0").rstrip(".")
+def _domains_left_out(found: Statistics, done: str) -> str:
+    return left_out(found.domains.with_scores - len(found.domains.drawn), "domain", done)
 
 
 # ------------------------------------------------------------------------------------------ totals
@@ -76,10 +75,8 @@ def domains_section(found: Statistics) -> dict[str, Any]:
         "which": _which(found, listed, "listed"),
         "precision": _precision(found),
         "panels": [_panel(found, domain) for domain in found.domains.drawn],
-        "beyond": _beyond(found.beyond),
-        "more": left_out(found.domains.with_scores - len(found.domains.drawn), "domain").replace(
-            "listed", "drawn"
-        ),
+        "beyond": beyond_sentence(found.beyond),
+        "more": _domains_left_out(found, "drawn"),
     }
 
 
@@ -133,7 +130,7 @@ def _sums(found: Statistics, domains: Ints) -> dict[str, str]:
 
 def _domain_row(found: Statistics, domain: int) -> dict[str, str]:
     return {
-        "name": domain_name(found, domain),
+        "name": _name(found, domain),
         **_sums(found, np.array([domain])),
         "base_loss": number(median(found.base_loss[domain])),
         "score": number(median(found.score[domain])),
@@ -143,7 +140,7 @@ def _domain_row(found: Statistics, domain: int) -> dict[str, str]:
 
 
 def _panel(found: Statistics, domain: int) -> dict[str, Any]:
-    name, cut = domain_name(found, domain), found.cuts.selected.cut(domain)
+    name, cut = _name(found, domain), found.cuts.selected.cut(domain)
     scored = int(found.domains.scored[domain])
     drawing = bars_svg(
         found.edges[domain],
@@ -154,15 +151,6 @@ def _panel(found: Statistics, domain: int) -> dict[str, Any]:
         label=f"{name}: scores of {plural(scored, 'document')}, cut at {number(cut)}",
     )
     return {"name": name, "histogram": Piece(drawing)}
-
-
-def _beyond(beyond: int) -> str:
-    if not beyond:
-        return ""
-    return (
-        f"{plural(beyond, 'score')} beyond the ends of the axis "
-        f"{'is' if beyond == 1 else 'are'} counted in the outermost bars."
-    )
 
 
 # -------------------------------------------------------------------------------------------- cuts
@@ -177,7 +165,7 @@ def cuts_section(found: Statistics) -> dict[str, Any] | None:
         "all": [_cut_row(found, fraction) for fraction in fractions],
         "heads": [f"{in_percent(fraction)} %" for fraction in fractions],
         "rows": [_cuts_of(found, domain, fractions) for domain in found.domains.drawn],
-        "more": left_out(found.domains.with_scores - len(found.domains.drawn), "domain"),
+        "more": _domains_left_out(found, "listed"),
     }
 
 
@@ -198,7 +186,7 @@ def _cuts_of(found: Statistics, domain: int, fractions: list[Fraction]) -> dict[
     of_domain = [found.cuts.by_fraction[fraction] for fraction in fractions]
     tokens = int(found.domains.tokens[domain])
     return {
-        "name": domain_name(found, domain),
+        "name": _name(found, domain),
         "cells": [
             (number(one.cut(domain)), percent(int(one.tokens[domain]), tokens)) for one in of_domain
         ],
@@ -277,7 +265,7 @@ def control_section(found: Statistics, heads: int) -> dict[str, Any] | None:
         ),
         "share": share,
         "rows": [_control_row(found, domain) for domain in found.domains.drawn],
-        "more": left_out(found.domains.with_scores - len(found.domains.drawn), "domain"),
+        "more": _domains_left_out(found, "listed"),
     }
 
 
@@ -291,7 +279,7 @@ def _by_chance(found: Statistics) -> float:
 
 def _control_row(found: Statistics, domain: int) -> dict[str, str]:
     return {
-        "name": domain_name(found, domain),
+        "name": _name(found, domain),
         "score": number(median(found.score[domain])),
         "control": number(median(found.control[domain])),
         "above": percent(int(found.above[domain]), int(found.domains.scored[domain]), 0),
@@ -341,7 +329,7 @@ def documents_section(found: Statistics, documents: Documents) -> dict[str, Any]
         else ("The run did not keep the text; score with --keep-text to read the documents here."),
         "domains": [
             {
-                "name": domain_name(found, domain),
+                "name": _name(found, domain),
                 "lists": [
                     (TITLES[place], [_entry(one) for one in documents.of(domain, place)])
                     for place in TITLES
@@ -351,9 +339,7 @@ def documents_section(found: Statistics, documents: Documents) -> dict[str, Any]
             }
             for domain in found.domains.drawn
         ],
-        "more": left_out(found.domains.with_scores - len(found.domains.drawn), "domain").replace(
-            "listed", "shown"
-        ),
+        "more": _domains_left_out(found, "shown"),
     }
 
 
@@ -408,17 +394,13 @@ def statuses_by_domain(found: Statistics) -> dict[str, Any] | None:
     domains = found.domains
     if len(domains.statuses) < 2 or len(domains.names) < 2:
         return None
-    order = sorted(range(len(domains.statuses)), key=lambda at: _ok_first(domains.statuses[at]))
+    order = sorted(range(len(domains.statuses)), key=lambda at: status_order(domains.statuses[at]))
     others = _others(found, domains.listed)
     rows = [
-        (domain_name(found, domain), [count(int(domains.rows[domain, at])) for at in order])
+        (_name(found, domain), [count(int(domains.rows[domain, at])) for at in order])
         for domain in domains.listed
     ]
     if len(others):
         sums = domains.rows[others].sum(axis=0)
         rows.append((plural(len(others), "more domain"), [count(int(sums[at])) for at in order]))
     return {"heads": [domains.statuses[at] for at in order], "rows": rows}
-
-
-def _ok_first(status: str) -> tuple[bool, str]:
-    return status != "ok", status

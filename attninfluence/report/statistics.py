@@ -31,7 +31,13 @@ from attninfluence.report.sample import Sample, rank_correlation
 from attninfluence.score_runs import ScoreRuns
 from attninfluence.selection_cut import Survey, by_domain
 from attninfluence.selection_rows import Bools, Floats, Ints, Readings, RowReader
-from attninfluence.views.histogram import histogram_counts, histogram_edges, widened
+from attninfluence.views.histogram import (
+    apart,
+    axis_tail,
+    histogram_counts,
+    histogram_edges,
+    widened,
+)
 
 if TYPE_CHECKING:
     from attninfluence.progress import Progress
@@ -43,8 +49,6 @@ LOSS_K = 4096
 HELD_ROWS = 1 << 18  # that are added to sketches together
 SAMPLED = 4096  # documents of a listed domain
 SAMPLED_OF_ALL = 1 << 16
-TAILS = 0.005  # of the scores lie beyond each end of the axis, when there are many
-MANY = 200
 
 
 @dataclass(frozen=True)
@@ -168,16 +172,15 @@ class Statistics:
         return SmallDomains(small.domain, (small.score, small.control)[: 1 + self.has_control])
 
     def _axis_span(self) -> tuple[float, float]:
-        """The range of scores to draw: all, or without the tails where there are many."""
+        """The range of scores to draw, as `axis_span` has it."""
         joined = QuantileSketch()
         for domain in self.domains.drawn:
             for sketches in (self.score, self.control)[: 1 + self.has_control]:
                 joined.merge(sketches[domain])
         if not joined.weight:
             return 0.0, 1.0
-        tail = TAILS if joined.weight >= MANY else 0.0
-        low, high = joined.quantile(tail), joined.quantile(1 - tail)
-        return (low, high) if high > low else (low - 0.5, high + 0.5)
+        tail = axis_tail(joined.weight)
+        return apart(joined.quantile(tail), joined.quantile(1 - tail))
 
     def _pick(self) -> None:
         columns = ("control_score",) if self.has_control else ()

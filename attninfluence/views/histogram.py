@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attninfluence.views.drawing import Scale, nice_ticks, svg, svg_line, svg_text, tick_label
-from attninfluence.views.words import count, escape, number
+from attninfluence.views.words import count, escape, number, plural
+
+MANY, TAIL = 200, 0.005  # of many scores, the share beyond each end of the axis
 
 
 def histogram_edges(
@@ -58,9 +60,29 @@ def axis_span(values: ArrayLike) -> tuple[float, float]:
     data = data[np.isfinite(data)]
     if not data.size:
         return 0.0, 1.0
-    ends = (0, 100) if data.size < 200 else (0.5, 99.5)
-    low, high = (float(end) for end in np.percentile(data, ends))
+    tail = axis_tail(data.size)
+    low, high = (float(end) for end in np.quantile(data, (tail, 1 - tail)))
+    return apart(low, high)
+
+
+def axis_tail(scores: int) -> float:
+    """The share of so many scores that lies beyond each end of the axis."""
+    return TAIL if scores >= MANY else 0.0
+
+
+def apart(low: float, high: float) -> tuple[float, float]:
+    """The ends of an axis, made to differ."""
     return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def beyond_sentence(beyond: int) -> str:
+    """Where the scores are that lie beyond the axis; nothing of none."""
+    if not beyond:
+        return ""
+    return (
+        f"{plural(beyond, 'score')} beyond the ends of the axis "
+        f"{'is' if beyond == 1 else 'are'} counted in the outermost bars."
+    )
 
 
 def _bars(

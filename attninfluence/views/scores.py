@@ -15,11 +15,22 @@ from attninfluence.documents import as_text
 from attninfluence.score_domains import as_column, group
 from attninfluence.scored_documents import ScoredDocuments
 from attninfluence.selection_rule import as_fraction
-from attninfluence.statuses import STATUS_MEANING
-from attninfluence.views.histogram import axis_span, histogram_svg
+from attninfluence.statuses import STATUS_MEANING, status_order
+from attninfluence.views.histogram import axis_span, beyond_sentence, histogram_svg
 from attninfluence.views.table import table_html
 from attninfluence.views.view import View
-from attninfluence.views.words import clip, count, escape, excerpt, number, percent, plural, visible
+from attninfluence.views.words import (
+    clip,
+    count,
+    domain_name,
+    escape,
+    excerpt,
+    in_percent,
+    number,
+    percent,
+    plural,
+    visible,
+)
 
 if TYPE_CHECKING:
     from attninfluence.scores import Scores
@@ -60,13 +71,12 @@ class _Set:
     def name(self, domain: int) -> str:
         if not self.by_domain:
             return "all documents"
-        name = self.documents.domains[domain]
-        return "(no domain)" if name is None else clip(name, NAME_CHARACTERS)
+        return domain_name(self.documents.domains[domain])
 
     @property
     def share(self) -> str:
         """The fraction in per cent."""
-        return f"{number(100 * float(self.fraction), 2).rstrip('0').rstrip('.')} %"
+        return f"{in_percent(self.fraction)} %"
 
 
 def scores_view(
@@ -163,7 +173,7 @@ def _statuses(scores: Scores) -> str:
         return ""
     rows = [
         [status, count(rows), str(scores.status.index(status)), _meaning(scores, status)]
-        for status, rows in sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0]))
+        for status, rows in sorted(counts.items(), key=lambda item: status_order(item[0]))
     ]
     columns = [("status", "left"), ("documents", ""), ("first one", ""), ("meaning", "text")]
     return table_html(columns, map(_escaped, rows), "Documents by status")
@@ -332,12 +342,7 @@ def _axis_words(beyond: int, has_control: bool) -> str:
     sentences = ["Documents by score; what stands out is selected."]
     if has_control:
         sentences.append("The stroke under an axis spans the middle 90 % of the control scores.")
-    if beyond:
-        sentences.append(
-            f"{plural(beyond, 'score')} beyond the ends of the axis "
-            f"{'is' if beyond == 1 else 'are'} counted in the outermost bars."
-        )
-    return " ".join(sentences)
+    return " ".join(filter(None, [*sentences, beyond_sentence(beyond)]))
 
 
 # -------------------------------------------------------------------------------- documents

@@ -9,6 +9,10 @@ from __future__ import annotations
 import html
 import math
 import re
+from fractions import Fraction
+
+NO_DOMAIN = "(no domain)"
+DOMAIN_CHARACTERS = 60
 
 _UNSHOWABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
@@ -41,6 +45,11 @@ def escape(text: str) -> str:
 def clip(text: str, limit: int) -> str:
     """At most `limit` characters of the text; a shortened one ends in an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def domain_name(name: str | None) -> str:
+    """What a domain is called, of a long name the beginning."""
+    return NO_DOMAIN if name is None else clip(name, DOMAIN_CHARACTERS)
 
 
 def excerpt(text: str, limit: int) -> str:
@@ -78,6 +87,11 @@ def count(value: int) -> str:
 def plural(number: int, noun: str) -> str:
     """A count and its noun: 1 row, 2 rows."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def in_percent(share: Fraction) -> str:
+    """A share in per cent without its sign and without needless zeros: 20, 12.5."""
+    return f"{100 * float(share):.4g}"
 
 
 def percent(part: float, whole: float, digits: int = 1) -> str:
