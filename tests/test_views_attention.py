@@ -128,6 +128,7 @@ def test_other_queries(tiny: Model) -> None:
     weights = tiny.attention(ids, 0, 1)
     body = tiny.view_attention(ids, 0, 1, query=[5, -1, 39]).body
     assert re.findall(r'class="accent">(query \d+)<', body) == ["query 5", "query 39"]
+    assert "; query 5: token 5; query 39: token 39" in body
     assert f">{number(float(weights[5].max()))}<" in body
     assert body.count('<u class="marked">') == 2
     shown = [float(weight) for weight in re.findall(r'title="weight ([\d.]+)"', body)]

@@ -347,6 +347,7 @@ def test_tokens_show_both_losses_and_what_was_not_scored() -> None:
     assert found[0]["title"] == "not scored"
     assert found[1]["title"] == "loss 1.000 → 3.500 without the heads (+2.500)"
     assert found[2]["title"] == "loss 2.000 → 1.000 without the heads (−1.000)"
+    assert found[3]["title"] == "loss 0.500 → 0.500 without the heads (0.000)"
     assert "&lt;b&gt;" in piece
     assert "↵" in piece
 

@@ -14,12 +14,14 @@ from attninfluence.views.matrix import (
     Mark,
     enlarged_svg,
     matrix_svg,
+    range_words,
     shown_token,
     weight_level,
 )
 from attninfluence.views.table import table_html, wide
-from attninfluence.views.view import View
-from attninfluence.views.words import clip, count, escape, number, plural
+from attninfluence.views.tokens import token_text
+from attninfluence.views.view import View, quiet
+from attninfluence.views.words import count, escape, number, plural
 
 if TYPE_CHECKING:
     from attninfluence.head_reading import HeadReading, Step
@@ -40,7 +42,7 @@ def attention_view(reading: HeadReading) -> View:
         f"<p>{escape(sentence[0].upper() + sentence[1:])}</p>",
         *body,
         "<h2>The tokens it looks at</h2>",
-        f'<p class="quiet">{escape(_legend(reading))}</p>',
+        quiet(_legend(reading)),
         _tokens_html(reading),
     ]
     return View(title, "".join(body), "\n".join([f"{title}: {sentence}", *lines]))
@@ -97,7 +99,7 @@ def _what_was_read(reading: HeadReading) -> str:
 def _matrix(reading: HeadReading, columns: Sequence[Mark], rows: Sequence[Mark]) -> str:
     n = len(reading.tokens)
     label = f"Attention matrix of {plural(n, 'token')}, queries downwards and keys to the right"
-    names = [f"{mark.name}: tokens {mark.start} to {mark.stop - 1}" for mark in (*columns, *rows)]
+    names = [f"{mark.name}: {range_words(mark.start, mark.stop)}" for mark in (*columns, *rows)]
     picture = matrix_svg(reading.weights, reading.tokens, columns, rows, "; ".join([label, *names]))
     note = "A row is a token that looks, a column a token that it looks at."
     if n > MAX_CELLS:
@@ -105,7 +107,7 @@ def _matrix(reading: HeadReading, columns: Sequence[Mark], rows: Sequence[Mark])
             f" A cell stands for about {n / MAX_CELLS:.1f} x {n / MAX_CELLS:.1f} tokens and shows "
             "the largest of their weights, so single bright points stay."
         )
-    return f'{wide("Attention matrix", picture)}<p class="quiet">{note}</p>'
+    return wide("Attention matrix", picture) + quiet(note)
 
 
 def _enlarged(reading: HeadReading, sample: Sample, steps: Sequence[Step]) -> str:
@@ -119,7 +121,7 @@ def _enlarged(reading: HeadReading, sample: Sample, steps: Sequence[Step]) -> st
         ["" if step.in_needle else _elsewhere(reading, step) for step in steps],
         "Attention of each answer step to each token of the needle; copied tokens are outlined",
     )
-    note = '<p class="quiet">Outlined: the largest weight of a step that copies.</p>'
+    note = quiet("Outlined: the largest weight of a step that copies.")
     return wide("Attention of the answer to the needle", picture) + note
 
 
@@ -234,7 +236,7 @@ def _run(tokens: Sequence[str], weights: NDArray[np.float32], places: Iterable[i
 
 
 def _token(text: str, weight: float) -> str:
-    shown = escape(clip(text, 200)).replace("\n", '<i class="end">↵</i>\n')
+    shown = token_text(text)
     if weight < HINTED_FROM:
         return shown
     level = weight_level(weight)

@@ -20,7 +20,7 @@ from attninfluence.views.tokens import (
     tokens_limit,
     tokens_scale_svg,
 )
-from attninfluence.views.view import View
+from attninfluence.views.view import View, quiet
 from attninfluence.views.words import count, escape, excerpt, number, plural, signed
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def document_view(
     body = [_totals(document)]
     words = [repr(document)]
     if document.token_rows is None:
-        body.append(_quiet(NOT_KEPT))
+        body.append(quiet(NOT_KEPT))
         words.append(NOT_KEPT)
     elif document.n_tokens:
         body.append(_tokens(document, max_tokens, limit))
@@ -63,10 +63,6 @@ def document_view(
             body.append(piece)
             words += lines
     return View("AttentionInfluence of a document", "".join(body), "\n".join(words))
-
-
-def _quiet(sentence: str) -> str:
-    return f'<p class="quiet">{escape(sentence)}</p>' if sentence else ""
 
 
 # -------------------------------------------------------------------------------- totals
@@ -82,7 +78,7 @@ def _totals(document: DocumentScore) -> str:
         facts.insert(1, f"control score {number(document.control_score)}")
     rest = escape("".join(f" · {fact}" for fact in facts))
     totals = f'<p class="lead"><strong>score {number(document.score)}</strong>{rest}</p>'
-    return totals + "".join(map(_quiet, _remarks(document)))
+    return totals + "".join(map(quiet, _remarks(document)))
 
 
 def _remarks(document: DocumentScore) -> list[str]:
@@ -109,7 +105,7 @@ def _tokens(document: DocumentScore, max_tokens: int | None, limit: float | None
     tokens = colored_tokens_html(
         shown.pieces, shown.base, shown.ref, limit=limit, max_tokens=len(shown.pieces)
     )
-    return tokens_scale_svg(limit) + tokens + _quiet(_left_out(shown, len(losses)))
+    return tokens_scale_svg(limit) + tokens + quiet(_left_out(shown, len(losses)))
 
 
 def _shown(text: str | None, losses: TokenLosses, max_tokens: int | None) -> _Shown:
@@ -158,7 +154,7 @@ def _spans(document: DocumentScore, spans: SpanChoice) -> tuple[str, list[str]]:
     one, many = _noun(spans)
     scored = [span for span in ranked if span.n_scored]
     if not scored:
-        return _quiet(f"No {one} with a scored token."), []
+        return quiet(f"No {one} with a scored token."), []
     caption = f"{many.capitalize()} by their rise in loss, the highest first"
     names = ("rank", "rise, nats", "share", one, "score", "rise a token", "tokens")
     table = table_html(
@@ -169,7 +165,7 @@ def _spans(document: DocumentScore, spans: SpanChoice) -> tuple[str, list[str]]:
     lines = [f"  {signed(span.rise, 2):>8} nats  {excerpt(span.text, 60)}" for span in scored[:3]]
     return (
         f"<h2>Where it leans on the heads</h2><p>{escape(_meaning(document, one, many))}</p>"
-        f"{table}{_quiet(_rest(many, ranked, scored))}",
+        f"{table}{quiet(_rest(many, ranked, scored))}",
         [f"{caption}:", *lines],
     )
 

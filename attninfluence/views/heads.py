@@ -13,7 +13,7 @@ from attninfluence.stability import share_option
 from attninfluence.views.drawing import Scale, svg, svg_line
 from attninfluence.views.heatmap import heatmap_svg, heatmap_top
 from attninfluence.views.table import table_html, wide
-from attninfluence.views.view import View
+from attninfluence.views.view import View, quiet
 from attninfluence.views.words import count, escape, number, percent, plural
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ def heads_view(heads: HeadScores, max_heads: int | None) -> View:
         f"<p>{escape(_what_was_found(heads))}</p>",
         f"<p>Are these samples enough? <b>{escape(stability.sentence)}</b></p>",
         wide("Map of retrieval scores", _map(heads)),
-        '<p class="quiet">Outlined: the selected heads.</p>' if heads.selected else "",
+        quiet("Outlined: the selected heads." if heads.selected else ""),
         _table(heads, stability, listed),
     ]
     notes = [left_out] if left_out else []
     notes += [FROM_VERSION_1] if heads.interval is None and heads.n_counted > 1 else []
-    body += [f'<p class="quiet">{escape(note)}</p>' for note in notes]
+    body += map(quiet, notes)
     return View(TITLE, "".join(body), heads_words(heads))
 
 

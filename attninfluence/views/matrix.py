@@ -123,7 +123,7 @@ def _named(cells: Weights, starts: Sequence[int], grid: _Grid) -> list[str]:
     parts = []
     for row, column in places[order].tolist():
         weight = float(cells[row, column])
-        looks, seen = (_span(starts[at], starts[at + 1]) for at in (row, column))
+        looks, seen = (range_words(starts[at], starts[at + 1]) for at in (row, column))
         parts.append(
             f'<rect class="q{weight_level(weight)}" x="{grid.x(column):.4g}" '
             f'y="{grid.y(row):.4g}" width="{grid.size:g}" height="{grid.size:g}">'
@@ -132,7 +132,8 @@ def _named(cells: Weights, starts: Sequence[int], grid: _Grid) -> list[str]:
     return parts
 
 
-def _span(start: int, stop: int) -> str:
+def range_words(start: int, stop: int) -> str:
+    """A range of tokens in words."""
     return f"token {start}" if stop - start == 1 else f"tokens {start} to {stop - 1}"
 
 

@@ -18,7 +18,7 @@ from attninfluence.selection_rule import as_fraction
 from attninfluence.statuses import STATUS_MEANING, status_order
 from attninfluence.views.histogram import axis_span, beyond_sentence, histogram_svg
 from attninfluence.views.table import table_html
-from attninfluence.views.view import View
+from attninfluence.views.view import View, quiet
 from attninfluence.views.words import (
     clip,
     count,
@@ -127,10 +127,6 @@ def _collect(
     )
 
 
-def _quiet(sentence: str) -> str:
-    return f'<p class="quiet">{escape(sentence)}</p>' if sentence else ""
-
-
 def _median(values: NDArray[np.float64]) -> float:
     return float(np.median(values)) if values.size else float("nan")
 
@@ -149,7 +145,7 @@ def _lead(found: _Set) -> str:
         f'<p class="lead"><strong>{plural(len(scores), "document")}</strong>'
         f"{escape(''.join(facts))}</p>"
     )
-    return lead + _quiet(_made_with(scores.metadata))
+    return lead + quiet(_made_with(scores.metadata))
 
 
 def _made_with(metadata: dict[str, Any]) -> str:
@@ -228,7 +224,7 @@ def _domains(found: _Set) -> str:
     )
     shown, known = len(found.drawn), len(found.documents.domains)
     more = f"Shown are {shown} of {plural(known, 'domain')}, those with the most documents scored."
-    return f"{heading}<p>{rule}</p>{table}{_quiet(more if shown < known else '')}{control}"
+    return f"{heading}<p>{rule}</p>{table}{quiet(more if shown < known else '')}{control}"
 
 
 def _cut_sentence(found: _Set) -> str:
@@ -320,7 +316,7 @@ def _panels(found: _Set) -> str:
     beyond = int(((joined < low) | (joined > high)).sum())
     panels = "".join(_panel(found, domain, (low, high)) for domain in found.drawn)
     panels = f'<div class="panels">{panels}</div>' if found.by_domain else panels
-    return f"{panels}{_quiet(_axis_words(beyond, control is not None))}"
+    return f"{panels}{quiet(_axis_words(beyond, control is not None))}"
 
 
 def _panel(found: _Set, domain: int, span: tuple[float, float]) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from attninfluence.views.drawing import class_attribute, nice_limit, svg, svg_line, svg_text
 from attninfluence.views.palette import STEPS
-from attninfluence.views.words import clip, count, escape, number
+from attninfluence.views.words import clip, count, escape, number, signed
 
 # Of a longer piece, the beginning is shown.
 PIECE_CHARACTERS = 200
@@ -28,13 +28,17 @@ def token_class(delta: float, limit: float) -> str:
     return "" if step == 0 else f"{'r' if delta > 0 else 'f'}{step}"
 
 
+def token_text(text: str) -> str:
+    """A token's text as HTML, the ends of lines marked, of a long one the beginning."""
+    return escape(clip(text, PIECE_CHARACTERS)).replace("\n", '<i class="end">↵</i>\n')
+
+
 def _token(text: str, base: float, ref: float, limit: float) -> str:
-    shown = escape(clip(text, PIECE_CHARACTERS)).replace("\n", '<i class="end">↵</i>\n')
+    shown = token_text(text)
     if math.isnan(base) or math.isnan(ref):
         return f'<span class="none" title="not scored">{shown}</span>'
     delta = ref - base
-    sign = "" if delta < 0 else "+"
-    hint = f"loss {number(base)} → {number(ref)} without the heads ({sign}{number(delta)})"
+    hint = f"loss {number(base)} → {number(ref)} without the heads ({signed(delta)})"
     return (
         f'<span{class_attribute(token_class(delta, limit))} title="{escape(hint)}">{shown}</span>'
     )

@@ -29,6 +29,11 @@ PAGE = """\
 """
 
 
+def quiet(sentence: str) -> str:
+    """A paragraph that stands back, as HTML; nothing for no sentence."""
+    return f'<p class="quiet">{escape(sentence)}</p>' if sentence else ""
+
+
 @dataclass(frozen=True, repr=False)
 class View:
     """What a person looks at: HTML without script or network, in light and in dark.
