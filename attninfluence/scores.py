@@ -196,8 +196,9 @@ class Scores:
             examples: best and worst documents a domain.
 
         Raises:
-            ValueError: for domains, texts or names of another number than the scores, and for a
-                fraction outside (0, 1].
+            ValueError: for domains, texts or names of another number than the scores, for a
+                fraction outside (0, 1] and for examples below 0.
+            TypeError: for a single text in place of domains, texts or names.
         """
         from attninfluence.views.scores import scores_view
 

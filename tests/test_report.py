@@ -110,6 +110,13 @@ def write(folder: Path, rows: list[dict[str, Any]], **options: Any) -> str:
     return report.write_report(folder / "scores", folder / "r.html", **options).read_text("utf-8")
 
 
+def test_examples_are_no_fewer_than_none(tmp_path: Path) -> None:
+    rows = [{"score": 0.1 * n} for n in range(9)]
+    with pytest.raises(ValueError, match="examples must not be negative, got -1"):
+        write(tmp_path, rows, examples=-1)
+    assert not (tmp_path / "r.html").exists()
+
+
 def section(page: str, anchor: str) -> str:
     match = re.search(
         rf'<section id="{anchor}">.*?</section>\s*(?=<section id|</main>)', page, re.S

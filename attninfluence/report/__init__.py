@@ -67,8 +67,11 @@ def write_report(
 
     OutputError when the folder holds no finished score run, and with `model` when it holds no text;
     ModelError when `model` (weights, precision) or `heads` is not the run's; ValueError for a
-    fraction outside (0, 1].
+    fraction outside (0, 1] and for examples below 0; OSError, naming `path`, when it cannot be
+    written.
     """
+    if examples < 0:
+        raise ValueError(f"examples must not be negative, got {examples}")
     run = open_scores(
         out_folder, mixed_kernels=mixed_kernels, allow_missing_shards=allow_missing_shards
     )
