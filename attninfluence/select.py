@@ -90,15 +90,6 @@ def select(
     return summary
 
 
-def preview(runs: ScoreRuns, rule: Rule, by: By = "domain") -> dict[str, Any]:
-    """The summary of what `select` would select, exactly; nothing is written."""
-    selector = _Selector(runs, rule, by, None, approximate=False)
-    selection = selector.selection(0, selector.budgets())
-    for rows in selector.reader.read(selector.rankings[0].order.columns):
-        selection.pick(rows)
-    return selector.summary(selection)
-
-
 def _count_readings(rule: Rule, folders: int, approximate: bool) -> int:
     """How often the rows are read, at least: a survey, and for each folder the cut and the rows."""
     return 1 + (rule.temperature is not None) + folders * (1 if approximate else 2)
@@ -145,9 +136,6 @@ class _Selector:
         limits = budgets if ranking.unit == "tokens" else None
         return Selection(self.reader, ranking, cuts, limits)
 
-    def summary(self, selection: Selection) -> dict[str, Any]:
-        return summarise(self.reader.names, self.surveyed, selection)
-
     def write(
         self, folder: OutputFolder, which: int, budgets: list[int], described: dict[str, Any]
     ) -> dict[str, Any]:
@@ -163,7 +151,8 @@ class _Selector:
                     part.write(table)
                     tokens += int(table["n_tokens"].to_numpy().sum())
             rows += part.rows
-        summary = {"rule": described, **self.summary(selection)}
+        found = summarise(self.reader.names, self.surveyed, selection)
+        summary = {"rule": described, **found}
         self._check_written(folder, selection, rows, tokens, budgets)
         self.selected_tokens = selection.tokens
         write_json(folder.path / SUMMARY_NAME, summary)

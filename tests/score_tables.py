@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 
 from attninfluence.output import OutputFolder, score_schema
+from attninfluence.select import select
+from attninfluence.selection_rule import Rule
 from attninfluence.tally import Tally
 
 
@@ -60,6 +63,12 @@ def write_scores(
     found = {**tally.summary(), "files": list(files.values()), "bad_files": []}
     folder.finish({**found, **(totals or {})})
     return path
+
+
+def selected_summary(folder: Path, rule: Rule) -> dict[str, Any]:
+    """The summary of a selection from a finished run; what it selects is thrown away."""
+    with TemporaryDirectory() as elsewhere:
+        return select(folder, Path(elsewhere, "selected"), rule)
 
 
 def _size(root: Path | None, name: str) -> int:

@@ -16,10 +16,10 @@ from attninfluence.report import FRACTIONS, statistics, write_report
 from attninfluence.report.sample import rank_correlation
 from attninfluence.report.statistics import Statistics
 from attninfluence.score_runs import open_scores
-from attninfluence.select import preview
 from attninfluence.selection_rule import Rule
 from attninfluence.views.words import count, number, percent
 from tests.made_scores import STATUSES, Made, make_columns, write_made
+from tests.score_tables import selected_summary
 from tests.test_report import cells, check_structure, section
 
 MAIN = Fraction(1, 5)
@@ -55,7 +55,7 @@ def test_cuts_are_those_of_a_sort_and_of_select(made, found):
     columns, path = made
     for fraction in FRACTIONS:
         selection = found.cuts.by_fraction[fraction]
-        summary = preview(open_scores(path), Rule(fraction))
+        summary = selected_summary(path, Rule(fraction))
         by_name = {entry["domain"]: entry for entry in summary["domains"]}
         for at, name in enumerate(found.domains.names):
             best = members(columns, name)

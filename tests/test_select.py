@@ -18,12 +18,12 @@ from attninfluence import selection_cut
 from attninfluence.finished import open_finished
 from attninfluence.output import OutputError, score_schema
 from attninfluence.quantiles import QuantileSketch
-from attninfluence.score_runs import ScoreRuns, open_scores
-from attninfluence.select import preview, select
+from attninfluence.score_runs import ScoreRuns
+from attninfluence.select import select
 from attninfluence.selection_cut import first_fit
 from attninfluence.selection_rule import Rule, as_fraction, count_of_fraction
 from tests import selection_oracle as oracle
-from tests.score_tables import score_row, write_scores
+from tests.score_tables import score_row, selected_summary, write_scores
 
 FIFTH = Fraction(1, 5)
 
@@ -263,7 +263,7 @@ def test_bad_fraction_is_refused(value):
 def test_the_number_selected_is_exact_at_any_size(tmp_path, n, shape):
     write_scores(tmp_path / "out", [made(n, shape, domains="x")])
     for fraction in (Fraction(1, 5), Fraction(7, 100), Fraction(1)):
-        summary = preview(open_scores(tmp_path / "out"), Rule(fraction))
+        summary = selected_summary(tmp_path / "out", Rule(fraction))
         assert summary["all"]["selected"] == math.ceil(fraction * n)
 
 
@@ -365,7 +365,7 @@ def test_cut_is_the_last_selected_value(tmp_path):
         (Rule(Fraction(1)), -5.0),
     ):
         folder = write_scores(tmp_path / f"{len(list(tmp_path.iterdir()))}", [rows])
-        assert preview(open_scores(folder), rule)["domains"][0]["cut"] == cut
+        assert selected_summary(folder, rule)["domains"][0]["cut"] == cut
 
 
 def test_random_orders_are_seeded_and_their_own_in_each_domain(tmp_path):
@@ -463,13 +463,6 @@ def test_select_writes_rows_and_summary(tmp_path):
     assert whole["share_of_tokens"] == pytest.approx(
         whole["selected_tokens"] / sum(row["n_tokens"] for row in rows)
     )
-
-
-def test_preview_is_the_summary_of_the_selection(tmp_path):
-    write_scores(tmp_path / "out", [made(500)])
-    summary = select(tmp_path / "out", tmp_path / "sel", Rule(FIFTH))
-    del summary["rule"]
-    assert preview(open_scores(tmp_path / "out"), Rule(FIFTH)) == summary
 
 
 def test_select_by_all_ranks_the_corpus_as_one(tmp_path):

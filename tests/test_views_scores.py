@@ -17,11 +17,10 @@ from attninfluence.score_domains import as_column, group
 from attninfluence.score_runs import open_scores
 from attninfluence.scored_documents import read_documents
 from attninfluence.scores import Scores
-from attninfluence.select import preview
 from attninfluence.selection_rule import Rule, as_fraction
 from attninfluence.statuses import STATUS_MEANING
 from attninfluence.views.words import escape, number, percent
-from tests.score_tables import score_row, write_scores
+from tests.score_tables import score_row, selected_summary, write_scores
 from tests.scored import HEADS
 from tests.test_views_pieces import HOSTILE, tags
 
@@ -84,7 +83,7 @@ def run_of(scores: Scores, domains: list[str | None], folder: Path) -> Any:
 def test_the_cut_is_that_of_a_selection(tmp_path: Path, fraction: float | str) -> None:
     scores, domains = random_scores()
     run = run_of(scores, domains, tmp_path / "out")
-    summary = preview(run, Rule(fraction=as_fraction(fraction)))
+    summary = selected_summary(tmp_path / "out", Rule(fraction=as_fraction(fraction)))
     documents = read_documents(run)
     np.testing.assert_array_equal(
         group(scores, as_column(domains, "domains", len(scores))).highest(as_fraction(fraction)),
@@ -110,8 +109,8 @@ def test_the_cut_is_that_of_a_selection(tmp_path: Path, fraction: float | str) -
 
 def test_without_domains_all_documents_are_one(tmp_path: Path) -> None:
     scores, _ = random_scores()
-    run = run_of(scores, ["one"] * len(scores), tmp_path / "out")
-    (domain,) = preview(run, Rule(fraction=as_fraction(0.2)))["domains"]
+    run_of(scores, ["one"] * len(scores), tmp_path / "out")
+    (domain,) = selected_summary(tmp_path / "out", Rule(fraction=as_fraction(0.2)))["domains"]
     view = scores.view()
     sentence = (
         f"The highest 20 % begin at a score of {number(domain['cut'])}: {domain['selected']} of "
