@@ -30,6 +30,11 @@ class Lengths:
             self._loss[index].update(base_loss[here])
             self._score[index].update(score[here])
 
+    @property
+    def error(self) -> float:
+        """The share of a bin's documents by which the rank of a quantile may be off."""
+        return max(sketch.error for sketch in (*self._loss, *self._score))
+
     def bins(self) -> list[LengthBin]:
         """The bins that hold LEAST documents or more, by length."""
         return [

@@ -107,8 +107,8 @@ def _precision(found: Statistics) -> str:
     told = []
     if found.error:
         told.append(
-            "Medians of large domains come from sketches: their rank is off by less than "
-            f"{number(100 * found.error, 1)} % of the documents."
+            "Medians and quartiles of many documents come from sketches: their rank is off by less "
+            f"than {number(100 * found.error, 1)} % of the documents."
         )
     if found.is_sampled:
         told.append(

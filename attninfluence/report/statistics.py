@@ -238,9 +238,15 @@ class Statistics:
 
     @property
     def error(self) -> float:
-        """The share of a domain's documents by which a median's rank may be off."""
-        shown = [self.score[domain] for domain in self.base_loss] + [*self.base_loss.values()]
-        return max((sketch.error for sketch in shown), default=0.0)
+        """The share of the documents by which the rank of a median or quartile may be off."""
+        listed = [
+            sketches[at]
+            for sketches in (self.score, self.control)
+            if sketches
+            for at in self.base_loss
+        ]
+        shown = [self.score_of_all, self.control_of_all, *listed, *self.base_loss.values()]
+        return max(self.lengths.error, *(sketch.error for sketch in shown))
 
 
 def _scored(reader: RowReader, has_control: bool) -> Iterator[Scored]:
