@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from attninfluence.views.words import escape, number
 # Cells of a map that name themselves on hover; in a larger one, only the outlined do: each name
 # takes some 50 bytes of a page.
 MAX_NAMED = 2500
+LEFT, TOP = 46.0, 34.0  # room for the numbers of layers and heads
 
 
 def _level(value: float, top: float) -> int:
@@ -96,37 +97,53 @@ def heatmap_svg(
     grid = np.asarray(values, dtype=np.float64)
     chosen = {(int(layer), int(head)) for layer, head in outlined}
     layers, heads = grid.shape
-    size = _cell_size(heads)
-    left, top_margin, top = 46.0, 34.0, heatmap_top(grid)
-    every = 1 if size >= 22 else 4
+    size, top = _cell_size(heads), heatmap_top(grid)
+    bottom, width = TOP + layers * size + 12, max(LEFT + heads * size + 2, 240.0)
     body = [
-        svg_text(left + heads * size / 2, 11, "head", anchor="middle"),
-        svg_text(0, top_margin - 6, "layer"),
+        *_axes(layers, heads, size),
+        *_cells(grid, chosen, size, top),
+        *(_outline(layer, head, size) for layer, head in sorted(chosen)),
+        *_scale_bar(LEFT, bottom, min(width - LEFT - 2, 260.0), top),
     ]
-    for head in range(0, heads, every):
-        body.append(
-            svg_text(left + (head + 0.5) * size, top_margin - 6, str(head), anchor="middle")
-        )
-    unnamed = []
-    for layer, head in np.ndindex(layers, heads):
-        x, y, value = left + head * size, top_margin + layer * size, float(grid[layer, head])
-        is_chosen = (layer, head) in chosen
-        if head == 0 and layer % every == 0:
-            body.append(svg_text(left - 8, y + size / 2 + 3.5, str(layer), anchor="end"))
-        if is_chosen or grid.size <= MAX_NAMED:
-            where = f"layer {layer}, head {head}{' (selected)' * is_chosen}"
-            body.append(_named_cell(x, y, size, value, top, where, size >= 30))
-        else:
-            unnamed.append((x, y, value))
-    body.append(_unnamed_cells(unnamed, size, top))
-    body += [
-        f'<rect class="outline" x="{left + head * size + 0.5:.1f}" '
-        f'y="{top_margin + layer * size + 0.5:.1f}" width="{size - 2:g}" height="{size - 2:g}"/>'
-        for layer, head in sorted(chosen)
-    ]
-    bottom = top_margin + layers * size + 12
-    width = max(left + heads * size + 2, 240.0)
-    body += _scale_bar(left, bottom, min(width - left - 2, 260.0), top)
     if label is None:
         label = f"Retrieval scores of {layers} layers of {heads} heads; {len(chosen)} selected"
     return svg(width, bottom + 28, label, body)
+
+
+def _axes(layers: int, heads: int, size: float) -> list[str]:
+    every = 1 if size >= 22 else 4
+    names = [
+        svg_text(LEFT + heads * size / 2, 11, "head", anchor="middle"),
+        svg_text(0, TOP - 6, "layer"),
+    ]
+    columns = [
+        svg_text(LEFT + (head + 0.5) * size, TOP - 6, str(head), anchor="middle")
+        for head in range(0, heads, every)
+    ]
+    rows = [
+        svg_text(LEFT - 8, TOP + (layer + 0.5) * size + 3.5, str(layer), anchor="end")
+        for layer in range(0, layers, every)
+    ]
+    return [*names, *columns, *rows]
+
+
+def _cells(
+    grid: NDArray[np.float64], chosen: Container[tuple[int, int]], size: float, top: float
+) -> list[str]:
+    named, unnamed = [], []
+    for layer, head in np.ndindex(grid.shape):
+        x, y, value = LEFT + head * size, TOP + layer * size, float(grid[layer, head])
+        is_chosen = (layer, head) in chosen
+        if is_chosen or grid.size <= MAX_NAMED:
+            where = f"layer {layer}, head {head}{' (selected)' * is_chosen}"
+            named.append(_named_cell(x, y, size, value, top, where, size >= 30))
+        else:
+            unnamed.append((x, y, value))
+    return [*named, _unnamed_cells(unnamed, size, top)]
+
+
+def _outline(layer: int, head: int, size: float) -> str:
+    return (
+        f'<rect class="outline" x="{LEFT + head * size + 0.5:.1f}" '
+        f'y="{TOP + layer * size + 0.5:.1f}" width="{size - 2:g}" height="{size - 2:g}"/>'
+    )
