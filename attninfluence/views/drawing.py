@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from attninfluence.views.palette import SEQUENTIAL_LIGHT
 from attninfluence.views.words import escape, number
 
 
@@ -27,6 +28,17 @@ def svg_text(x: float, y: float, text: str, *, anchor: str = "start", classes: s
 
 def svg_line(x1: float, y1: float, x2: float, y2: float, classes: str) -> str:
     return f'<path class="{classes}" d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}"/>'
+
+
+def color_bar(x: float, y: float, width: float) -> list[str]:
+    """The sequential colours side by side, the lowest first."""
+    levels = len(SEQUENTIAL_LIGHT)
+    step = width / levels
+    return [
+        f'<rect class="q{i}" x="{x + i * step:.1f}" y="{y:.1f}" width="{step + 0.3:.1f}" '
+        'height="9"/>'
+        for i in range(levels)
+    ]
 
 
 def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attninfluence.views.drawing import svg, svg_text
+from attninfluence.views.drawing import color_bar, svg, svg_text
 from attninfluence.views.palette import SEQUENTIAL_LIGHT
 from attninfluence.views.words import escape, number
 
@@ -72,17 +72,12 @@ def heatmap_top(values: NDArray[np.float64]) -> float:
 
 
 def _scale_bar(x: float, y: float, width: float, top: float) -> list[str]:
-    levels = len(SEQUENTIAL_LIGHT)
-    step = width / levels
-    parts = [
-        f'<rect class="q{i}" x="{x + i * step:.1f}" y="{y:.1f}" '
-        f'width="{step + 0.3:.1f}" height="9"/>'
-        for i in range(levels)
+    return [
+        *color_bar(x, y, width),
+        svg_text(x, y + 22, "0"),
+        svg_text(x + width, y + 22, f"{top:.1f}", anchor="end"),
+        svg_text(x + width / 2, y + 22, "retrieval score", anchor="middle"),
     ]
-    parts.append(svg_text(x, y + 22, "0"))
-    parts.append(svg_text(x + width, y + 22, f"{top:.1f}", anchor="end"))
-    parts.append(svg_text(x + width / 2, y + 22, "retrieval score", anchor="middle"))
-    return parts
 
 
 def heatmap_svg(

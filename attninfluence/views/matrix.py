@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.views.drawing import Scale, nice_ticks, svg, svg_line, svg_text
+from attninfluence.views.drawing import Scale, color_bar, nice_ticks, svg, svg_line, svg_text
 from attninfluence.views.palette import SEQUENTIAL_LIGHT
 from attninfluence.views.words import clip, count, escape, number, visible
 
@@ -208,18 +208,11 @@ def _frame(x0: float, y0: float, x1: float, y1: float) -> str:
 
 def weight_scale(x: float, y: float) -> list[str]:
     """The colours of weights from 0 to 1."""
-    levels = len(SEQUENTIAL_LIGHT)
-    step = 180.0 / levels
-    parts = [
-        f'<rect class="q{i}" x="{x + i * step:.1f}" y="{y:.1f}" width="{step + 0.3:.1f}" '
-        'height="9"/>'
-        for i in range(levels)
-    ]
-    parts += [
+    numbers = [
         svg_text(x + 180 * math.sqrt(at), y + 22, f"{at:g}", anchor=anchor)
         for at, anchor in ((0, "start"), (0.1, "middle"), (0.4, "middle"), (1, "end"))
     ]
-    return [*parts, svg_text(x + 192, y + 9, "attention weight")]
+    return [*color_bar(x, y, 180.0), *numbers, svg_text(x + 192, y + 9, "attention weight")]
 
 
 def enlarged_svg(
