@@ -30,6 +30,7 @@ class HeadReading:
         queries: the rows that are looked at closely, in order.
         n_tokens: tokens of the whole document, of which the first T were read.
         sample: the probe sample that was read, else None.
+        has_text: whether the tokens, joined, are the text.
     """
 
     layer: int
@@ -40,6 +41,7 @@ class HeadReading:
     queries: tuple[int, ...]
     n_tokens: int
     sample: Sample | None
+    has_text: bool
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def read_head(
         queries=queries,
         n_tokens=n_tokens,
         sample=sample,
+        has_text=model.has_tokenizer,
     )
 
 

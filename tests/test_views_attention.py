@@ -179,6 +179,8 @@ def test_without_a_tokenizer_ids_are_numbers(plain_folder: Path) -> None:
     model = ai.load(plain_folder, precision="fp32")
     body = model.view_attention([7, 8, 300], 0, 0).body
     assert "‘300’, 2" in body
+    tokens = body[body.index('<div class="tokens"') :]
+    assert re.sub(r"<b.*?</b>|<[^>]*>", "", tokens).split() == ["7", "8", "300"]
     with pytest.raises(ai.ModelError, match="tokenizer"):
         model.view_attention("text", 0, 0)
 

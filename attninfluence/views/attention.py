@@ -217,7 +217,7 @@ def _tokens_html(reading: HeadReading) -> str:
     names = _underlined(reading)
     parts = []
     for name, places in groupby(range(len(weights)), key=lambda place: names.get(place, "")):
-        inner = _run(reading.tokens, weights, places)
+        inner = _run(reading, weights, places)
         label = f'<b class="label">{name}</b>' if name else ""
         parts.append(f'{label}<u class="marked">{inner}</u>' if name else inner)
     return f'<div class="tokens" dir="auto">{"".join(parts)}</div>'
@@ -231,8 +231,11 @@ def _underlined(reading: HeadReading) -> dict[int, str]:
     return dict.fromkeys(needle, "needle") | dict.fromkeys(answer, "answer")
 
 
-def _run(tokens: Sequence[str], weights: NDArray[np.float32], places: Iterable[int]) -> str:
-    return "".join(_token(tokens[place], float(weights[place])) for place in places)
+def _run(reading: HeadReading, weights: NDArray[np.float32], places: Iterable[int]) -> str:
+    behind = "" if reading.has_text else " "
+    return "".join(
+        _token(reading.tokens[place] + behind, float(weights[place])) for place in places
+    )
 
 
 def _token(text: str, weight: float) -> str:
