@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attninfluence.report.page import Piece
+from markupsafe import Markup
+
 from attninfluence.score_runs import ScoreRuns
 from attninfluence.statuses import STATUS_MEANING, status_order
 from attninfluence.views.heatmap import heatmap_svg
@@ -62,7 +63,7 @@ def heads_section(
     return {
         "sentence": sentence,
         "note": note,
-        "map": None if scores is None else Piece(heatmap_svg(scores.scores, masked)),
+        "map": None if scores is None else Markup(heatmap_svg(scores.scores, masked)),
         "rows": [
             (f"layer {layer}, head {head}", _retrieval_score(scores, layer, head))
             for layer, head in masked[:MOST_HEADS]

@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from attninfluence.views.style import style
 from attninfluence.views.words import visible
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
-class Piece(str):
-    """HTML or CSS that goes into the page as it is: escaped already, or our own."""
-
-
 def render(context: dict[str, Any]) -> str:
-    """The page of `templates/report.html`; every plain string of the context is escaped."""
+    """The page of `templates/report.html`.
+
+    `Markup` in the context is HTML that is escaped already or our own; every other string is made
+    visible and escaped.
+    """
     import jinja2
 
     loader = jinja2.FileSystemLoader(TEMPLATES)
@@ -27,17 +29,15 @@ def render(context: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    css = Piece(style() + (TEMPLATES / "report.css").read_text(encoding="utf-8"))
+    css = Markup(style() + (TEMPLATES / "report.css").read_text(encoding="utf-8"))
     template = environment.get_template("report.html")
     return template.render(_shown({"css": css, **context}))
 
 
 def _shown(value: Any) -> Any:
-    """The context with every plain string made visible and pieces of HTML marked as such."""
-    import markupsafe
-
-    if isinstance(value, Piece):
-        return markupsafe.Markup(value)
+    """The context with every string made visible that is not `Markup`."""
+    if isinstance(value, Markup):
+        return value
     if isinstance(value, str):
         return visible(value)
     if isinstance(value, dict):

@@ -6,11 +6,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from attninfluence.report.cuts import totals
 from attninfluence.report.documents import TOKENS_READ_AGAIN, Document, Documents
 from attninfluence.report.given import left_out
-from attninfluence.report.page import Piece
 from attninfluence.report.quantile import median
 from attninfluence.report.statistics import SAMPLED, SAMPLED_OF_ALL, Statistics
 from attninfluence.reservoir import (
@@ -150,7 +150,7 @@ def _panel(found: Statistics, domain: int) -> dict[str, Any]:
         control=found.control_ends(domain),
         label=f"{name}: scores of {plural(scored, 'document')}, cut at {number(cut)}",
     )
-    return {"name": name, "histogram": Piece(drawing)}
+    return {"name": name, "histogram": Markup(drawing)}
 
 
 # -------------------------------------------------------------------------------------------- cuts
@@ -203,7 +203,7 @@ def length_section(found: Statistics) -> dict[str, Any] | None:
         return None
     return {
         "sentence": _length_sentence(found.length_correlation(None)),
-        "drawing": Piece(length_svg(bins, label=_length_label(bins))),
+        "drawing": Markup(length_svg(bins, label=_length_label(bins))),
         "rows": [_length_row(one) for one in bins],
     }
 
@@ -298,13 +298,13 @@ def tokens_section(documents: Documents) -> dict[str, Any] | None:
     if not any(one.tokens for one in documents.shown):
         return None
     return {
-        "scale": Piece(tokens_scale_svg(documents.limit)),
+        "scale": Markup(tokens_scale_svg(documents.limit)),
         "documents": [
             {
                 "anchor": _anchor(one),
                 "name": row_name(one.row),
                 "sentence": "" if one.view is None else one.view.sentence,
-                "body": Piece(one.tokens),
+                "body": Markup(one.tokens),
             }
             for one in documents.open
         ],
@@ -382,7 +382,7 @@ def _folded(one: Document) -> dict[str, Any]:
     return {
         "summary": f"{number(one.row['score'])} token by token: {one.view.name}",
         "sentence": one.view.sentence,
-        "body": Piece(one.tokens),
+        "body": Markup(one.tokens),
     }
 
 
