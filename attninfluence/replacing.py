@@ -17,9 +17,13 @@ NAME_CHARACTERS = 40  # of the file's name in that of its new one: names have at
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A new file beside `path` to write to, which takes its name, durably, when the block ends.
 
-    A block that fails leaves what was there before. OSError names `path`.
+    A block that fails leaves what was there before. A link stays one: its file is replaced. What is
+    no regular file, as /dev/stdout, is itself written to. OSError names `path`.
     """
-    final = Path(path)
+    final = Path(os.path.realpath(path))
+    if final.exists() and not (final.is_file() or final.is_dir()):
+        yield final
+        return
     temporary = final.with_name(f".{final.name[:NAME_CHARACTERS]}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
@@ -30,6 +34,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
         # The system's words: those of Arrow tell of the temporary file.
-        raise OSError(error.errno, os.strerror(error.errno), str(final)) from error
+        raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
