@@ -5,6 +5,7 @@ from __future__ import annotations
 import html as stdlib_html
 import math
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,6 +22,7 @@ from attninfluence.head_scores import HeadScores
 from attninfluence.output import OutputError, OutputFolder, score_schema
 from attninfluence.report.domains import MOST_DRAWN
 from attninfluence.report.sample import rank_correlation
+from attninfluence.score_runs import ScoreRuns
 from attninfluence.views.pieces import text_pieces
 from attninfluence.views.words import number, percent
 
@@ -115,6 +117,24 @@ def test_examples_are_no_fewer_than_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="examples must not be negative, got -1"):
         write(tmp_path, rows, examples=-1)
     assert not (tmp_path / "r.html").exists()
+
+
+def test_the_rows_that_are_shown_are_looked_up_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    look_up = ScoreRuns.rows_at
+
+    def counted(run: ScoreRuns, positions: Iterable[int]) -> dict[int, dict[str, Any]]:
+        wanted = list(positions)
+        asked.append(len(wanted))
+        return look_up(run, wanted)
+
+    monkeypatch.setattr(ScoreRuns, "rows_at", counted)
+    rows = [{"score": 0.1 * n, "domain": f"domain {n % 5}"} for n in range(50)]
+    page = write(tmp_path, rows, examples=1)
+    assert page.count("Near the median</h4>") == 5
+    assert asked == [3 * 5]
 
 
 def section(page: str, anchor: str) -> str:

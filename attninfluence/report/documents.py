@@ -137,14 +137,14 @@ def _kept_examples(run: ScoreRuns, found: Statistics) -> dict[tuple[str, int], E
 def _choose(
     run: ScoreRuns, found: Statistics, kept: dict[tuple[str, int], Example]
 ) -> list[tuple[Document, Example | None]]:
-    extremes = found.extremes
-    rows = run.rows_at(
-        at for one in extremes.values() for part in (one.highest, one.lowest) for at in part
-    )
+    medians = {domain: found.nearest_median(domain) for domain in found.extremes}
+    ends = [(one.highest, one.lowest) for one in found.extremes.values()]
+    # All at once: to find a row, each part file is opened.
+    rows = run.rows_at([*medians.values(), *(at for pair in ends for part in pair for at in part)])
     chosen: list[tuple[Document, Example | None]] = []
-    for domain, ends in extremes.items():
-        best, worst = ([rows[at] for at in part] for part in (ends.highest, ends.lowest))
-        middle = _middle(run, found, kept, domain, [*best, *worst])
+    for (domain, median_at), pair in zip(medians.items(), ends, strict=True):
+        best, worst = ([rows[at] for at in part] for part in pair)
+        middle = _middle(found, kept, domain, rows[median_at], [*best, *worst])
         for place, members in (("highest", best), ("middle", middle), ("lowest", worst)):
             chosen += [
                 (Document(domain, place, rank, row), kept.get(_key(row)))
@@ -158,13 +158,13 @@ def _key(row: dict[str, Any]) -> tuple[str, int]:
 
 
 def _middle(
-    run: ScoreRuns,
     found: Statistics,
     kept: dict[tuple[str, int], Example],
     domain: int,
+    sampled: dict[str, Any],
     others: Sequence[dict[str, Any]],
 ) -> list[dict[str, Any]]:
-    """The kept document nearest the median; without examples, the nearest of a sample."""
+    """The kept document nearest the median; without examples `sampled`, the nearest of a sample."""
     taken = {_key(row) for row in others}
     name, center = found.domains.names[domain], median(found.score[domain])
     own = [one for one in kept.values() if one.domain == name]
@@ -172,8 +172,7 @@ def _middle(
     if free:
         nearest = min(free, key=lambda one: (abs(one.score - center), one.key))
         return [{field: getattr(nearest, field) for field in Example.__slots__}]
-    rows = [] if own else list(run.rows_at([found.nearest_median(domain)]).values())
-    return [row for row in rows if _key(row) not in taken]
+    return [] if own or _key(sampled) in taken else [sampled]
 
 
 def _with_readings(chosen: list[tuple[Document, Example | None]]) -> list[Document]:
