@@ -422,6 +422,14 @@ def test_stored_heads_are_drawn_only_when_they_are_the_runs(tmp_path: Path) -> N
         assert ("<svg" in section(text, "heads")) == drawn
 
 
+def test_a_model_folder_that_cannot_be_entered_is_none(tmp_path: Path) -> None:
+    """As for a colleague's run: no name is as long, which the system refuses alike for all."""
+    model = {"path": "/home/" + "m" * 300, "fingerprint": FINGERPRINT}
+    make_run(tmp_path / "scores", [{"score": 0.1}], model=model)
+    page = report.write_report(tmp_path / "scores", tmp_path / "r.html").read_text("utf-8")
+    assert "<svg" not in section(page, "heads")
+
+
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     make_run(tmp_path / "scores", [{"score": 0.1}])
     (tmp_path / "scores" / "_SUCCESS").unlink()

@@ -38,9 +38,10 @@ def find_head_scores(
             )
         return found
     stored = Path(str(model.get("path", "")), "heads.json")
-    if not stored.is_file():
+    try:
+        found = HeadScores.load(stored)
+    except OSError:  # gone, or a folder that others may not look into
         return None
-    found = HeadScores.load(stored)
     same_model = found.model_fingerprint == model.get("fingerprint")
     masked = {tuple(pair) for pair in run.common.get("scoring", {}).get("heads", [])}
     return found if same_model and {tuple(pair) for pair in found.selected} == masked else None
