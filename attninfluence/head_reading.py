@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attninfluence.probe import Sample
+from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.model import Model
@@ -117,7 +118,7 @@ def _ids_of(model: Model, document: str | bytes | ArrayLike | Sample) -> NDArray
 
 
 def _length_to_read(n_tokens: int, most: int | None, sample: Sample | None) -> int:
-    if most is not None and most < 2:
+    if most is not None and as_whole_number("max_tokens", most) < 2:
         raise ValueError(f"max_tokens must be at least 2, or None for all, not {most}")
     if most is None or n_tokens <= most:
         return n_tokens
@@ -131,8 +132,6 @@ def _length_to_read(n_tokens: int, most: int | None, sample: Sample | None) -> i
 
 
 def _queries(query: Query, n: int) -> tuple[int, ...]:
-    from attninfluence.model import as_whole_number
-
     chosen = -1 if query is None else query
     rows: list[int] = []
     for one in chosen if isinstance(chosen, Iterable) else [chosen]:

@@ -24,6 +24,7 @@ from attninfluence.bootstrap import bootstrap_interval
 from attninfluence.head_scores import Head, HeadScores, Selection, checked_pairs
 from attninfluence.probe import Corpus, Sample, iter_samples
 from attninfluence.progress import ProgressBar
+from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.model import Model
@@ -97,7 +98,7 @@ def find_retrieval_heads(
         ModelError: the model has no tokenizer.
         ValueError: an argument is out of range.
     """
-    from attninfluence.model import as_model, as_whole_number
+    from attninfluence.model import as_model
 
     whole = {"samples": samples, "max_length": max_length, "shots": shots, "seed": seed}
     for name, value in (whole | ({} if count is None else {"count": count})).items():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import operator
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +19,7 @@ from attninfluence.place import Place, hide_places
 from attninfluence.threads import default_threads
 from attninfluence.tokenizer import Tokenizer
 from attninfluence.tokenizer_files import has_tokenizer
+from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
@@ -347,14 +346,6 @@ def check_is_model(model: object) -> None:
         raise TypeError(
             f"model must be an opened model, a path or a hub id, got {type(model).__name__}"
         )
-
-
-def as_whole_number(name: str, value: Any) -> int:
-    """`value` as an int; TypeError, naming it, for what is no integer (1.5, "8", True)."""
-    if not isinstance(value, bool):
-        with contextlib.suppress(TypeError):
-            return operator.index(value)
-    raise TypeError(f"{name} must be an integer, got {value!r}")
 
 
 def check_mask(mask: str) -> None:

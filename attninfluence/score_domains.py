@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def as_column(values: Iterable[Any], name: str, documents: int) -> NDArray[np.object_]:
     """object[documents] of one value a document: a list, an array, a Series, an Arrow column.
 
-    TypeError for a single text, ValueError naming both numbers when there are not as many.
+    TypeError for a single value, ValueError naming both numbers when there are not as many.
     """
-    if isinstance(values, (str, bytes)):
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise TypeError(f"{name} must hold one value a document, got one {type(values).__name__}")
     held = values if isinstance(values, Sized) else list(values)
     if len(held) != documents:

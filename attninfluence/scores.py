@@ -19,6 +19,7 @@ from attninfluence.frame import to_frame
 from attninfluence.spans import SpanScore
 from attninfluence.token_losses import TokenLosses, TokenRows
 from attninfluence.views.words import plural
+from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     import pandas
@@ -232,7 +233,7 @@ class Scores:
         return {name: getattr(self, name) for name in [*names, "status", "truncated", "repaired"]}
 
     def _index(self, index: int) -> int:
-        if not -len(self) <= index < len(self):
+        if not -len(self) <= as_whole_number("the number of a document", index) < len(self):
             raise IndexError(f"document {index} of {len(self)}")
         return range(len(self))[index]
 

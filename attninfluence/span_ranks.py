@@ -21,6 +21,7 @@ from attninfluence.spans import SPAN_KINDS, SpanScore, as_spans, find_spans, sco
 from attninfluence.views.words import clip, number, plural, signed, visible
 
 SpanChoice: TypeAlias = str | re.Pattern[str] | Iterable[tuple[int, int]]
+SPAN_CHOICE = f"{' or '.join(repr(kind) for kind in SPAN_KINDS)}, a regular expression of text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -49,25 +50,26 @@ def locate_spans(text: str, spans: SpanChoice) -> NDArray[np.int64]:
 
     "line" and "sentence" divide the text; another string is a regular expression, like a compiled
     one, and its matches that are not empty are the spans; anything else holds (start, stop) pairs.
-    ValueError for an expression that is none and for pairs that cannot be.
+    ValueError for an expression that is none and for pairs that cannot be, TypeError for the rest.
     """
     if isinstance(spans, str) and spans in SPAN_KINDS:
         return find_spans(text, spans)
     if isinstance(spans, str):
         spans = _compiled(spans)
-    if isinstance(spans, re.Pattern):
+    if isinstance(spans, re.Pattern) and isinstance(spans.pattern, str):
         found = [match.span() for match in spans.finditer(text) if match.group()]
         return np.array(found, dtype=np.int64).reshape(-1, 2)
-    return as_spans(spans, "spans")
+    if isinstance(spans, Iterable):
+        return as_spans(spans, "spans")
+    raise TypeError(f"spans must be {SPAN_CHOICE} or (start, stop) pairs, got {spans!r}")
 
 
 def _compiled(expression: str) -> re.Pattern[str]:
     try:
         return re.compile(expression)
     except re.error as error:
-        kinds = " or ".join(repr(kind) for kind in SPAN_KINDS)
         raise ValueError(
-            f"spans must be {kinds}, a regular expression or (start, stop) pairs; "
+            f"spans must be {SPAN_CHOICE} or (start, stop) pairs; "
             f"{expression!r} is no regular expression: {error}"
         ) from None
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from attninfluence import _core
 from attninfluence.losses import mean_loss, relative_rise
-from attninfluence.model import Model, as_whole_number, load
+from attninfluence.model import Model, load
 from attninfluence.progress import ProgressBar
+from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.reference import Reference

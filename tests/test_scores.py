@@ -67,6 +67,11 @@ def test_past_the_end(index):
         make()[index]
 
 
+def test_a_slice_is_no_document():
+    with pytest.raises(TypeError, match=r"number of a document must be an integer, got slice"):
+        make()[1:2]
+
+
 def test_repr_says_how_many_and_how_high():
     text = repr(make(control=True))
     assert text.startswith("Scores: 3 documents, 10 tokens scored, 2 ok, 1 empty\n")

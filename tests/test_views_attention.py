@@ -154,6 +154,8 @@ def test_a_long_document_is_cut_and_says_so(tiny: Model) -> None:
     assert "1,500 tokens read" in tiny.view_attention(ids, 0, 0, max_tokens=None).body
     with pytest.raises(ValueError, match="max_tokens must be at least 2"):
         tiny.view_attention(ids, 0, 0, max_tokens=1)
+    with pytest.raises(TypeError, match="max_tokens must be an integer, got 2.5"):
+        tiny.view_attention(ids, 0, 0, max_tokens=2.5)  # type: ignore[arg-type]
 
 
 def test_a_sample_is_not_cut(copier: Model, sample: Sample) -> None:

@@ -174,6 +174,9 @@ def test_a_long_document_is_cut_and_says_how_to_see_the_rest(model: ai.Model) ->
     assert Tokens(document.view(max_tokens=None).body).text == text
     with pytest.raises(ValueError, match="max_tokens must be at least 1"):
         document.view(max_tokens=0)
+    for wrong in (True, 1.5, "8"):
+        with pytest.raises(TypeError, match="max_tokens must be an integer, got "):
+            document.view(max_tokens=wrong)  # type: ignore[arg-type]
 
 
 def test_a_cut_does_not_fall_inside_a_character(documents: dict[str, DocumentScore]) -> None:
@@ -336,6 +339,9 @@ def test_spans_that_cannot_be(documents: dict[str, DocumentScore], model: ai.Mod
         document.rank_spans("(")
     with pytest.raises(ValueError, match=r"spans: span \(3, 1\) must have"):
         document.rank_spans([(3, 1)])
+    for wrong in (3, None, re.compile(b"of")):
+        with pytest.raises(TypeError, match="spans must be 'line' or 'sentence', a regular "):
+            document.rank_spans(wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="this document has none"):
         ai.score(input_ids=[[1, 2]], model=model, heads=HEADS, detail="token")[0].rank_spans()
     with pytest.raises(ValueError, match="score with detail='token'"):

@@ -59,6 +59,8 @@ def test_the_border_is_always_listed() -> None:
     assert len(rows(heads.view(max_heads=1).body)) == 2  # the best, and the gap
     with pytest.raises(ValueError, match="max_heads must be at least 1"):
         heads.view(max_heads=0)
+    with pytest.raises(TypeError, match="max_heads must be an integer, got 2.5"):
+        heads.view(max_heads=2.5)  # type: ignore[arg-type]
 
 
 def test_heads_within_chance_of_the_border_say_so() -> None:

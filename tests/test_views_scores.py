@@ -300,6 +300,8 @@ def test_lengths_must_match(name: str) -> None:
             scores.view(**{name: given})
     with pytest.raises(TypeError, match=f"{name} must hold one value a document, got one str"):
         scores.view(**{name: "abc"})
+    with pytest.raises(TypeError, match=f"{name} must hold one value a document, got one int"):
+        scores.view(**{name: 3})
 
 
 @pytest.mark.parametrize("fraction", [0, 1.5, "x", -0.1])
@@ -308,6 +310,8 @@ def test_a_fraction_that_cannot_be(fraction: Any) -> None:
         made([0.1]).view(fraction=fraction)
     with pytest.raises(ValueError, match="examples must not be negative"):
         made([0.1]).view(examples=-1)
+    with pytest.raises(TypeError, match="examples must be an integer, got '3'"):
+        made([0.1]).view(examples="3")  # type: ignore[arg-type]
 
 
 class Series:

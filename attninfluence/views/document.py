@@ -22,6 +22,7 @@ from attninfluence.views.tokens import (
 )
 from attninfluence.views.view import View, quiet
 from attninfluence.views.words import count, escape, excerpt, number, plural, signed
+from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.document_score import DocumentScore
@@ -47,7 +48,7 @@ def document_view(
     document: DocumentScore, *, max_tokens: int | None, spans: SpanChoice, limit: float | None
 ) -> View:
     """See `DocumentScore.view`."""
-    if max_tokens is not None and max_tokens < 1:
+    if max_tokens is not None and as_whole_number("max_tokens", max_tokens) < 1:
         raise ValueError(f"max_tokens must be at least 1, or None for all, got {max_tokens}")
     if limit is not None and not 0 < limit < math.inf:
         raise ValueError(f"limit must be above 0 nats, or None to fit the document, got {limit}")

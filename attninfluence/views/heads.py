@@ -15,6 +15,7 @@ from attninfluence.views.heatmap import heatmap_svg, heatmap_top
 from attninfluence.views.table import table_html, wide
 from attninfluence.views.view import View, quiet
 from attninfluence.views.words import count, escape, number, percent, plural
+from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import Head, HeadScores
@@ -32,7 +33,7 @@ FROM_VERSION_1 = (
 
 def heads_view(heads: HeadScores, max_heads: int | None) -> View:
     """The view of a `HeadScores`; at most `max_heads` heads are listed, None lists all."""
-    if max_heads is not None and max_heads < 1:
+    if max_heads is not None and as_whole_number("max_heads", max_heads) < 1:
         raise ValueError(f"max_heads must be at least 1, or None for all, not {max_heads}")
     stability = heads.stability()
     listed, left_out = _listed(heads, max_heads)

@@ -31,6 +31,7 @@ from attninfluence.views.words import (
     plural,
     visible,
 )
+from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.scores import Scores
@@ -89,7 +90,7 @@ def scores_view(
     examples: int,
 ) -> View:
     """See `Scores.view`."""
-    if examples < 0:
+    if as_whole_number("examples", examples) < 0:
         raise ValueError(f"examples must not be negative, got {examples}")
     found = _collect(scores, domains, texts, names, as_fraction(fraction))
     parts = [_lead(found), _statuses(scores)]
