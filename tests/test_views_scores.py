@@ -314,6 +314,11 @@ def test_a_fraction_that_cannot_be(fraction: Any) -> None:
         made([0.1]).view(examples="3")  # type: ignore[arg-type]
 
 
+def test_a_domain_is_one_line_of_the_words() -> None:
+    view = made([0.1, 0.2]).view(domains=["one\ntwo\tthree", "b"])
+    assert [line.split("  ")[0] for line in view.words.splitlines()[-2:]] == ["b", "one two three"]
+
+
 class Series:
     """Looks as a pandas Series does whose labels are not positions."""
 

@@ -300,7 +300,7 @@ def _domain_lines(found: _Set) -> list[str]:
 def _domain_line(found: _Set, domain: int) -> str:
     members = found.members(domain)
     median = number(_median(found.documents.score[members]))
-    name = clip(visible(found.name(domain)), 30)
+    name = excerpt(visible(found.name(domain)), 30)
     return f"{name:<30} {count(len(members)):>12} {median:>9} {number(found.cut(domain)):>9}"
 
 
