@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -20,8 +21,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     A block that fails leaves what was there before. A link stays one: its file is replaced. What is
     no regular file, as /dev/stdout, is itself written to. OSError names `path`.
     """
+    check_replaceable(path)
     final = Path(os.path.realpath(path))
-    if final.exists() and not (final.is_file() or final.is_dir()):
+    if final.exists() and not final.is_file():
         yield final
         return
     temporary = final.with_name(f".{final.name[:NAME_CHARACTERS]}.{secrets.token_hex(4)}.tmp")
@@ -37,3 +39,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_replaceable(path: str | os.PathLike[str]) -> None:
+    """OSError, naming `path`, for a folder and for a file in a folder that is not there."""
+    final = Path(os.path.realpath(path))
+    if final.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not final.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))

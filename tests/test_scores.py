@@ -194,26 +194,6 @@ def test_a_missing_folder_is_named(tmp_path, suffix):
     assert str(raised.value) == f"[Errno 2] No such file or directory: {str(path)!r}"
 
 
-def test_a_link_stays_one_and_its_file_is_replaced(tmp_path):
-    (tmp_path / "there").mkdir()
-    (tmp_path / "link.jsonl").symlink_to(tmp_path / "there" / "scores.jsonl")
-    make().save(tmp_path / "link.jsonl")
-    assert (tmp_path / "link.jsonl").is_symlink()
-    assert len((tmp_path / "there" / "scores.jsonl").read_text().splitlines()) == len(make())
-
-
-def test_what_is_no_regular_file_is_written_to_and_not_replaced(tmp_path):
-    pipe = tmp_path / "pipe.jsonl"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        make().save(pipe)
-        assert pipe.is_fifo()
-        assert len(os.read(reader, 1 << 16).splitlines()) == len(make())
-    finally:
-        os.close(reader)
-
-
 @pytest.mark.parametrize("letter", ["a", "\u4e2d"])
 def test_the_longest_name_can_be_saved_to(tmp_path, letter):
     path = tmp_path / f"{letter * (249 // len(letter.encode()))}.jsonl"

@@ -41,9 +41,9 @@ ignored=
 for name in arrow benchmarks cli_completion cli_select cli_terminal corpus corpus_inputs \
     corpus_kept corpus_parts corpus_streaming datatrove datatrove_checkpoint datatrove_selection \
     demo differences docs engines error_table everywhere examples input_plan mix output prefetch \
-    quantiles reference report report_documents report_numbers report_scale resume run_lock \
-    run_mistakes score_runs scored_documents scorer scorer_datasets select select_scale slurm \
-    stability tokenizer_kinds views_attention views_heads views_model views_pieces; do
+    quantiles reference replacing report report_documents report_numbers report_scale resume \
+    run_lock run_mistakes score_runs scored_documents scorer scorer_datasets select select_scale \
+    slurm stability tokenizer_kinds views_attention views_heads views_model views_pieces; do
     [ -e "tests/test_$name.py" ] || {
         echo "tests/test_$name.py: no such file, though it is left out here" >&2
         exit 2
