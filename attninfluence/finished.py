@@ -40,12 +40,14 @@ class FinishedRun:
         return [self.path / part_name(index) for index in range(self.totals["parts"])]
 
     def schema(self) -> pa.Schema:
-        """The columns of the parts, without metadata."""
+        """The columns of the parts, without metadata; OutputError for a part that is none."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         parts = self.parts
-        return pq.read_schema(parts[0]).remove_metadata() if parts else pa.schema([])
+        if not parts:
+            return pa.schema([])
+        with open_part(parts[0], self.run["run_id"]) as file:
+            return file.schema_arrow.remove_metadata()
 
     def tables(self, columns: list[str] | None = None, rows: int = 32768) -> Iterator[pa.Table]:
         """All rows in order, at most `rows` at a time; OutputError for a part of another run.

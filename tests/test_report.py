@@ -438,6 +438,13 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "r.html").exists()
 
 
+def test_a_damaged_part_is_named(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "scores", [{"score": 0.1}])
+    (folder / "part-00000.parquet").write_bytes(b"a page, perhaps")
+    with pytest.raises(OutputError, match=r"part-00000\.parquet: not a readable Parquet file"):
+        report.write_report(folder, tmp_path / "r.html")
+
+
 def test_rank_correlation_is_spearmans() -> None:
     assert rank_correlation([1, 2, 3, 9], [2, 4, 5, 6]) == pytest.approx(1)
     assert rank_correlation([1, 2, 3, 4], [9, 7, 5, 1]) == pytest.approx(-1)
