@@ -445,6 +445,22 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
         report.write_report(folder, tmp_path / "r.html")
 
 
+@pytest.mark.parametrize("name", ["", "page", "scores/part-00000.parquet"])
+def test_a_page_is_html_by_name(tmp_path: Path, name: str) -> None:
+    """Otherwise a slip of the pen replaces the scores with their report."""
+    folder = make_run(tmp_path / "scores", [{"score": 0.1}])
+    with pytest.raises(ValueError, match=r"expected a name that ends in \.html"):
+        report.write_report(folder, tmp_path / name if name else "")
+
+
+def test_where_no_page_can_be_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere/r.html"):
+        report.write_report(tmp_path / "no scores", tmp_path / "nowhere" / "r.html")
+    (tmp_path / "r.html").mkdir()
+    with pytest.raises(IsADirectoryError, match="r.html"):
+        report.write_report(tmp_path / "no scores", tmp_path / "r.html")
+
+
 def test_rank_correlation_is_spearmans() -> None:
     assert rank_correlation([1, 2, 3, 9], [2, 4, 5, 6]) == pytest.approx(1)
     assert rank_correlation([1, 2, 3, 4], [9, 7, 5, 1]) == pytest.approx(-1)

@@ -25,7 +25,9 @@ EXAMPLE = "attninfluence report scores/ -o report.html"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command."""
     options.add_scores_arguments(parser)
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="page to write")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", help="page to write, .html"
+    )
     parser.add_argument(
         "--fraction",
         type=fraction,

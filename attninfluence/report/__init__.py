@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attninfluence.replacing import replacing
+from attninfluence.replacing import check_replaceable, replacing
 from attninfluence.report import given, sections
 from attninfluence.report.documents import check_has_text, choose_documents
 from attninfluence.report.page import render
@@ -67,11 +67,14 @@ def write_report(
 
     OutputError when the folder holds no finished score run, and with `model` when it holds no text;
     ModelError when `model` (weights, precision) or `heads` is not the run's; ValueError for a
-    fraction outside (0, 1] and for examples below 0; OSError, naming `path`, when it cannot be
-    written.
+    fraction outside (0, 1], for examples below 0 and for a name that does not end in .html;
+    OSError, naming `path`, when no file can be written there.
     """
     if examples < 0:
         raise ValueError(f"examples must not be negative, got {examples}")
+    if Path(path).suffix != ".html":
+        raise ValueError(f"{os.fspath(path)!r}: expected a name that ends in .html")
+    check_replaceable(path)
     run = open_scores(
         out_folder, mixed_kernels=mixed_kernels, allow_missing_shards=allow_missing_shards
     )
