@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from attninfluence._core import ModelError
 from attninfluence.views.pieces import text_pieces
-from attninfluence.views.words import clip, count, domain_name, number, plural
+from attninfluence.views.words import clip, count, domain_name, number, plural, visible
 
 if TYPE_CHECKING:
     from attninfluence.finished import FinishedRun
@@ -64,7 +64,7 @@ def check_is_the_runs(model: Model, run: FinishedRun) -> None:
 def row_name(row: dict[str, Any]) -> str:
     """The id, or file and row where there is none."""
     name = row["id"] if row["id"] else f"{row['file']}, row {row['row']}"
-    return clip(str(name), 120)
+    return clip(visible(str(name)), 120)
 
 
 def kept_reading(example: Example) -> Reading:

@@ -99,6 +99,20 @@ def test_a_page_of_hostile_examples_keeps_to_its_room(tmp_path, domains, tokens)
     assert f"{domains - 24} more domains not shown." in page
 
 
+def test_a_page_shows_as_many_documents_as_it_has_room_for(tmp_path):
+    rows = rows_of(24, 40)
+    for row in rows:
+        row["id"] += HOSTILE * 100
+    folder = write_scores(tmp_path / "out", [rows])
+    keep(folder, [example(row, HOSTILE * 18, 320) for row in rows if row["row"] < 24 * 4])
+    path = write_report(folder, tmp_path / "r.html", examples=1_000)
+    page = path.read_text("utf-8")
+    assert path.stat().st_size < 3_000_000
+    assert "At most 16 at either end of a domain fit this page." in page
+    assert page.count("<li><div") == 24 * (2 * 16 + 1)
+    assert "At most" not in write_report(folder, path, examples=16).read_text("utf-8")
+
+
 def test_a_page_of_ordinary_examples_keeps_to_its_room_with_all_tokens(tmp_path):
     rows = rows_of(64)
     folder = write_scores(tmp_path / "out", [rows])

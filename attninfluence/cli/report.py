@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--examples",
         type=count,
         default=3,
-        help="best and worst documents shown of each domain (default: 3)",
+        help="best and worst documents shown of each domain, as far as a page has room"
+        " (default: 3)",
     )
     options.add_loading_options(parser, precisions=())
 

@@ -60,7 +60,8 @@ def write_report(
     model: the run's model, to read the best documents of the largest domains again and show up to
     2,000 tokens of them; only with kept text. All other tokens are those of the examples that the
     run kept.
-    fraction: what is selected within each domain. examples: best and worst documents a domain.
+    fraction: what is selected within each domain. examples: best and worst documents a domain,
+    or as many as a page of 3 MB has room for.
     note: a sentence to show with the heads.
     mixed_kernels, allow_missing_shards: as in `open_scores`.
     progress: told of the rows that were read, each as often as it is read.

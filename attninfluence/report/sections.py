@@ -323,7 +323,7 @@ def documents_section(found: Statistics, documents: Documents) -> dict[str, Any]
     if not found.domains.drawn:
         return None
     return {
-        "source": _source(documents),
+        "source": " ".join(filter(None, [_most_shown(found), _source(documents)])),
         "no_text": ""
         if documents.has_text
         else ("The run did not keep the text; score with --keep-text to read the documents here."),
@@ -341,6 +341,13 @@ def documents_section(found: Statistics, documents: Documents) -> dict[str, Any]
         ],
         "more": _domains_left_out(found, "shown"),
     }
+
+
+def _most_shown(found: Statistics) -> str:
+    """Whether fewer documents are shown than were asked for."""
+    return (
+        "" if found.has_room else f"At most {found.room} at either end of a domain fit this page."
+    )
 
 
 def _source(documents: Documents) -> str:

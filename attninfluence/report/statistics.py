@@ -49,6 +49,7 @@ LOSS_K = 4096
 HELD_ROWS = 1 << 18  # that are added to sketches together
 SAMPLED = 4096  # documents of a listed domain
 SAMPLED_OF_ALL = 1 << 16
+MOST_EXTREMES = 400  # highest documents of all domains on a page, and as many lowest
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Statistics:
                     without one
     base_loss       sketches of the listed domains
     above           int64 [domains], documents that score higher than under the control heads
-    extremes        of the domains that are drawn; `lengths` is of all documents
+    extremes        of the domains that are drawn, `room` at either end; `has_room` says whether
+                    that is as many as were asked for. `lengths` is of all documents
     cuts            at the fractions asked for
     span            of the histograms' axis; `beyond` it lie so many scores of the drawn domains
     edges, bars     of the histograms of the domains that are drawn
@@ -98,7 +100,9 @@ class Statistics:
         self._reader = RowReader(run, watch=watch)
         self.domains = count_domains(self._reader)
         self._make_sketches()
-        self.extremes = {domain: Extremes(extremes) for domain in self.domains.drawn}
+        self.room = min(extremes, MOST_EXTREMES // max(1, len(self.domains.drawn)))
+        self.has_room = self.room == extremes
+        self.extremes = {domain: Extremes(self.room) for domain in self.domains.drawn}
         self.lengths = Lengths()
         self.sample = Sample(SAMPLED, columns=4)
         self.sample_of_all = Sample(SAMPLED_OF_ALL, columns=4)
