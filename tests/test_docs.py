@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from attninfluence.cli import build_parser
+from attninfluence.cli import EPILOG, build_parser
 from tests.child import ROOT
 from tests.doc_blocks import blocks_of, commands_of, differs, make_corpus, run_page
 
@@ -89,19 +88,8 @@ def anchors(text: str) -> set[str]:
 # ------------------------------------------------------------------------------------------- flags
 
 
-def options_of(parser: argparse.ArgumentParser) -> set[str]:
-    return {spelling for action in parser._actions for spelling in action.option_strings}
-
-
-def commands() -> dict[str, set[str]]:
-    """The options of each command."""
-    for action in build_parser()._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return {name: options_of(parser) for name, parser in action.choices.items()}
-    raise AssertionError("the parser has no commands")
-
-
-COMMANDS = commands()
+PROGRAM = build_parser()
+COMMANDS = {name: set(command.options) for name, command in PROGRAM.commands.items()}
 
 
 def named_flags(text: str) -> Iterator[tuple[str | None, str]]:
@@ -127,6 +115,14 @@ def test_flags_exist(name: str) -> None:
         if block.language == "sh":
             lines = [words for words in commands_of(block.source) if words[0] == "attninfluence"]
             named += [(w[1], flag) for w in lines for flag in w[2:] if FLAG.fullmatch(flag)]
-    everywhere = set().union(*COMMANDS.values(), options_of(build_parser()))
+    everywhere = set().union(*COMMANDS.values(), PROGRAM.options)
     for command, flag in named:
         assert flag in (COMMANDS[command] if command else everywhere), f"{name}: {command} {flag}"
+
+
+def test_exit_statuses_are_those_of_the_help() -> None:
+    """The page of the commands has a row for each status that `attninfluence --help` tells of."""
+    told = re.findall(r"\b(\d+) [a-zA-Z]", EPILOG.partition("Exit status:")[2])
+    page = read(ROOT / "docs" / "reference" / "cli.md")
+    assert len(told) == 5
+    assert re.findall(r"^\| (\d+) \|", page, re.MULTILINE) == told
