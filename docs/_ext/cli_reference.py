@@ -24,8 +24,8 @@ class Commands(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The sections, in the order of `attninfluence --help`."""
-        parsers = _commands(build_parser())
-        return [self._section(name, parser) for name, parser in parsers.items()]
+        commands = build_parser().commands
+        return [self._section(name, parser) for name, parser in commands.items()]
 
     def _section(self, name: str, parser: argparse.ArgumentParser) -> nodes.section:
         section = nodes.section("", nodes.title(text=name), ids=[f"attninfluence-{name}"])
@@ -56,13 +56,6 @@ class Commands(SphinxDirective):
             anchor = f"{program}-{spelling}".replace(" ", "-")
             term["ids"].append(anchor)
             domain.add_program_option(program, spelling, self.env.docname, anchor)
-
-
-def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return dict(action.choices)
-    raise ValueError(f"{parser.prog} has no commands")
 
 
 def _capitalised(text: str) -> str:
