@@ -6,11 +6,11 @@ import argparse
 import errno
 import json
 import os
-import pty
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from attninfluence.progress import ProgressBar
 from attninfluence.run_lock import RunLock
 from tests.child import ROOT
 from tests.score_tables import score_row, write_scores
+from tools.terminal import run_in_terminal
 
 LONG = "common-crawl/2024-51/en/filtered/stage-3/a-very-long-name-that-"
 DOMAINS = (
@@ -128,32 +129,10 @@ def test_without_arguments_the_help_is_shown_and_nothing_was_done(capsys: Captur
     assert max(map(len, err.splitlines())) <= 80
 
 
-def in_terminal(*arguments: str, **environment: str) -> str:
+def in_terminal(*arguments: str, **variables: str) -> str:
     """What a command writes to a terminal of 80 columns, escapes and all."""
-    environment = {
-        **{k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")},
-        "TERM": "xterm-256color",
-        "PYTHONPATH": str(ROOT),
-        **environment,
-    }
-    ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "attninfluence.cli", *arguments]
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
-    ) as process:
-        os.close(theirs)
-        written = b""
-        while True:
-            try:
-                piece = os.read(ours, 65536)
-            except OSError:  # the other side is closed
-                break
-            if not piece:
-                break
-            written += piece
-    os.close(ours)
-    assert process.returncode == 0, written
-    return written.decode()
+    return run_in_terminal(command, Path.cwd(), **variables).decode()
 
 
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|9[0-7]|4[0-8])[;m]")
@@ -326,9 +305,12 @@ def test_a_log_gets_lines(capsys: Captured) -> None:
 
 
 def test_a_step_that_takes_long_is_named(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = threading.Event()
+    say = console.say
+    monkeypatch.setattr(console, "say", lambda text: (say(text), told.set()))
     monkeypatch.setattr(console, "WAIT_SECONDS", 0.01)
     with console.waiting("opening a model"):
-        time.sleep(0.1)
+        assert told.wait(60)
     with console.summary_only(True), console.waiting("opening another"):
         time.sleep(0.1)
     assert capsys.readouterr().err == "opening a model\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import base64
 import re
+import resource
 import struct
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tools.render_notebooks import METADATA, SCALE, VIEW, execute, main, outputs
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MOST_BYTES = 2_000_000
-MOST_SECONDS = 120
+MOST_SECONDS = 240  # of the processor: two minutes of two cores
 TEXTS = ("text/plain", "text/html", "text/markdown")
 # Paths of a machine, and addresses in its memory.
 PRIVATE = re.compile(
@@ -172,10 +172,13 @@ SOURCES = [
 
 
 @pytest.mark.full
-def test_views_are_stored_as_pictures(tmp_path: Path) -> None:
+def test_views_are_stored_as_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a kernel that neither reads nor writes the settings of whoever runs it."""
     pytest.importorskip("playwright", reason='no playwright: pip install ".[browser]"')
+    monkeypatch.setenv("HOME", str(tmp_path))
     path = write(tmp_path / "a.ipynb", SOURCES)
     main([str(path)])
+    assert not (tmp_path / ".ipython").exists()
     assert stored_faults(path) == []
     first, view, table = (cell.outputs for cell in code_cells(read(path)))
     assert first == [stream(".\n")]
@@ -191,13 +194,19 @@ def test_views_are_stored_as_pictures(tmp_path: Path) -> None:
     assert table[0]["data"]["text/html"] == "<table></table>"
 
 
+def processor_seconds() -> float:
+    """Of the processes that were started from here and ended: a kernel is one."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path: Path) -> None:
     """Without an error, in time, and with the outputs stored where a cell is tagged so."""
-    started = time.monotonic()
+    before = processor_seconds()
     again = execute(path)
-    assert time.monotonic() - started < MOST_SECONDS
+    assert processor_seconds() - before < MOST_SECONDS
     assert all(output["output_type"] != "error" for output in outputs(again))
     for before, after in zip(code_cells(read(path)), code_cells(again), strict=True):
         if "deterministic" in before.metadata.get("tags", []):

@@ -2,7 +2,8 @@
 
     PYTHONPATH=. .venv-dev/bin/python tools/render_notebooks.py [NOTEBOOK...]
 
-Without arguments all of notebooks/. Each runs from a fresh kernel in an empty folder. GitHub takes
+Without arguments all of notebooks/. Each runs from a fresh kernel in an empty folder, without the
+user's settings of IPython. GitHub takes
 styles and SVG out of the HTML of an output, so a view of the package is stored as a picture of it
 made in Chromium; whoever runs the notebook sees the view itself. Tables of pandas stay as they are.
 What differs from one machine or run to the next (times, paths, the kernel's name, progress bars) is
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 120  # for one cell
+SECONDS = 600  # after which a cell hangs
 SCALE = 1.5
 VIEW = 'class="ati ati-view"'
 METADATA = {
@@ -45,18 +46,19 @@ Picture = Callable[[str], bytes]
 def execute(path: Path) -> NotebookNode:
     """The notebook at `path`, run from a fresh kernel in an empty folder, of which nothing is kept.
 
-    CellExecutionError, with the traceback, when a cell raises; CellTimeoutError after 2 minutes.
+    CellExecutionError, with the traceback, when a cell raises; CellTimeoutError when one hangs.
     """
     import nbformat
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
     quiet = ["--Application.log_level=ERROR"]  # no warning that its sockets are local and open
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as settings:
         where = {"metadata": {"path": folder}}
         client = NotebookClient(notebook, timeout=SECONDS, resources=where)
         client.extra_arguments = quiet
-        client.execute(env={**os.environ, "PYTHONPATH": str(ROOT)})
+        places = {"PYTHONPATH": str(ROOT), "IPYTHONDIR": settings}
+        client.execute(env={**os.environ, **places})
         for name in (os.path.realpath(folder), folder):
             replace_in_text(notebook, name, ".")
     return notebook

@@ -45,16 +45,23 @@ class Run:
     bold: bool
 
 
-def run_in_terminal(command: Sequence[str], folder: Path) -> bytes:
-    """What the command writes to a terminal of 80 columns; CalledProcessError when it fails."""
+def run_in_terminal(command: Sequence[str], folder: Path, **variables: str) -> bytes:
+    """What the command writes to a terminal of 80 columns; CalledProcessError when it fails.
+
+    variables: of the environment, beside or in place of those that are here.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    variables = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
-    variables["PYTHONPATH"] = str(ROOT)
-    for name in ("NO_COLOR", "CI", "COLUMNS", "LINES"):
-        variables.pop(name, None)
+    own = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "PYTHONPATH": str(ROOT)}
+    told = ("NO_COLOR", "FORCE_COLOR", "CI", "COLUMNS", "LINES")  # what a program is told to draw
+    environment = {name: value for name, value in os.environ.items() if name not in told}
     with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=variables
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=folder,
+        env={**environment, **own, **variables},
     ) as process:
         os.close(theirs)
         written = b"".join(_read(ours))
