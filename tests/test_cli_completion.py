@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -69,3 +70,10 @@ def test_options_that_take_names_of_files_are_completed_as_such() -> None:
         for action in command._actions:
             if action.metavar in places or action.dest in ("model", "output"):
                 assert action.metavar == "FILE" or action.dest in known, (name, action.dest)
+
+
+def test_what_the_help_says_to_type_can_be_typed() -> None:
+    typed = re.findall(r"^  (?:bash|fish)  (.+\n.+)$", completion.DESCRIPTION, re.MULTILINE)
+    assert len(typed) == 2
+    for command in typed:
+        subprocess.run(["bash", "-n"], input=command, text=True, check=True)

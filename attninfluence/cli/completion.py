@@ -11,16 +11,17 @@ DESCRIPTION = """\
 Print a script for a shell. With it, Tab completes commands, options, their
 choices and the names of files. Print it again after an upgrade.
 
-  bash  attninfluence completion bash >
-          ~/.local/share/bash-completion/completions/attninfluence
+  bash  attninfluence completion bash \\
+          > ~/.local/share/bash-completion/completions/attninfluence
   zsh   attninfluence completion zsh > DIR/_attninfluence
           where DIR is a folder of $fpath, named there before compinit runs
-  fish  attninfluence completion fish >
-          ~/.config/fish/completions/attninfluence.fish
+  fish  attninfluence completion fish \\
+          > ~/.config/fish/completions/attninfluence.fish
   tcsh  attninfluence completion tcsh > ~/.attninfluence.tcsh
           and in ~/.tcshrc: source ~/.attninfluence.tcsh
 
-The next shell that is opened has it.
+Make the folder first where there is none. The next shell that is opened has
+it.
 """
 EXAMPLE = "attninfluence completion bash > /tmp/ai.bash && source /tmp/ai.bash"
 
