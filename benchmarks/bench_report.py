@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
+from tests.child import ROOT
 from tests.made_examples import examples_of, keep
 from tests.made_scores import make_columns, write_made
 
@@ -52,7 +53,7 @@ def measure(folder: Path, rows: int, domains: int) -> dict[str, Any]:
     small = write_made(folder / "small", make_columns(1, 1))
     page = folder / "report.html"
     child = [sys.executable, "-c", CHILD, str(small), str(scores), str(page)]
-    run = subprocess.run(child, capture_output=True, text=True, check=True)
+    run = subprocess.run(child, capture_output=True, text=True, check=True, cwd=ROOT)
     return {**json.loads(run.stdout), "page": page.stat().st_size}
 
 

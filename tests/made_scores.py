@@ -78,11 +78,13 @@ def row_of(made: Made, at: int) -> dict[str, Any]:
     return row
 
 
-def _table(made: Made, rows: slice, start: int) -> pa.Table:
-    n = len(made.domain[rows])
+def _table(whole: Made, rows: slice, start: int) -> pa.Table:
+    made = Made(whole.names, *(column[rows] for column in whole[1:]))
+    n = len(made.domain)
     places = pa.array(np.arange(start, start + n))
+    domains, which = np.unique(made.domain, return_inverse=True)
     numbers: dict[str, Any] = {
-        name: pa.array(values[rows], mask=~made.scored[rows])
+        name: pa.array(values, mask=~made.scored)
         for name, values in (
             ("base_loss", made.base_loss),
             ("score", made.score),
@@ -96,10 +98,10 @@ def _table(made: Made, rows: slice, start: int) -> pa.Table:
         "file": pa.repeat("corpus.jsonl", n),
         "row": places,
         "id": places.cast(pa.string()),
-        "domain": pa.array(made.names).take(pa.array(made.domain[rows])),
-        "n_tokens": pa.array(made.n_tokens[rows]),
-        "n_scored": pa.array(made.n_tokens[rows] - 1),
-        "status": pa.array(STATUSES).take(pa.array(made.status[rows])),
+        "domain": pa.array([made.names[at] for at in domains]).take(pa.array(which)),
+        "n_tokens": pa.array(made.n_tokens),
+        "n_scored": pa.array(made.n_tokens - 1),
+        "status": pa.array(STATUSES).take(pa.array(made.status)),
         "truncated": pa.repeat(False, n),
         "repaired": pa.repeat(False, n),
     }
