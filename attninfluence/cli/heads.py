@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import textwrap
 from fractions import Fraction
 from pathlib import Path
 
@@ -112,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{len(best)} retrieval heads of {found.scores.size}", ["head", "score"], rows
     )
     stability = found.stability()
-    console.say(textwrap.fill(f"Are these samples enough? {stability}", 79))
+    console.say(f"Are these samples enough? {stability}")
     console.print_json(
         {
             "output": arguments.output,
