@@ -16,7 +16,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 FENCE = re.compile(r"^(```+|:::+).*?^\1$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)|\bsrc(?:set)?=\"([^\"]+)\"")
 FLAG = re.compile(r"(?<![\w-])(--[a-z][a-z-]+)")
 
 
@@ -69,7 +69,7 @@ def test_few_blocks_are_not_run() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_links_lead_to_files_and_headings(name: str) -> None:
     page = ROOT / name
-    for target in LINK.findall(COMMENT.sub("", FENCE.sub("", read(page)))):
+    for target in map("".join, LINK.findall(COMMENT.sub("", FENCE.sub("", read(page))))):
         if re.match(r"[a-z]+:", target):
             continue
         path, _, anchor = target.partition("#")
