@@ -178,7 +178,7 @@ def test_views_are_stored_as_pictures(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HOME", str(tmp_path))
     path = write(tmp_path / "a.ipynb", SOURCES)
     main([str(path)])
-    assert not (tmp_path / ".ipython").exists()
+    assert not list(tmp_path.glob(".ipython/*"))
     assert stored_faults(path) == []
     first, view, table = (cell.outputs for cell in code_cells(read(path)))
     assert first == [stream(".\n")]
