@@ -17,6 +17,7 @@ import pytest
 from attninfluence.output import OutputFolder, score_schema
 from attninfluence.score_runs import open_scores
 from attninfluence.select import _Selector
+from attninfluence.selection import summarise
 from attninfluence.selection_rule import Rule
 from attninfluence.tally import DomainTotals, Tally
 from tests.child import ROOT
@@ -99,7 +100,10 @@ def summary_of(scores: Path, rule: Rule, approximate: bool) -> dict[str, dict]:
     for rows in selector.reader.read(selector.rankings[0].order.columns):
         selection.pick(rows)
     assert selection.strays(selector.budgets(), exact=not approximate) == []
-    return {entry["domain"]: entry for entry in selector.summary(selection)["domains"]}
+    return {
+        entry["domain"]: entry
+        for entry in summarise(selector.reader.names, selector.surveyed, selection)["domains"]
+    }
 
 
 @pytest.mark.parametrize("fraction", [Fraction(1, 5), Fraction(1, 100), Fraction(2, 3)])

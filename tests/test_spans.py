@@ -78,4 +78,4 @@ def test_a_span_with_next_to_no_base_loss_has_no_score():
 @pytest.mark.parametrize("span", [(3, 2), (-1, 2)])
 def test_spans_that_cannot_be(span):
     with pytest.raises(ValueError, match=r"document 7: span \("):
-        as_spans([span], 7)
+        as_spans([span], "document 7")
