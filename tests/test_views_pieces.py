@@ -120,6 +120,12 @@ def test_visible_text_can_be_stored_and_stays_put(text: str) -> None:
     assert visible(shown) == shown
 
 
+def test_marks_do_not_pile_up_over_other_lines() -> None:
+    assert visible("Vie\u0302\u0323t, q" + "\u0300" * 4) == "Vie\u0302\u0323t, q" + "\u0300" * 4
+    piled = visible("Z" + "\u0301" * 10 + "a\u0301")
+    assert piled == "Z" + "\u0301" * 4 + "⟨6 more marks⟩" + "a\u0301"
+
+
 def test_numbers_are_written_with_a_true_minus_and_a_dash_for_none() -> None:
     assert number(-0.12345) == "−0.123"
     assert number(-0.0001) == "0.000"

@@ -52,7 +52,8 @@ main.ati-view{margin:0 auto;padding:2rem 1.2rem} body.ati{margin:0;background:va
 .ati svg text.strong{fill:var(--ink)} .ati svg text.accent{fill:var(--accent);font-weight:600}
 .ati svg .outline{fill:none;stroke:var(--accent);stroke-width:2.5}
 .ati svg .qn{fill:var(--nan)} .ati svg .unfilled{fill:var(--panel)}
-.ati .tokens{white-space:pre-wrap;overflow-wrap:anywhere;tab-size:4;unicode-bidi:plaintext;
+.ati .tokens{overflow-y:clip;white-space:pre-wrap;overflow-wrap:anywhere;tab-size:4;
+unicode-bidi:plaintext;
 font:.84rem/1.75 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 .ati .tokens span{border-radius:2px;padding:.12em 0;-webkit-box-decoration-break:clone;
 box-decoration-break:clone}

@@ -1,7 +1,8 @@
 """Text made visible and escaped, and numbers as people read them.
 
 Text from documents goes through `escape`, which also makes visible what would otherwise vanish or
-rearrange the line: control characters, direction overrides, lone surrogates.
+rearrange the line, or cover the lines above and below it: control characters, direction overrides,
+lone surrogates, marks by the dozen on one letter.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _UNSHOWABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\ufffe\uffff]"
 )
+_MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_TOO_MANY_MARKS = re.compile(f"(?<={_MARK * 4}){_MARK}+")  # no language needs as many
 
 
 def _picture(match: re.Match[str]) -> str:
@@ -27,14 +30,19 @@ def _picture(match: re.Match[str]) -> str:
     return "\u2421" if code == 0x7F else f"\u27e8U+{code:04X}\u27e9"
 
 
+def _counted(match: re.Match[str]) -> str:
+    return f"\u27e8{plural(len(match.group()), 'more mark')}\u27e9"
+
+
 def visible(text: str) -> str:
     """The text with each character that cannot be shown replaced by a sign that names it.
 
     Control characters other than tab and newline become control pictures; direction marks and
-    overrides, zero-width spaces, byte order marks and lone surrogates become `⟨U+202E⟩`. The result
-    can always be encoded as UTF-8.
+    overrides, zero-width spaces, byte order marks and lone surrogates become `⟨U+202E⟩`. Of the
+    marks on a letter four are shown and the others counted. The result can always be encoded as
+    UTF-8.
     """
-    return _UNSHOWABLE.sub(_picture, text)
+    return _TOO_MANY_MARKS.sub(_counted, _UNSHOWABLE.sub(_picture, text))
 
 
 def escape(text: str) -> str:
