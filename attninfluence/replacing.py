@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attninfluence.output import sync
@@ -38,7 +38,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         # The system's words: those of Arrow tell of the temporary file.
         raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only file system refuses even what is not there
+            temporary.unlink()
 
 
 def check_replaceable(path: str | os.PathLike[str]) -> None:

@@ -44,6 +44,7 @@ rises when its retrieval heads are masked. The usual order of commands:
   attninfluence score  corpus/ -o scores/ --model MODEL --heads heads.json
   attninfluence select scores/ -o selected/ --fraction 0.2
   attninfluence mix    selected/ -o mix/
+  attninfluence report scores/ -o report.html
 """
 
 EPILOG = """\
