@@ -215,6 +215,7 @@ def hostile_report(folder: Path) -> Path:
     rows = [{"id": line, "domain": line, "text": line + " " + PROSE} for line in HOSTILE_LINES]
     rows += [{"id": LONG_NAME, "domain": LONG_NAME, "text": text} for text in (HOSTILE, LONG_LINE)]
     rows += [{"id": None, "domain": None, "text": text} for text in ("", "x", HOSTILE[::-1])]
+    rows += 3 * [{"id": LONG_LINE, "domain": LONG_LINE, "text": PROSE}]  # of the largest domains
     return report(folder, rows, keep_text=True)
 
 

@@ -77,7 +77,8 @@ VIEW_TEXT = """
 & h2{font:600 1.1rem/1.35 system-ui,sans-serif;margin:.1rem 0 .5rem;color:var(--ink)}
 & h1{font:600 1.7rem/1.3 system-ui,sans-serif;margin:0 0 .6rem}
 & h3{font:600 .95rem/1.35 system-ui,sans-serif;margin:1.2rem 0 .3rem;color:var(--ink)}
-& h1,& h2,& h3,& summary{overflow-wrap:anywhere;max-width:100%}
+& h1,& h2,& h3,& p,& summary{overflow-wrap:anywhere}
+& h1,& h2,& h3,& summary{max-width:100%}
 & p{margin:.4rem 0;max-width:46rem} & .quiet{color:var(--quiet)}
 & table{border-collapse:collapse;table-layout:auto;width:auto;margin:0;background:none;
 font-size:.88rem;font-variant-numeric:tabular-nums;color:var(--ink)}
