@@ -185,13 +185,13 @@ def test_a_part_that_cannot_be_written_ends_the_lock(
     run = block(checkpoint_seconds=3600.0)(documents(TEXTS))
     next(run)
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="planted"):
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
         run.close()
     assert not list((tmp_path / "kept").rglob(".*"))
 
 
 def fail(*_: Any) -> None:
-    raise OSError(errno.EIO, "planted")
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_where_no_lock_is_the_slower_launch_keeps_what_is_there(block: Made) -> None:
@@ -288,12 +288,12 @@ def test_a_step_that_fails_is_reported_and_the_next_run_completes(
         nonlocal calls
         calls += 1
         if calls == 3:
-            raise OSError(errno.EIO, "planted", str(first))
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(first))
         return real(first, *rest, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path if step == "open" else os, step, fail_third)
-        with pytest.raises(OSError, match="planted"):
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
             list(block()(documents(TEXTS)))
     assert not list((tmp_path / "kept").rglob(".*.tmp"))
     again = block()
