@@ -96,7 +96,7 @@ test-sanitize: $(VENV_DEV)/.installed ## Test a build with AddressSanitizer and 
 	PYTHON=$(abspath $(VENV_DEV))/bin/python tools/test-sanitize.sh $(PYTEST_FLAGS)
 
 .PHONY: torture simulate-scale
-torture: $(VENV_DEV)/.installed ## Kill 60 runs at random instants; score two million rows
+torture: $(VENV_DEV)/.installed ## Kill 60 runs at random instants; score millions of rows
 	$(VENV_DEV)/bin/python -m pytest -m torture $(PYTEST_FLAGS)
 simulate-scale: $(VENV_DEV)/.installed ## Run a datatrove job of 200 tasks that are killed at random
 	PYTHONPATH=. $(VENV_DEV)/bin/python tools/simulate_scale.py

@@ -129,7 +129,7 @@ def test_a_generator_of_short_texts_does_not_grow(smallest_folder: Path) -> None
     assert growth_per_text(smallest_folder, 24_000, timeout=120) < BYTES_PER_TEXT
 
 
-@pytest.mark.full
+@pytest.mark.torture
 def test_a_generator_of_a_million_texts_does_not_grow(smallest_folder: Path) -> None:
     assert growth_per_text(smallest_folder, 1_000_000, timeout=1800) < BYTES_PER_TEXT
 
