@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attninfluence.frame import to_frame
@@ -162,9 +161,6 @@ class DocumentScore:
             ValueError: for another suffix.
             OSError: when the file cannot be written.
         """
-        from attninfluence.table import save_table
+        from attninfluence.table import save_result
 
-        if Path(path).suffix == ".html":
-            self.view().save(path)
-        else:
-            save_table(self.to_arrow, path)
+        save_result(path, view=self.view, table=self.to_arrow)

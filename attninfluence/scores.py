@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -219,12 +218,9 @@ class Scores:
             ValueError: for another suffix.
             OSError: when the file cannot be written.
         """
-        from attninfluence.table import save_table
+        from attninfluence.table import save_result
 
-        if Path(path).suffix == ".html":
-            self.view().save(path)
-        else:
-            save_table(self.to_arrow, path)
+        save_result(path, view=self.view, table=self.to_arrow)
 
     def columns(self) -> dict[str, Any]:
         """The columns by name, in the order in which tables have them."""

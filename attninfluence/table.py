@@ -16,6 +16,7 @@ from attninfluence.replacing import replacing
 if TYPE_CHECKING:
     from attninfluence.scores import Scores
     from attninfluence.token_losses import TokenLosses, TokenRows
+    from attninfluence.views.view import View
 
 SPAN_TYPE = pa.list_(
     pa.struct(
@@ -57,21 +58,26 @@ def to_token_table(tokens: TokenLosses) -> pa.Table:
     return pa.table(columns)
 
 
-def save_table(make: Callable[[], pa.Table], path: str | PathLike[str]) -> None:
-    """Write a table to a .parquet or .jsonl file, under a temporary name that then takes its own.
+def save_result(
+    path: str | PathLike[str], *, view: Callable[[], View], table: Callable[[], pa.Table]
+) -> None:
+    """Write a view to a .html file, or a table to a .parquet or .jsonl file, whole or not at all.
 
-    The table is made once the suffix is known to be right. A page, .html, is its caller's.
+    What is written is made once the suffix is known to be right; ValueError for another one.
     """
     path = Path(path)
+    if path.suffix == ".html":
+        view().save(path)
+        return
     writers: dict[str, Callable[[pa.Table, Path], None]] = {
         ".parquet": _write_parquet,
         ".jsonl": _write_jsonl,
     }
     if path.suffix not in writers:
         raise ValueError(f"{str(path)!r}: expected a name that ends in .parquet, .jsonl or .html")
-    table = make()
+    made = table()
     with replacing(path) as file:
-        writers[path.suffix](table, file)
+        writers[path.suffix](made, file)
 
 
 def _token_columns(rows: Sequence[TokenRows]) -> dict[str, pa.Array]:
