@@ -6,8 +6,10 @@ import builtins
 import errno
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -107,6 +109,32 @@ def die(kind: str, path: str, data: bytes) -> None:
         with builtins.open(path, "ab") as file:
             file.write(data[: len(data) // 2])
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at(step: int, folder: Path) -> Callable[[], None]:
+    """Kill this process and its children before its step number `step`, from 1; 0: never.
+
+    A step is a file of `folder` opened to be written, renamed or removed, and a call of what is
+    returned. So a kill falls between the same two steps however fast the machine is.
+    """
+    os.setpgid(0, 0)
+    below, steps = f"{folder}{os.sep}", count(1)
+
+    def next_step() -> None:
+        if next(steps) == step:
+            os.killpg(0, signal.SIGKILL)
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, _, flags = arguments
+            is_step = bool(flags & (os.O_WRONLY | os.O_RDWR))
+        else:
+            path, is_step = next(iter(arguments), None), event in ("os.rename", "os.remove")
+        if is_step and isinstance(path, str | os.PathLike) and os.fspath(path).startswith(below):
+            next_step()
+
+    sys.addaudithook(hear)
+    return next_step
 
 
 FULL = errno.ENOSPC

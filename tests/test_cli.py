@@ -6,10 +6,8 @@ import argparse
 import inspect
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -371,24 +369,38 @@ def test_a_second_run_is_refused_before_the_model_is_opened(capsys, corpus):
     assert status == 2 and "is writing into it" in told
 
 
+# SIGTERM reaches the process when it has published its first part.
+TERMINATED = """
+import os, signal, sys
+from attninfluence import cli, output
+
+publish = output.publish
+
+def publish_and_terminate(temporary, final):
+    publish(temporary, final)
+    if final.name == "part-00000.parquet":
+        os.kill(os.getpid(), signal.SIGTERM)
+
+output.publish = publish_and_terminate
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
 def test_sigterm_writes_what_is_scored(corpus, tiny_folder, heads_file):
     rows = [{"text": f"text {i} " * 60} for i in range(3000)]
     write_rows(Path("corpus/c.jsonl"), rows)
     arguments = ["--model", str(tiny_folder), "--heads", str(heads_file), "--threads", "1"]
-    command = [sys.executable, "-m", "attninfluence.cli", "score", "corpus", "-o", "out"]
-    process = subprocess.Popen(
-        [*command, *arguments, "--checkpoint-seconds", "1"],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+    command = [sys.executable, "-c", TERMINATED, "score", "corpus", "-o", "out", *arguments]
+    done = subprocess.run(
+        [*command, "--checkpoint-seconds", "0.001"],
+        capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=100,
+        check=False,
     )
-    while process.poll() is None and not list(Path("out").glob("part-*")):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    told = process.communicate()[1]
-    assert process.returncode == 143, told
-    assert "terminated; out keeps its " in told
+    assert done.returncode == 143, done.stderr
+    assert "terminated; out keeps its " in done.stderr
     assert not list(Path("out").glob(".*.tmp")) and not Path("out/.lock").exists()
 
 

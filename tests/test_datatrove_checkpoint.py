@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -335,30 +334,45 @@ from datatrove.io import get_datafolder
 
 from attninfluence.integrations.datatrove import AttentionInfluenceScorer
 from attninfluence import scoring
+from tests.disk import die_at
 from tests.trove import HEADS, documents, plain_texts
 scoring.CHUNK_TOKENS_PER_THREAD = 700
-model, kept, out = sys.argv[1:]
+model, kept, out, step = sys.argv[1:]
 block = AttentionInfluenceScorer(
-    model, HEADS, threads=1, checkpoint_folder=kept, checkpoint_seconds=0.03
+    model, HEADS, threads=1, checkpoint_folder=kept, checkpoint_seconds=0.0
 )
+die_at(int(step), kept)
 list(ParquetWriter(out)(block(documents(plain_texts(700)))))
 print(int(block.stats["from_checkpoint"].total))
 """
 
 
+def task(how: dict[str, Any], tmp_path: Path, dies: int = 0) -> subprocess.CompletedProcess[str]:
+    """The task in a process of its own, killed before step `dies` of writing, if that is not 0."""
+    command = [sys.executable, "-c", TASK, how["model"], tmp_path / "kept", tmp_path / "out"]
+    return subprocess.run(
+        [*command, str(dies)],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
 def test_killed_at_random_a_task_ends_with_the_undisturbed_result(
     how: dict[str, Any], tmp_path: Path
 ) -> None:
-    moments = random.Random(0)
-    command = [sys.executable, "-c", TASK, how["model"], tmp_path / "kept", tmp_path / "out"]
+    """The lock is two steps at most and a part two, so that each launch publishes one or more."""
+    steps = random.Random(0)
     rows = 0
-    for _ in range(2):
-        _kill_after_a_part(command, tmp_path, moments.random() * 0.1)
+    for _ in range(3):
+        assert task(how, tmp_path, steps.randrange(5, 20)).returncode == -signal.SIGKILL
         assert stored_rows(tmp_path) > rows
         rows = stored_rows(tmp_path)
-    done = subprocess.run(
-        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=True
-    )
+    done = task(how, tmp_path)
+    assert done.returncode == 0, done.stderr
     assert int(done.stdout) == rows
     found = read_parquet(tmp_path / "out")
     assert [bits(found[f"d{row}"]["metadata"]) for row in range(700)] == expected_bits(
@@ -366,24 +380,9 @@ def test_killed_at_random_a_task_ends_with_the_undisturbed_result(
     )
 
 
-def _kill_after_a_part(command: list[Any], tmp_path: Path, delay: float) -> None:
-    """Run the task and kill it `delay` seconds after it has published another part."""
-    before = len(parts(tmp_path))
-    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT)
-    while len(parts(tmp_path)) == before:
-        assert process.poll() is None, "the task ended before it could be killed"
-        time.sleep(0.005)
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-
-
 def launch(how: dict[str, Any], tmp_path: Path) -> str:
     """What the task says when it fails in a process of its own."""
-    command = [sys.executable, "-c", TASK, how["model"], tmp_path / "kept", tmp_path / "out"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False
-    )
+    done = task(how, tmp_path)
     assert done.returncode == 1
     return done.stderr
 
@@ -409,6 +408,5 @@ def test_a_job_of_killed_tasks_scores_every_row_once() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads(done.stdout)
     assert (figures["tasks"], figures["rows"], figures["compared_scores"]) == (8, 160, 60)
-    assert 3 <= figures["kills"] <= 6
-    assert 8 < figures["launches"] <= 8 + figures["kills"]
-    assert figures["rows_scored_again"] < 160
+    assert (figures["kills"], figures["launches"]) == (6, 8 + 6)
+    assert 0 < figures["rows_scored_again"] < 60

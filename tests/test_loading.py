@@ -6,7 +6,6 @@ import json
 import os
 import random
 import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,10 +45,8 @@ def test_the_folder_that_is_spoilt_opens(tmp_path: Path, shards: int) -> None:
 def test_a_hostile_folder_is_refused_by_name(
     case: hostile.Hostile, spoilt: dict[str, Path]
 ) -> None:
-    start = time.perf_counter()
     with pytest.raises(case.error) as caught:
         Model(str(spoilt[case.name]))
-    assert time.perf_counter() - start < 1
     message = str(caught.value)
     assert case.names in message
     assert "\n" not in message
@@ -67,13 +64,13 @@ Model(sys.argv[1])  # what opening takes once is in the peak from here on
 before, slowest = peak(), 0.0
 for _ in range(3):
     for folder in sys.argv[2:]:
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             Model(folder)
             sys.exit(f"{folder} was opened")
         except (ValueError, OSError):
             pass
-        slowest = max(slowest, time.perf_counter() - start)
+        slowest = max(slowest, time.process_time() - start)
 print(slowest, peak() - before)
 """
 
@@ -83,7 +80,7 @@ def test_hostile_folders_take_neither_time_nor_memory(
 ) -> None:
     good = hostile.make_good_folder(tmp_path / "good")
     slowest, grown = run_python(OPEN_ALL, good, *spoilt.values()).split()
-    assert float(slowest) < 1  # seconds
+    assert float(slowest) < 1  # seconds of a processor, whatever else it does meanwhile
     assert int(grown) < 64 * 1024  # KiB
 
 

@@ -6,11 +6,13 @@ Writes synthetic shards, one a task, and scores them with the bundled model in t
 
     JsonlReader, AttentionInfluenceScorer with a checkpoint, DomainQuantiles, ParquetWriter
 
-Every task is a process group of its own, as on a cluster, and gets SIGKILL at a random moment as
-often as the plan says; then it is launched again. At the end every row must be there exactly once,
-a sample of the scores must be those of `attninfluence.score` to the bit, and the merged quantiles
-must have seen every score. A part of the checkpoint is some ten rows here, so that a task of a
-second has several, as a task of hours would. The exit status is 1 when anything is wrong.
+Every task is a process of its own, as on a cluster, and gets SIGKILL before a random step as often
+as the plan says: a row that leaves the scorer, or a file of the job opened to be written, renamed
+or removed. Then it is launched again. Steps are counted, so that a seed kills at the same places on
+every machine. At the end every row must be there exactly once, a sample of the scores must be those
+of `attninfluence.score` to the bit, and the merged quantiles must have seen every score. A part of
+the checkpoint is some ten rows here, so that a task of a second has several, as a task of hours
+would. The exit status is 1 when anything is wrong.
 """
 
 from __future__ import annotations
@@ -28,14 +30,17 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+from tests.disk import die_at
 
 DOMAINS = ("code", "prose", "web")
 CHUNK_TOKENS = 256
-PART_SECONDS = 0.5
-LONGEST_DELAY = 0.1  # seconds from a row to the kill
+PART_CHUNKS = 3
 PRELOADED = (
     "attninfluence.integrations.datatrove",
     "attninfluence.scoring",
@@ -97,9 +102,8 @@ class Job:
         return (self.folder / "logs" / "completions" / f"{rank:05d}").exists()
 
 
-def run_task(job: Job, rank: int) -> None:
-    """One task, in a process of its own."""
-    os.setpgid(0, 0)
+def run_task(job: Job, rank: int, dies: int) -> None:
+    """One task, in a process of its own, which is killed before step `dies`; 0: it is not."""
     log = os.open(job.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, sys.stderr.fileno())
     from datatrove.executor import LocalPipelineExecutor
@@ -107,18 +111,26 @@ def run_task(job: Job, rank: int) -> None:
     from datatrove.pipeline.writers import ParquetWriter
 
     from attninfluence import scoring
-    from attninfluence.integrations.datatrove import AttentionInfluenceScorer, DomainQuantiles
+    from attninfluence.integrations.datatrove import (
+        AttentionInfluenceScorer,
+        DomainQuantiles,
+        checkpoint,
+    )
 
+    # A clock that is looked at once a chunk, so that a part is as many rows on every machine.
+    checkpoint.time = SimpleNamespace(monotonic=count().__next__)  # type: ignore[attr-defined]
     scoring.CHUNK_TOKENS_PER_THREAD = CHUNK_TOKENS
+    next_step = die_at(dies, job.folder)
     passed = os.open(job.passed_file(rank), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
     def note(data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Any]:
         for document in data:
             os.write(passed, b".")
+            next_step()
             yield document
 
     scorer = AttentionInfluenceScorer(
-        checkpoint_folder=str(job.folder / "checkpoint"), checkpoint_seconds=PART_SECONDS, threads=1
+        checkpoint_folder=str(job.folder / "checkpoint"), checkpoint_seconds=PART_CHUNKS, threads=1
     )
     LocalPipelineExecutor(
         [
@@ -138,21 +150,19 @@ def run_task(job: Job, rank: int) -> None:
 
 @dataclass
 class Launch:
-    """A task that runs; `dies` is the number of rows after which it is killed, if at all."""
+    """A task that runs."""
 
     rank: int
     process: BaseProcess
-    dies: int | None
 
 
 @dataclass
 class Cluster:
-    """Runs the tasks of a job, a few at a time, and kills some as often as `kills` says."""
+    """Runs the tasks of a job, a few at a time, of which those of `kills` die."""
 
     job: Job
     workers: int
-    kills: list[int]  # by task: how often it is still to be killed
-    chance: random.Random
+    kills: list[list[int]]  # by task: the steps before which its launches are still to be killed
     killed: int = 0
     lost: list[int] = field(default_factory=list)  # rows scored and not stored, by kill
     launches: int = 0
@@ -167,7 +177,6 @@ class Cluster:
                 running.append(self._launch(context, waiting.popleft()))
             time.sleep(0.005)
             for launch in list(running):
-                self._kill_when_due(launch)
                 if launch.process.exitcode is not None:
                     running.remove(launch)
                     if not self._is_done(launch):
@@ -175,43 +184,21 @@ class Cluster:
 
     def _launch(self, context: Any, rank: int) -> Launch:
         self.job.passed_file(rank).unlink(missing_ok=True)
-        process = context.Process(target=run_task, args=(self.job, rank))
+        dies = self.kills[rank].pop() if self.kills[rank] else 0
+        process = context.Process(target=run_task, args=(self.job, rank, dies))
         process.start()
         self.launches += 1
-        dies = self.chance.randint(0, self.job.rows) if self.kills[rank] else None
-        return Launch(rank, process, dies)
-
-    def _kill_when_due(self, launch: Launch) -> None:
-        if launch.dies is None or self.job.passed(launch.rank) < launch.dies:
-            return
-        launch.dies = None
-        time.sleep(self.chance.random() * LONGEST_DELAY)
-        try:
-            os.killpg(launch.process.pid or 0, signal.SIGKILL)
-        except ProcessLookupError:  # it has ended, or is not yet a group
-            launch.process.kill()
-        launch.process.join()
+        return Launch(rank, process)
 
     def _is_done(self, launch: Launch) -> bool:
         """Whether the task is complete; what a kill cost is noted."""
         rank, code = launch.rank, launch.process.exitcode
-        done = self.job.is_complete(rank)
         if code == -signal.SIGKILL:
             self.killed += 1
-            self.kills[rank] -= 1
             self.lost.append(max(0, self.job.passed(rank) - self.job.stored(rank)))
-        elif code != 0 or not done:
+        elif code != 0 or not self.job.is_complete(rank):
             raise RuntimeError(f"task {rank} failed with {code}; see {self.job.folder / 'log'}")
-        if done:
-            self._hand_on(rank)
-        return done
-
-    def _hand_on(self, rank: int) -> None:
-        """Kills that came too late hit other tasks."""
-        alive = [other for other in range(self.job.tasks) if not self.job.is_complete(other)]
-        for _ in range(self.kills[rank] if alive else 0):
-            self.kills[self.chance.choice(alive)] += 1
-        self.kills[rank] = 0
+        return self.job.is_complete(rank)
 
 
 def check(job: Job, sample: int) -> dict[str, Any]:
@@ -255,10 +242,11 @@ def simulate(job: Job, workers: int, kills: int, sample: int) -> dict[str, Any]:
     job.write_shards()
     (job.folder / "passed").mkdir()
     chance = random.Random(job.seed)
-    plan = [0] * job.tasks
+    plan: list[list[int]] = [[] for _ in range(job.tasks)]
     for _ in range(kills):
-        plan[chance.randrange(job.tasks)] += 1
-    cluster = Cluster(job, workers, plan, chance)
+        # A row that passes is a step, so that a task of so many rows does get that far.
+        chance.choice(plan).append(chance.randint(1, job.rows))
+    cluster = Cluster(job, workers, plan)
     started = time.monotonic()
     cluster.run()
     return {
