@@ -21,9 +21,13 @@ ROOT = Path(__file__).parent
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
     for folder in ("csrc/core", "csrc/python")
-    for path in (ROOT / folder).glob("*.c")
+    for path in (ROOT / folder).rglob("*.c")
 )
-HEADERS = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("csrc/*/*.[hm]*"))
+HEADERS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("csrc/core/**/*.h", "csrc/python/*.h", "csrc/python/exports.map")
+    for path in ROOT.glob(pattern)
+)
 BUNDLED_LIBRARY = "libscipy_openblas.so"
 BUNDLED_LICENCE = "libscipy_openblas.LICENSE.txt"
 

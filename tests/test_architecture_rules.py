@@ -159,11 +159,13 @@ def archive(folder: Path) -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or shutil.which("nm") is None or shutil.which("ar") is None:
         pytest.skip("needs a C compiler, ar and nm")
-    objects = []
+    objects: list[Path] = []
     for path in sources(CORE, ".c"):
+        assert folder / f"{path.stem}.o" not in objects, f"two files of the core are {path.name}"
         objects.append(folder / f"{path.stem}.o")
         # Without position-independent code, so that constant tables count as constant.
         flags = ["-std=c11", "-O0", "-fvisibility=hidden", "-fno-pic", "-fno-pie"]
+        flags += ["-I", str(CORE)]
         subprocess.run([compiler, *flags, "-c", str(path), "-o", str(objects[-1])], check=True)
     subprocess.run(["ar", "rcs", str(folder / "libati.a"), *map(str, objects)], check=True)
     return folder / "libati.a"

@@ -3,8 +3,8 @@
     PYTHONPATH=. .venv-dev/bin/python tools/check_deltas.py [--families gemma2,olmo] [--only TEXT]
 
 Copies the sources to a temporary folder and builds the extension there. Then, for every element
-of every row of the table in csrc/core/family.c, and for every entry of MUTATIONS, it changes the
-copy, builds what changed, and compares the families concerned with transformers in a process of
+of every row of the table in csrc/core/config/family.c, and for every entry of MUTATIONS, it changes
+the copy, builds what changed, and compares the families concerned with transformers in a process of
 its own. A mutation is killed when losses leave their tolerance, or a folder is refused that was
 read or the other way round; those that survive are listed, and the exit status is then 1.
 """
@@ -35,7 +35,7 @@ from delta_mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("csrc", "attninfluence", "tests", "tools")
-TABLE = "csrc/core/family.c"
+TABLE = "csrc/core/config/family.c"
 TOLERANCE = 1e-4  # nats a token
 SETTING_TOLERANCE = 1e-3  # of base readings alone, with settings removed
 TIMEOUT = 120  # seconds, after which a mutation that hangs is killed

@@ -11,10 +11,10 @@
  * of those that are wanted. Peaks are in GFLOP/s, a multiply-add being two.
  */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
-#include "alloc.h"
-#include "blas.h"
-#include "kernel.h"
-#include "pack.h"
+#include "base/alloc.h"
+#include "batch/pack.h"
+#include "kernel/blas.h"
+#include "kernel/kernel.h"
 
 #include <stdio.h>
 #include <stdlib.h>

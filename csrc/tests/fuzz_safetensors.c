@@ -4,9 +4,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "config.h"
-#include "json.h"
-#include "safetensors.h"
+#include "base/json.h"
+#include "checkpoint/safetensors.h"
+#include "config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
 #ifndef TEST_PRODUCTS_H
 #define TEST_PRODUCTS_H
 
-#include "kernel.h"
+#include "kernel/kernel.h"
 
 enum { TEST_MOST_GEMMS = 32 };
 

@@ -1,8 +1,8 @@
 /* Activations against the C library's functions in double precision. */
 #include <math.h>
 
-#include "activation.h"
 #include "testing.h"
+#include "vector/activation.h"
 
 enum { COUNT = 1000 };
 

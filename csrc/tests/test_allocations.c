@@ -2,9 +2,9 @@
  * gives back what it had. */
 #include <stdio.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
+#include "model/weights.h"
 #include "testing.h"
-#include "weights.h"
 
 static ati_status load(const char *folder, ati_error *error) {
     ati_config config;

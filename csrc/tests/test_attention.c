@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attention.h"
-#include "masked.h"
+#include "forward/attention.h"
+#include "forward/masked.h"
 #include "products.h"
 #include "testing.h"
-#include "vector.h"
+#include "vector/vector.h"
 
 enum { LONGEST = 2 * ATI_KEY_BLOCK + 140, WIDEST = 128, MOST_STRIDE = 3 * WIDEST + 7 };
 

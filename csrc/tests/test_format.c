@@ -6,7 +6,7 @@
 
 #include "products.h"
 #include "testing.h"
-#include "vector.h"
+#include "vector/vector.h"
 
 enum { N_FORMATS = 4, LONGEST = 4 * 4 * ATI_MOST_STEPS };
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "json.h"
+#include "base/json.h"
 #include "testing.h"
 
 static ati_json *parse(const char *text) {

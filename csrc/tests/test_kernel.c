@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "blas.h"
-#include "pack.h"
+#include "batch/pack.h"
+#include "kernel/blas.h"
 #include "testing.h"
 
 typedef struct {

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "norm.h"
 #include "testing.h"
+#include "vector/norm.h"
 
 enum { WIDEST = 70 };
 

@@ -1,12 +1,12 @@
 /* Packed weights in a file: the same bytes and losses as read from tensors, every
  * file that is another one refused, and every allocation made to fail. */
-#include "packed.h"
+#include "model/packed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
 #include "testing.h"
 
 enum { PATH = 512, HEADER = ATI_PACKED_HEADER, TOKENS = 7 };

@@ -1,7 +1,7 @@
 /* Rows of tensors in packed matrices: every row once, where the layout says. */
 #include <string.h>
 
-#include "tensors.h"
+#include "model/tensors.h"
 #include "testing.h"
 
 enum { HEADS = 4, KV_HEADS = 2, DIM = 6, QKV = (HEADS + 2 * KV_HEADS) * DIM };

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "alloc.h"
-#include "pack.h"
+#include "base/alloc.h"
+#include "batch/pack.h"
 #include "testing.h"
 
 /* The longest document has more keys than attention takes in at a time, and is one

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "safetensors.h"
+#include "checkpoint/safetensors.h"
 #include "testing.h"
 
 /* Parses a header that n bytes of tensors follow. */

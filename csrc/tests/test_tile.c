@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pack.h"
+#include "batch/pack.h"
 #include "products.h"
 #include "testing.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "testing.h"
-#include "vector.h"
+#include "vector/vector.h"
 
 enum { LONGEST = 70 };
 

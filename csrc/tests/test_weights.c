@@ -2,9 +2,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "alloc.h"
+#include "base/alloc.h"
+#include "model/weights.h"
 #include "testing.h"
-#include "weights.h"
 
 /* Element i of the kth tensor is k + i / 1024 (testing.h). */
 enum { HIDDEN = 24, LONGEST_ROW = 40 };

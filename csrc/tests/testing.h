@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "config.h"
+#include "config/config.h"
 
 /* Counts a failure and says where, but goes on. */
 #define CHECK(condition) test_check((condition), #condition, __FILE__, __LINE__)

@@ -1,0 +1,172 @@
+#include "batch/scratch.h"
+
+#include "base/checked.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
+
+enum { ALIGNMENT = 64 };
+
+/* Adds count * size bytes, up to a multiple of ALIGNMENT. */
+static bool add_bytes(size_t count, size_t size, size_t *bytes) {
+    size_t needed;
+    return ati_mul(count, size, &needed) && ati_add(needed, ALIGNMENT, &needed) &&
+           ati_add(*bytes, needed / ALIGNMENT * ALIGNMENT, bytes);
+}
+
+/* Lets AddressSanitizer report what is written past one array, in the gap before the next. */
+static void guard(char *array, size_t used, size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(array, used);
+    __asan_poison_memory_region(array + used, bytes - used);
+#else
+    (void)array, (void)used, (void)bytes;
+#endif
+}
+
+/* Hands out memory piece by piece, or, with memory NULL, only adds the pieces up. */
+typedef struct {
+    char *memory;
+    size_t used; /* bytes */
+    bool fits;   /* the sum is a number so far */
+} cursor;
+
+static char *take(cursor *c, size_t count, size_t size) {
+    size_t start = c->used;
+    c->fits = c->fits && add_bytes(count, size, &c->used);
+    if (c->memory == NULL) {
+        return NULL;
+    }
+    guard(c->memory + start, count * size, c->used - start);
+    return c->memory + start;
+}
+
+static float *take_floats(cursor *c, size_t rows, size_t columns) {
+    size_t floats = 0;
+    c->fits = c->fits && ati_mul(rows, columns, &floats);
+    return (float *)(void *)take(c, floats, sizeof(float));
+}
+
+/* Rows of a product over k. */
+static char *take_rows(cursor *c, const ati_gemm *gemm, size_t rows, size_t k) {
+    return take(c, rows, ati_layout_of(gemm->format, k).row);
+}
+
+size_t ati_key_bytes(const ati_model *model) {
+    const ati_format *format = model->kernel->attention->format;
+    return ati_layout_of(format, model->config.head_dim).panel / ATI_PANEL;
+}
+
+size_t ati_value_bytes(const ati_model *model) {
+    const ati_format *format = model->kernel->attention->format;
+    return ati_value_columns(&model->config) * ATI_STEP_BYTES / format->values_per_step;
+}
+
+static void place_rows(cursor *c, const ati_model *model, const ati_pack *pack, size_t n_readings,
+                       ati_rows *rows) {
+    const ati_config *config = &model->config;
+    size_t all = 0, keys = 0;
+    c->fits = c->fits && ati_mul(pack->n_rows, n_readings, &all) &&
+              ati_mul(pack->n_keys, n_readings, &keys) && ati_mul(keys, config->n_kv_heads, &keys);
+    rows->hidden = take_floats(c, all, config->hidden_size);
+    rows->qkv = take_floats(c, all, ati_qkv_columns(config));
+    rows->heads = take_floats(c, all, ati_query_columns(config));
+    rows->rope = take_floats(c, pack->n_rows, config->n_ropes * ati_rotary_dim(config));
+    rows->keys = take(c, keys, ati_key_bytes(model));
+    rows->values = take(c, keys, ati_value_bytes(model));
+}
+
+bool ati_rows_bytes(const ati_model *model, const ati_pack *pack, size_t n_readings,
+                    size_t *bytes) {
+    ati_rows rows;
+    cursor c = {.fits = true};
+    place_rows(&c, model, pack, n_readings, &rows);
+    *bytes = c.used;
+    return c.fits;
+}
+
+void ati_rows_place(const ati_model *model, const ati_pack *pack, size_t n_readings, void *memory,
+                    ati_rows *rows) {
+    cursor c = {.memory = memory, .fits = true};
+    place_rows(&c, model, pack, n_readings, rows);
+}
+
+/* Rows that hold what any product with weights, but for the last of a layer, reads. */
+static char *take_inputs(cursor *c, const ati_model *model, size_t rows) {
+    const ati_config *config = &model->config;
+    const size_t sizes[] = {
+        ati_layout_of(model->kernel->linear->format, config->hidden_size).row,
+        ati_layout_of(model->kernel->linear->format, ati_query_columns(config)).row,
+        ati_layout_of(model->kernel->head->format, config->hidden_size).row,
+    };
+    size_t largest = 0;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        largest = sizes[i] > largest ? sizes[i] : largest;
+    }
+    return take(c, rows, largest);
+}
+
+/* The rows between the two products of an MLP or an expert, whichever are longer, and
+ * the floats that become a block of them. */
+static void place_inner(cursor *c, const ati_model *model, ati_tiles *tiles) {
+    const ati_config *config = &model->config;
+    const ati_format *format = model->kernel->linear->format;
+    const size_t sizes[] = {config->intermediate_size, config->expert_size};
+    size_t row = 0, columns = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        if (sizes[i] > 0) {
+            ati_layout layout = ati_layout_of(format, sizes[i]);
+            size_t block = ati_round_up(ati_block_values(&layout), ATI_PANEL);
+            row = layout.row > row ? layout.row : row;
+            columns = block > columns ? block : columns;
+        }
+    }
+    tiles->inner = take(c, ATI_ROW_BLOCK, row);
+    tiles->activated = take_floats(c, ATI_ROW_BLOCK, columns);
+}
+
+static void place_experts(cursor *c, const ati_model *model, ati_tiles *tiles) {
+    const ati_config *config = &model->config;
+    size_t rows = config->n_experts > 0 ? ATI_ROW_BLOCK : 0;
+    tiles->logits = take_floats(c, 1, config->n_experts);
+    tiles->experts =
+        (uint16_t *)(void *)take(c, rows * config->experts_per_token, sizeof(uint16_t));
+    tiles->factors = take_floats(c, rows, config->experts_per_token);
+    tiles->gathered = take_rows(c, model->kernel->linear, rows, config->hidden_size);
+    tiles->gathered_rows = (uint16_t *)(void *)take(c, rows, sizeof(uint16_t));
+    tiles->gathered_factors = take_floats(c, 1, rows);
+}
+
+static void place_tiles(cursor *c, const ati_model *model, size_t longest, ati_tiles *tiles) {
+    const ati_config *config = &model->config;
+    const ati_names *names = &config->family->names;
+    const ati_gemm *attention = model->kernel->attention;
+    bool has_post_norms = names->attention_post_norm != NULL || names->mlp_post_norm != NULL;
+    tiles->x = take_inputs(c, model, ATI_ROW_BLOCK);
+    tiles->product = take_floats(c, ATI_ROW_BLOCK, ATI_MOST_CHUNK);
+    place_inner(c, model, tiles);
+    tiles->row = take_floats(c, 1, config->hidden_size);
+    tiles->queries = take_rows(c, attention, ATI_QUERY_ROWS, config->head_dim);
+    tiles->scores = take_floats(c, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
+    tiles->weights = take_rows(c, attention, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
+    tiles->mixed = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
+    tiles->added = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
+    tiles->attention = take_floats(c, 1, longest);
+    tiles->sums = (double *)(void *)take(c, config->head_dim, sizeof(double));
+    tiles->branch = take_floats(c, has_post_norms ? ATI_ROW_BLOCK : 0, config->hidden_size);
+    place_experts(c, model, tiles);
+}
+
+bool ati_tiles_bytes(const ati_model *model, size_t longest, size_t *bytes) {
+    ati_tiles tiles;
+    cursor c = {.fits = true};
+    place_tiles(&c, model, longest, &tiles);
+    *bytes = c.used;
+    return c.fits;
+}
+
+void ati_tiles_place(const ati_model *model, size_t longest, void *memory, ati_tiles *tiles) {
+    cursor c = {.memory = memory, .fits = true};
+    place_tiles(&c, model, longest, tiles);
+}

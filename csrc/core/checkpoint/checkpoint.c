@@ -1,0 +1,363 @@
+#include "checkpoint/checkpoint.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/sort.h"
+
+static const char single_name[] = "model.safetensors";
+static const char index_name[] = "model.safetensors.index.json";
+static const char pickled_name[] = "pytorch_model.bin";
+
+#define MOST_INDEX_BYTES ((size_t)64 << 20)
+#define CHUNK ((size_t)1 << 18) /* bytes compared at a time */
+
+/* An item of the index: this tensor is in that file. */
+typedef struct {
+    const char *tensor, *file;
+} placed;
+
+/* model.safetensors.index.json while its shards are opened. */
+typedef struct {
+    char *text, *path;
+    ati_json *json;
+    size_t n;        /* tensors */
+    placed *places;  /* [n] */
+    uint32_t *order; /* [2 * n]: places by file and tensor; the second half is scratch */
+    ati_error *error;
+} shard_index;
+
+static int compare_places(const void *context, uint32_t a, uint32_t b) {
+    const placed *places = context;
+    int order = strcmp(places[a].file, places[b].file);
+    return order != 0 ? order : strcmp(places[a].tensor, places[b].tensor);
+}
+
+/* A string without a NUL inside, or NULL. */
+static const char *plain_string(const ati_json *json, ati_json_value value) {
+    size_t length;
+    const char *text = ati_json_string(json, value, &length);
+    return text != NULL && strlen(text) == length ? text : NULL;
+}
+
+/* Shards lie beside the index: nothing in a name may lead out of the folder. */
+static bool is_file_name(const char *name) {
+    return name != NULL && name[0] != '\0' && name[0] != '.' && strpbrk(name, "/\\") == NULL;
+}
+
+static ati_status list_places(shard_index *index) {
+    ati_json_value map = ati_json_get(index->json, ATI_JSON_ROOT, "weight_map");
+    ati_json_value key = ati_json_first(index->json, map);
+    for (size_t i = 0; i < index->n; i++) {
+        ati_json_value value = ati_json_member(index->json, key);
+        placed *place = &index->places[i];
+        place->tensor = plain_string(index->json, key);
+        place->file = plain_string(index->json, value);
+        if (place->tensor == NULL) {
+            return ati_fail(index->error, ATI_FORMAT, "'%s' has a tensor with a NUL in its name",
+                            index->path);
+        }
+        if (!is_file_name(place->file)) {
+            return ati_fail(index->error, ATI_FORMAT,
+                            "'%s' places tensor '%.200s' in %s '%.200s', expected the name of a "
+                            "file in the same folder",
+                            index->path, place->tensor, ati_json_describe(index->json, value),
+                            place->file != NULL ? place->file : "");
+        }
+        index->order[i] = (uint32_t)i;
+        key = ati_json_next(index->json, map, key);
+    }
+    ati_sort(index->order, index->order + index->n, index->n, compare_places, index->places);
+    return ATI_OK;
+}
+
+static ati_status read_index(const char *folder, shard_index *index) {
+    size_t length = 0;
+    ati_status status = ati_file_read_all(folder, index_name, MOST_INDEX_BYTES, &index->text,
+                                          &length, &index->path, index->error);
+    if (status == ATI_OK) {
+        status = ati_json_parse(index->text, length, index->path, &index->json, index->error);
+    }
+    if (status != ATI_OK) {
+        return status;
+    }
+    ati_json_value map = ati_json_get(index->json, ATI_JSON_ROOT, "weight_map");
+    if (map == ATI_JSON_NONE || ati_json_type_of(index->json, map) != ATI_JSON_OBJECT) {
+        return ati_fail(index->error, ATI_FORMAT, "'%s' has no object 'weight_map'", index->path);
+    }
+    index->n = ati_json_count(index->json, map);
+    index->places = ati_calloc(index->n, sizeof *index->places);
+    index->order = ati_calloc(2 * index->n, sizeof *index->order);
+    if (index->places == NULL || index->order == NULL) {
+        return ati_fail_memory(index->error, index->n * sizeof *index->places, "a shard index");
+    }
+    return list_places(index);
+}
+
+static void free_index(shard_index *index) {
+    ati_json_free(index->json);
+    ati_free(index->text);
+    ati_free(index->path);
+    ati_free(index->places);
+    ati_free(index->order);
+}
+
+/* Compares a shard's tensors, by name, with the places [n] that the index has
+ * for that file, in the same order. */
+static ati_status check_shard(const shard_index *index, const uint32_t *order, size_t n,
+                              const ati_safetensors *shard) {
+    for (size_t i = 0; i < n || i < shard->n_tensors; i++) {
+        const char *wanted = i < n ? index->places[order[i]].tensor : NULL;
+        const char *found = i < shard->n_tensors ? shard->tensors[i].name : NULL;
+        int order_of_two = wanted == NULL ? 1 : found == NULL ? -1 : strcmp(wanted, found);
+        if (order_of_two < 0) {
+            return ati_fail(index->error, ATI_FORMAT,
+                            "'%s' places tensor '%.200s' in '%s', which has no such tensor",
+                            index->path, wanted, shard->file.path);
+        }
+        if (order_of_two > 0) {
+            return ati_fail(index->error, ATI_FORMAT,
+                            "'%s' holds tensor '%.200s', which '%s' does not place there",
+                            shard->file.path, found, index->path);
+        }
+    }
+    return ATI_OK;
+}
+
+/* Where the places of the file that order[start] is in end. */
+static size_t end_of_file(const shard_index *index, size_t start) {
+    const char *file = index->places[index->order[start]].file;
+    size_t end = start;
+    while (end < index->n && strcmp(index->places[index->order[end]].file, file) == 0) {
+        end++;
+    }
+    return end;
+}
+
+static ati_status open_shards(const shard_index *index, ati_checkpoint *checkpoint) {
+    size_t n_files = 0;
+    for (size_t i = 0; i < index->n; i = end_of_file(index, i)) {
+        n_files++;
+    }
+    if (n_files > ATI_MAX_SHARDS) {
+        return ati_fail(index->error, ATI_FORMAT, "'%s' names %zu files, expected at most %d",
+                        index->path, n_files, ATI_MAX_SHARDS);
+    }
+    checkpoint->shards = ati_calloc(n_files, sizeof *checkpoint->shards);
+    if (checkpoint->shards == NULL) {
+        return ati_fail_memory(index->error, n_files * sizeof *checkpoint->shards, "shards");
+    }
+    ati_status status = ATI_OK;
+    for (size_t i = 0, end; i < index->n && status == ATI_OK; i = end) {
+        const char *file = index->places[index->order[i]].file;
+        ati_safetensors *shard = &checkpoint->shards[checkpoint->n_shards];
+        end = end_of_file(index, i);
+        status = ati_safetensors_open(checkpoint->folder, file, shard, index->error);
+        if (status == ATI_OK) {
+            checkpoint->n_shards++;
+            status = check_shard(index, index->order + i, end - i, shard);
+        }
+    }
+    return status;
+}
+
+static ati_status open_single(ati_checkpoint *checkpoint, ati_error *error) {
+    bool pickled = false;
+    checkpoint->shards = ati_calloc(1, sizeof *checkpoint->shards);
+    if (checkpoint->shards == NULL) {
+        return ati_fail_memory(error, sizeof *checkpoint->shards, "a safetensors file");
+    }
+    ati_status status =
+        ati_safetensors_open(checkpoint->folder, single_name, checkpoint->shards, error);
+    checkpoint->n_shards = status == ATI_OK ? 1 : 0;
+    if (status == ATI_IO &&
+        ati_file_exists(checkpoint->folder, pickled_name, &pickled, NULL) == ATI_OK && pickled) {
+        return ati_fail(error, ATI_UNSUPPORTED,
+                        "'%s' holds %s, which may run code when it is read, and no %s: save the "
+                        "model as safetensors",
+                        checkpoint->folder, pickled_name, single_name);
+    }
+    return status;
+}
+
+/* Which of the two kinds the folder has: as for transformers, the single file
+ * where there are both. With neither, opening the single file will say so. */
+static ati_status is_sharded(const char *folder, bool *sharded, ati_error *error) {
+    bool single = false;
+    *sharded = false;
+    ati_status status = ati_file_exists(folder, single_name, &single, error);
+    return status == ATI_OK && !single ? ati_file_exists(folder, index_name, sharded, error)
+                                       : status;
+}
+
+ati_status ati_checkpoint_open(const char *folder, ati_checkpoint *checkpoint, ati_error *error) {
+    shard_index index = {.error = error};
+    bool sharded = false;
+    *checkpoint = (ati_checkpoint){0};
+    ati_status status = is_sharded(folder, &sharded, error);
+    if (status != ATI_OK) {
+        goto exit;
+    }
+    checkpoint->folder = ati_path_join(folder, "");
+    if (checkpoint->folder == NULL) {
+        status = ati_fail_memory(error, strlen(folder), "a path");
+        goto exit;
+    }
+    if (!sharded) {
+        status = open_single(checkpoint, error);
+        goto exit;
+    }
+    status = read_index(folder, &index);
+    if (status == ATI_OK) {
+        status = open_shards(&index, checkpoint);
+    }
+exit:
+    free_index(&index);
+    if (status != ATI_OK) {
+        ati_checkpoint_close(checkpoint);
+    }
+    return status;
+}
+
+void ati_checkpoint_close(ati_checkpoint *checkpoint) {
+    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+        ati_safetensors_close(&checkpoint->shards[i]);
+    }
+    ati_free(checkpoint->shards);
+    ati_free(checkpoint->folder);
+    *checkpoint = (ati_checkpoint){0};
+}
+
+const ati_tensor *ati_checkpoint_find(const ati_checkpoint *checkpoint, const char *name,
+                                      const ati_safetensors **shard) {
+    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+        const ati_tensor *tensor = ati_safetensors_find(&checkpoint->shards[i], name);
+        if (tensor != NULL) {
+            if (shard != NULL) {
+                *shard = &checkpoint->shards[i];
+            }
+            return tensor;
+        }
+    }
+    return NULL;
+}
+
+/* "[2, 3]", cut to fit. */
+static void write_shape(const size_t *dims, size_t rank, char *out, size_t size) {
+    size_t used = (size_t)snprintf(out, size, "[");
+    for (size_t i = 0; i < rank && used < size; i++) {
+        used += (size_t)snprintf(out + used, size - used, "%s%zu", i > 0 ? ", " : "", dims[i]);
+    }
+    if (used < size) {
+        snprintf(out + used, size - used, "]");
+    }
+}
+
+static ati_status fail_shape(const ati_safetensors *shard, const ati_tensor *tensor, size_t rank,
+                             const size_t *dims, ati_error *error) {
+    char expected[ATI_MAX_RANK * 24], found[ATI_MAX_RANK * 24];
+    write_shape(dims, rank, expected, sizeof expected);
+    write_shape(tensor->shape, tensor->rank, found, sizeof found);
+    return ati_fail(error, ATI_FORMAT, "tensor '%.200s' in '%s': expected shape %s, found %s",
+                    tensor->name, shard->file.path, expected, found);
+}
+
+/* A tensor that is there with exactly the shape dims [rank]. */
+static ati_status expect_shape(const ati_checkpoint *checkpoint, const char *name, size_t rank,
+                               const size_t *dims, const ati_safetensors **shard,
+                               const ati_tensor **tensor, ati_error *error) {
+    *tensor = ati_checkpoint_find(checkpoint, name, shard);
+    if (*tensor == NULL) {
+        return ati_fail(error, ATI_FORMAT, "tensor '%s' is missing from '%s'%s", name,
+                        checkpoint->n_shards == 1 ? checkpoint->shards[0].file.path
+                                                  : checkpoint->folder,
+                        checkpoint->n_shards == 1 ? "" : " (in none of its shards)");
+    }
+    if ((*tensor)->rank != rank || memcmp((*tensor)->shape, dims, rank * sizeof *dims) != 0) {
+        return fail_shape(*shard, *tensor, rank, dims, error);
+    }
+    return ATI_OK;
+}
+
+static ati_status fail_dtype(const ati_safetensors *shard, const ati_tensor *tensor,
+                             const char *expected, ati_error *error) {
+    return ati_fail(error, ATI_UNSUPPORTED, "tensor '%.200s' in '%s': expected dtype %s, found %s",
+                    tensor->name, shard->file.path, expected, tensor->dtype_name);
+}
+
+ati_status ati_checkpoint_expect(const ati_checkpoint *checkpoint, const char *name, size_t rank,
+                                 const size_t *dims, ati_error *error) {
+    const ati_safetensors *shard = NULL;
+    const ati_tensor *tensor = NULL;
+    ati_status status = expect_shape(checkpoint, name, rank, dims, &shard, &tensor, error);
+    return status == ATI_OK && tensor->dtype <= ATI_DTYPE_U8
+               ? fail_dtype(shard, tensor, "F32, F16 or BF16", error)
+               : status;
+}
+
+ati_status ati_checkpoint_expect_bytes(const ati_checkpoint *checkpoint, const char *name,
+                                       size_t rank, const size_t *dims, ati_error *error) {
+    const ati_safetensors *shard = NULL;
+    const ati_tensor *tensor = NULL;
+    ati_status status = expect_shape(checkpoint, name, rank, dims, &shard, &tensor, error);
+    return status == ATI_OK && tensor->dtype != ATI_DTYPE_U8
+               ? fail_dtype(shard, tensor, "U8", error)
+               : status;
+}
+
+ati_status ati_checkpoint_read_bytes(const ati_checkpoint *checkpoint, const char *name,
+                                     size_t first, size_t n, uint8_t *out, ati_error *error) {
+    const ati_safetensors *shard = NULL;
+    const ati_tensor *tensor = ati_checkpoint_find(checkpoint, name, &shard);
+    assert(tensor != NULL);
+    return ati_safetensors_read_bytes(shard, tensor, first, n, out, error);
+}
+
+ati_status ati_checkpoint_read_f32(const ati_checkpoint *checkpoint, const char *name, size_t first,
+                                   size_t n, float *out, ati_error *error) {
+    const ati_safetensors *shard = NULL;
+    const ati_tensor *tensor = ati_checkpoint_find(checkpoint, name, &shard);
+    assert(tensor != NULL);
+    return ati_safetensors_read_f32(shard, tensor, first, n, out, error);
+}
+
+/* Whether two tensors of the same size hold the same bytes. buffer [2 * CHUNK]. */
+static ati_status compare_bytes(const ati_safetensors *shards[2], const ati_tensor *tensors[2],
+                                char *buffer, bool *same, ati_error *error) {
+    size_t n = tensors[0]->bytes;
+    ati_status status = ATI_OK;
+    *same = true;
+    for (size_t at = 0; at < n && *same && status == ATI_OK; at += CHUNK) {
+        size_t some = n - at < CHUNK ? n - at : CHUNK;
+        for (size_t i = 0; i < 2 && status == ATI_OK; i++) {
+            status = ati_file_read(&shards[i]->file, tensors[i]->offset + at, some,
+                                   buffer + i * CHUNK, error);
+        }
+        *same = status == ATI_OK && memcmp(buffer, buffer + CHUNK, some) == 0;
+    }
+    return status;
+}
+
+ati_status ati_checkpoint_same(const ati_checkpoint *checkpoint, const char *a, const char *b,
+                               bool *same, ati_error *error) {
+    const ati_safetensors *shards[2] = {NULL, NULL};
+    const ati_tensor *tensors[2] = {ati_checkpoint_find(checkpoint, a, &shards[0]),
+                                    ati_checkpoint_find(checkpoint, b, &shards[1])};
+    const ati_tensor *x = tensors[0], *y = tensors[1];
+    *same = false;
+    if (x == NULL || y == NULL || x->dtype_name != y->dtype_name || x->rank != y->rank ||
+        memcmp(x->shape, y->shape, x->rank * sizeof *x->shape) != 0) {
+        return ATI_OK;
+    }
+    char *buffer = ati_calloc(2, CHUNK);
+    if (buffer == NULL) {
+        return ati_fail_memory(error, 2 * CHUNK, "comparing two tensors");
+    }
+    ati_status status = compare_bytes(shards, tensors, buffer, same, error);
+    ati_free(buffer);
+    return status;
+}

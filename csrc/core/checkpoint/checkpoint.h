@@ -1,0 +1,55 @@
+/* The tensors of a model folder: model.safetensors, or the shards that
+ * model.safetensors.index.json names. */
+#ifndef ATI_CHECKPOINT_H
+#define ATI_CHECKPOINT_H
+
+#include "checkpoint/safetensors.h"
+
+#define ATI_MAX_SHARDS 1024 /* files of one checkpoint, all open at a time */
+
+typedef struct {
+    char *folder; /* owned */
+    size_t n_shards;
+    ati_safetensors *shards; /* [n_shards] */
+} ati_checkpoint;
+
+/* Opens every shard and checks it (safetensors.h). A shard's name must be a
+ * plain file name; each tensor of the index must be in the shard it names, and
+ * each tensor of a shard in the index. On ATI_OK the caller owns what
+ * *checkpoint holds; otherwise it is zeroed. */
+ati_status ati_checkpoint_open(const char *folder, ati_checkpoint *checkpoint, ati_error *error);
+
+/* Zeroed is allowed. */
+void ati_checkpoint_close(ati_checkpoint *checkpoint);
+
+/* The tensor called `name` and, where `shard` is not NULL, the file it is in;
+ * NULL when there is none. */
+const ati_tensor *ati_checkpoint_find(const ati_checkpoint *checkpoint, const char *name,
+                                      const ati_safetensors **shard);
+
+/* Checks that `name` is there with exactly the shape dims [rank] and a dtype of
+ * F32, F16 or BF16; refuses it by name otherwise. */
+ati_status ati_checkpoint_expect(const ati_checkpoint *checkpoint, const char *name, size_t rank,
+                                 const size_t *dims, ati_error *error);
+
+/* The same with the dtype U8. */
+ati_status ati_checkpoint_expect_bytes(const ati_checkpoint *checkpoint, const char *name,
+                                       size_t rank, const size_t *dims, ati_error *error);
+
+/* Whether the tensors called a and b, both present, hold the same bytes as the
+ * same dtype and shape. */
+ati_status ati_checkpoint_same(const ati_checkpoint *checkpoint, const char *a, const char *b,
+                               bool *same, ati_error *error);
+
+/* Reads the elements first..first + n - 1 of `name`, a tensor that is there and has
+ * them (ati_checkpoint_expect), into out [n]. A value that is not finite is refused
+ * by name. */
+ati_status ati_checkpoint_read_f32(const ati_checkpoint *checkpoint, const char *name, size_t first,
+                                   size_t n, float *out, ati_error *error);
+
+/* Reads the bytes first..first + n - 1 of `name`, a tensor of bytes that is there and
+ * has them (ati_checkpoint_expect_bytes), into out [n]. */
+ati_status ati_checkpoint_read_bytes(const ati_checkpoint *checkpoint, const char *name,
+                                     size_t first, size_t n, uint8_t *out, ati_error *error);
+
+#endif

@@ -1,0 +1,99 @@
+#include "forward/block.h"
+
+#include "forward/product.h"
+#include "vector/vector.h"
+
+#include <string.h>
+
+/* The rows of the first `readings` readings in blocks, this thread's one by one.
+ * With tiles, whose bits no division changes, every thread gets as many as the next. */
+static size_t count_blocks(const ati_part *part, size_t readings) {
+    size_t rows = part->pass->pack->n_rows * readings, size = part->worker->size;
+    size_t blocks = (rows + ATI_ROW_BLOCK - 1) / ATI_ROW_BLOCK;
+    return ati_uses_blas(part->pass->model) ? blocks : ati_round_up(blocks, size);
+}
+
+static ati_row_block find_block(const ati_part *part, size_t readings, size_t number) {
+    size_t rows = part->pass->pack->n_rows * readings, blocks = count_blocks(part, readings);
+    size_t each = ati_uses_blas(part->pass->model) ? ATI_ROW_BLOCK
+                                                   : ati_gemm_rows((rows + blocks - 1) / blocks);
+    size_t first = number * each < rows ? number * each : rows;
+    return (ati_row_block){first, rows - first < each ? rows - first : each};
+}
+
+void ati_each_block(const ati_part *part, size_t layer, size_t readings, ati_block_step *step) {
+    size_t blocks = count_blocks(part, readings);
+    for (size_t b = 0; b < blocks; b++) {
+        ati_row_block block = find_block(part, readings, b);
+        if (ati_is_mine(part, b) && block.count > 0 && ati_worker_continue(part->worker)) {
+            step(part, layer, block);
+        }
+    }
+}
+
+const float *ati_normed_row(const ati_part *part, const ati_norm *norm, size_t row) {
+    size_t width = part->pass->model->config.hidden_size;
+    const float *hidden = part->pass->rows.hidden + row * width;
+    if (norm->weight == NULL) {
+        return hidden;
+    }
+    ati_norm_row(norm, hidden, width, part->tiles->row);
+    return part->tiles->row;
+}
+
+void ati_norm_rows(const ati_part *part, ati_row_block block, const ati_norm *norm,
+                   const ati_matrix *w) {
+    for (size_t row = 0; row < block.count; row++) {
+        ati_write_row(&w->layout, ati_normed_row(part, norm, block.first + row),
+                      part->tiles->x + row * w->layout.row);
+    }
+}
+
+/* Adds columns of one row of the product. */
+static void add_columns(const ati_sink *sink, const ati_product *product, const float *columns,
+                        size_t row, const float *bias, size_t width) {
+    float factor = sink->factor * (sink->factors != NULL ? sink->factors[row] : 1.0F);
+    size_t place = sink->rows != NULL ? sink->rows[row] : row;
+    float *to = sink->to + place * width + product->first;
+    if (sink->factors != NULL && !(sink->factors[row] > 0.0F)) {
+        return;
+    }
+    ati_add_scaled(to, columns, product->count, factor);
+    if (bias != NULL) {
+        ati_add_scaled(to, bias + product->first, product->count, factor);
+    }
+}
+
+void ati_add_product(const ati_part *part, const char *x, size_t n_rows, const ati_matrix *w,
+                     const float *bias, const ati_sink *sink) {
+    size_t width = part->pass->model->config.hidden_size;
+    ati_product product = ati_product_of(x, n_rows, w);
+    while (ati_product_next(&product, part)) {
+        for (size_t row = 0; row < n_rows; row++) {
+            add_columns(sink, &product, part->tiles->product + row * product.stride, row, bias,
+                        width);
+        }
+    }
+}
+
+ati_sink ati_begin_branch(const ati_part *part, ati_row_block block, const ati_norm *norm) {
+    const ati_config *config = &part->pass->model->config;
+    size_t width = config->hidden_size;
+    if (norm->weight == NULL) {
+        return (ati_sink){.to = part->pass->rows.hidden + block.first * width,
+                          .factor = config->residual_multiplier};
+    }
+    memset(part->tiles->branch, 0, block.count * width * sizeof(float));
+    return (ati_sink){.to = part->tiles->branch, .factor = 1.0F};
+}
+
+void ati_end_branch(const ati_part *part, ati_row_block block, const ati_norm *norm) {
+    const ati_config *config = &part->pass->model->config;
+    size_t width = config->hidden_size;
+    for (size_t row = 0; norm->weight != NULL && row < block.count; row++) {
+        float *added = part->tiles->branch + row * width;
+        ati_norm_row(norm, added, width, added);
+        ati_add_scaled(part->pass->rows.hidden + (block.first + row) * width, added, width,
+                       config->residual_multiplier);
+    }
+}

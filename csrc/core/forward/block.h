@@ -1,0 +1,44 @@
+/* Blocks of rows on their way through a layer. */
+#ifndef ATI_BLOCK_H
+#define ATI_BLOCK_H
+
+#include "forward/pass.h"
+
+/* Rows that go through a layer together. */
+typedef struct {
+    size_t first, count;
+} ati_row_block;
+
+/* Rows of a document, or of a head, that one thread handles at a time. */
+enum { ATI_PIECE_ROWS = 2 * ATI_QUERY_ROWS };
+
+typedef void ati_block_step(const ati_part *part, size_t layer, ati_row_block block);
+
+/* Takes this thread's blocks of the first `readings` readings through a step. */
+void ati_each_block(const ati_part *part, size_t layer, size_t readings, ati_block_step *step);
+
+/* tiles->row = norm(row of hidden), or that row where there is no norm. */
+const float *ati_normed_row(const ati_part *part, const ati_norm *norm, size_t row);
+
+/* tiles->x = norm(hidden) for the rows of a block, laid out for w. */
+void ati_norm_rows(const ati_part *part, ati_row_block block, const ati_norm *norm,
+                   const ati_matrix *w);
+
+/* Where the rows of a product are added. */
+typedef struct {
+    float *to;            /* [rows, hidden_size] */
+    const uint16_t *rows; /* [n_rows] the row of `to` for each; NULL: their own */
+    const float *factors; /* [n_rows] multiply the rows, which are left out where 0; or NULL */
+    float factor;         /* multiplies all */
+} ati_sink;
+
+/* to += factor * (x w^T + bias), row by row; x has n_rows rows laid out for w. */
+void ati_add_product(const ati_part *part, const char *x, size_t n_rows, const ati_matrix *w,
+                     const float *bias, const ati_sink *sink);
+
+/* What a branch of the layer adds to hidden: products go to the sink that the first
+ * gives, which is hidden itself where there is no norm, and the second ends it. */
+ati_sink ati_begin_branch(const ati_part *part, ati_row_block block, const ati_norm *norm);
+void ati_end_branch(const ati_part *part, ati_row_block block, const ati_norm *norm);
+
+#endif

@@ -1,0 +1,218 @@
+#include "forward/loss.h"
+
+#include "forward/product.h"
+#include "vector/activation.h"
+#include "vector/norm.h"
+#include "vector/vector.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The kernel's row tile of one document in one reading: one row, or ATI_ROW_TILE. */
+typedef struct {
+    const ati_segment *segment;
+    size_t place;    /* the reading's place in the rows: 0 the base, 1 + b branch b */
+    size_t position; /* of the first row within the document */
+} row_tile;
+
+/* Tiles that fill a row block. */
+typedef struct {
+    row_tile tiles[ATI_ROW_BLOCK];
+    size_t n_tiles;
+    size_t tile_rows;
+} loss_job;
+
+/* What is known of a row's softmax over the vocabulary so far. */
+typedef struct {
+    float largest;     /* logit */
+    int32_t predicted; /* the token it belongs to */
+    float target;      /* the logit of the token that follows */
+    double total;      /* of exp(logit - largest) */
+} row_state;
+
+/* Whether numbers of the reading at `place` go to reading `number` (0 the base,
+ * 1 + v variant v): a variant without a masked head takes them from the base. */
+static bool gives_reading(const ati_pass *pass, size_t place, size_t number) {
+    for (size_t b = 0; b < pass->n_branches; b++) {
+        if (pass->branches[b].number + 1 == number) {
+            bool leaves = pass->branches[b].first_layer < pass->model->config.n_layers;
+            return place == (leaves ? b + 1 : 0);
+        }
+    }
+    return place == number; /* the base */
+}
+
+/* The token that follows `position`, or -1 where its loss is not wanted. */
+static int32_t scored_token(const ati_document *document, size_t position) {
+    size_t next = position + 1;
+    bool scored = next >= document->first_scored && next < document->n_tokens;
+    return scored ? document->ids[next] : -1;
+}
+
+/* Takes in, and overwrites, logits [count] of the tokens from `first` on. */
+static void take_in(row_state *state, float *logits, size_t first, size_t count, int32_t target) {
+    if (target >= 0 && (size_t)target >= first && (size_t)target - first < count) {
+        state->target = logits[(size_t)target - first];
+    }
+    float largest = ati_max(logits, count);
+    if (largest > state->largest) {
+        size_t place = 0;
+        while (logits[place] != largest) {
+            place++;
+        }
+        state->predicted = (int32_t)(first + place);
+        state->total *= exp((double)state->largest - (double)largest);
+        state->largest = largest;
+    }
+    state->total += (double)ati_exp_sum(logits, count, state->largest);
+}
+
+static void keep_logits(const ati_pass *pass, const row_tile *tile, size_t position,
+                        const float *logits, size_t first, size_t count) {
+    const ati_document *document = tile->segment->document;
+    for (size_t r = 0; document->logits != NULL && r <= pass->n_branches; r++) {
+        if (document->logits[r] != NULL && gives_reading(pass, tile->place, r)) {
+            size_t row = position * pass->model->config.vocab_size;
+            memcpy(document->logits[r] + row + first, logits, count * sizeof(*logits));
+        }
+    }
+}
+
+static void keep_loss(const ati_pass *pass, const row_tile *tile, size_t position,
+                      const row_state *state) {
+    const ati_document *document = tile->segment->document;
+    size_t index = position + 1 - document->first_scored;
+    double loss = (double)state->largest + log(state->total) - (double)state->target;
+    for (size_t r = 0; document->losses != NULL && r <= pass->n_branches; r++) {
+        if (gives_reading(pass, tile->place, r)) {
+            document->losses[r][index] = (float)loss;
+        }
+    }
+    if (document->predicted != NULL && tile->place == 0) {
+        document->predicted[index] = state->predicted;
+    }
+}
+
+/* The tile that row number `row` of the job is in, and its position. */
+static const row_tile *find_row(const loss_job *job, size_t row, size_t *position) {
+    const row_tile *tile = &job->tiles[row / job->tile_rows];
+    *position = tile->position + row % job->tile_rows;
+    return tile;
+}
+
+/* The job's rows after the last norm, in tiles->x. */
+static void norm_job(const ati_part *part, const loss_job *job) {
+    const ati_pass *pass = part->pass;
+    const ati_config *config = &pass->model->config;
+    const ati_layout *layout = &pass->model->weights.head.layout;
+    for (size_t i = 0; i < job->n_tiles * job->tile_rows; i++) {
+        size_t position;
+        const row_tile *tile = find_row(job, i, &position);
+        size_t row = ati_segment_row(pass, tile->segment, tile->place) + position;
+        ati_norm_row(&pass->model->weights.final_norm,
+                     pass->rows.hidden + row * config->hidden_size, config->hidden_size,
+                     part->tiles->row);
+        ati_write_row(layout, part->tiles->row, part->tiles->x + i * layout->row);
+    }
+}
+
+/* Products [count] of the tokens from `first` on become logits. */
+static void finish_logits(const ati_model *model, float *logits, size_t first, size_t count) {
+    const ati_config *config = &model->config;
+    if (model->weights.head_bias != NULL) {
+        ati_add_to(logits, model->weights.head_bias + first, count);
+    }
+    if (config->logit_multiplier < 1.0F || config->logit_multiplier > 1.0F) {
+        ati_scale(logits, count, config->logit_multiplier);
+    }
+    if (config->logit_divisor < 1.0F || config->logit_divisor > 1.0F) {
+        ati_divide(logits, count, config->logit_divisor);
+    }
+    if (config->logit_soft_cap > 0.0F) {
+        ati_soft_cap(logits, count, config->logit_soft_cap);
+    }
+}
+
+/* Takes in the logits that the product holds now. */
+static void take_in_columns(const ati_part *part, const loss_job *job, const ati_product *product,
+                            row_state *states) {
+    for (size_t i = 0; i < product->n_rows; i++) {
+        size_t position;
+        const row_tile *tile = find_row(job, i, &position);
+        const ati_document *document = tile->segment->document;
+        float *logits = part->tiles->product + i * product->stride;
+        if (position < document->n_tokens) {
+            finish_logits(part->pass->model, logits, product->first, product->count);
+            keep_logits(part->pass, tile, position, logits, product->first, product->count);
+            take_in(&states[i], logits, product->first, product->count,
+                    scored_token(document, position));
+        }
+    }
+}
+
+static void run_job(const ati_part *part, const loss_job *job) {
+    row_state states[ATI_ROW_BLOCK];
+    size_t n_rows = job->n_tiles * job->tile_rows;
+    for (size_t i = 0; i < n_rows; i++) {
+        states[i] = (row_state){.largest = -INFINITY};
+    }
+    norm_job(part, job);
+    ati_product product = ati_product_of(part->tiles->x, n_rows, &part->pass->model->weights.head);
+    while (ati_product_next(&product, part)) {
+        take_in_columns(part, job, &product, states);
+    }
+    for (size_t i = 0; i < n_rows; i++) {
+        size_t position;
+        const row_tile *tile = find_row(job, i, &position);
+        if (scored_token(tile->segment->document, position) >= 0) {
+            keep_loss(part->pass, tile, position, &states[i]);
+        }
+    }
+}
+
+/* Whether any row of the tile has something to say. */
+static bool is_wanted(const ati_pass *pass, const row_tile *tile, size_t tile_rows) {
+    const ati_document *document = tile->segment->document;
+    bool wants_logits = false;
+    for (size_t r = 0; document->logits != NULL && r <= pass->n_branches; r++) {
+        wants_logits |= document->logits[r] != NULL && gives_reading(pass, tile->place, r);
+    }
+    bool wants_losses =
+        document->losses != NULL || (document->predicted != NULL && tile->place == 0);
+    bool has_scored = tile->position + tile_rows >= document->first_scored &&
+                      tile->position + 1 < document->n_tokens;
+    return wants_logits || (wants_losses && has_scored);
+}
+
+/* Rows of a job: a whole block, or, shared by threads, so few that all have as many. */
+static size_t job_rows(const ati_part *part, size_t readings) {
+    size_t rows = part->pass->pack->n_rows * readings, size = part->worker->size;
+    size_t share = ati_gemm_rows((rows + size - 1) / size);
+    bool whole = ati_uses_blas(part->pass->model) || share > ATI_ROW_BLOCK;
+    return whole ? ATI_ROW_BLOCK : share;
+}
+
+void ati_losses(const ati_part *part, size_t readings) {
+    const ati_pass *pass = part->pass;
+    loss_job job = {.n_tiles = 0, .tile_rows = pass->model->kernel->linear->row_tile};
+    size_t most = job_rows(part, readings) / job.tile_rows, task = 0;
+    for (size_t place = 0; place < readings; place++) {
+        for (size_t s = 0; s < pass->pack->n_segments; s++) {
+            const ati_segment *segment = &pass->pack->segments[s];
+            for (size_t position = 0; position < segment->n_rows; position += job.tile_rows) {
+                row_tile tile = {segment, place, position};
+                if (is_wanted(pass, &tile, job.tile_rows)) {
+                    job.tiles[job.n_tiles++] = tile;
+                }
+                bool last = place + 1 == readings && s + 1 == pass->pack->n_segments &&
+                            position + job.tile_rows == segment->n_rows;
+                if (job.n_tiles == most || (last && job.n_tiles > 0)) {
+                    if (ati_is_mine(part, task++)) {
+                        run_job(part, &job);
+                    }
+                    job.n_tiles = 0;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+/* The output projection and the loss, tile by tile: logits [rows, vocab] are
+ * never held. */
+#ifndef ATI_LOSS_H
+#define ATI_LOSS_H
+
+#include "forward/pass.h"
+
+/* Writes the losses, predictions and logits that documents ask for, from the
+ * residual stream after the last layer. `readings` readings stand in the rows;
+ * variants that never left the base get its numbers. */
+void ati_losses(const ati_part *part, size_t readings);
+
+#endif

@@ -1,0 +1,387 @@
+#include "model/weights_read.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- Norms ---- */
+
+static void fill(float *x, size_t n, float value) {
+    for (size_t i = 0; i < n; i++) {
+        x[i] = value;
+    }
+}
+
+/* A norm's weight and bias [n], as they multiply and are added. */
+static ati_status visit_gain(ati_tensors *tensors, const char *pattern, size_t layer, size_t index,
+                             size_t n, bool has_bias, float *weight, float *bias) {
+    const ati_gain gain = tensors->config->family->gain;
+    char name[ATI_NAME_SIZE];
+    ati_status status = ATI_OK;
+    if (gain == ATI_GAIN_NONE) {
+        if (tensors->rows != NULL) {
+            fill(weight, n, 1.0F);
+        }
+        return ATI_OK;
+    }
+    ati_tensor_name(tensors, pattern, layer, index, ".weight", name);
+    status = ati_visit_vector(tensors, name, 1, &n, 0, n, weight);
+    for (size_t i = 0; gain == ATI_GAIN_ONE_PLUS_WEIGHT && tensors->rows != NULL && i < n; i++) {
+        weight[i] += 1.0F;
+    }
+    if (status == ATI_OK && has_bias) {
+        ati_tensor_name(tensors, pattern, layer, index, ".bias", name);
+        status = ati_visit_vector(tensors, name, 1, &n, 0, n, bias);
+    }
+    return status;
+}
+
+static ati_status visit_norm(ati_tensors *tensors, const char *pattern, size_t layer,
+                             const ati_norm *norm) {
+    return pattern == NULL
+               ? ATI_OK
+               : visit_gain(tensors, pattern, layer, 0, tensors->config->hidden_size,
+                            tensors->config->family->norm_bias, norm->weight, norm->bias);
+}
+
+/* Moves the elements of a head [head_dim] to their places; scratch [head_dim]. */
+static void place_head(const ati_config *config, float *head, float *scratch) {
+    memcpy(scratch, head, config->head_dim * sizeof *head);
+    for (size_t i = 0; i < config->head_dim; i++) {
+        head[ati_place_in_head(config, i)] = scratch[i];
+    }
+}
+
+/* One tensor [head_dim] that all heads share: read for the first, copied to the rest. */
+static ati_status visit_shared_norm(ati_tensors *tensors, const char *pattern, size_t layer,
+                                    size_t n_heads, const ati_norm *norm) {
+    size_t dim = tensors->config->head_dim;
+    ati_status status = visit_gain(tensors, pattern, layer, 0, dim,
+                                   tensors->config->family->qk_norm_bias, norm->weight, norm->bias);
+    for (size_t head = 1; head < n_heads && tensors->rows != NULL; head++) {
+        memcpy(norm->weight + head * dim, norm->weight, dim * sizeof(float));
+        if (norm->bias != NULL) {
+            memcpy(norm->bias + head * dim, norm->bias, dim * sizeof(float));
+        }
+    }
+    return status;
+}
+
+/* A tensor for each head. */
+static ati_status visit_listed_norm(ati_tensors *tensors, const char *pattern, size_t layer,
+                                    size_t n_heads, const ati_norm *norm) {
+    size_t dim = tensors->config->head_dim;
+    ati_status status = ATI_OK;
+    for (size_t head = 0; head < n_heads && status == ATI_OK; head++) {
+        float *weight = tensors->rows != NULL ? norm->weight + head * dim : NULL;
+        status = visit_gain(tensors, pattern, layer, head, dim, false, weight, NULL);
+    }
+    return status;
+}
+
+/* One tensor [heads, head_dim]. */
+static ati_status visit_stacked_norm(ati_tensors *tensors, const char *pattern, size_t layer,
+                                     size_t n_heads, const ati_norm *norm) {
+    size_t dims[] = {n_heads, tensors->config->head_dim};
+    char name[ATI_NAME_SIZE];
+    ati_tensor_name(tensors, pattern, layer, 0, ".weight", name);
+    return ati_visit_vector(tensors, name, 2, dims, 0, dims[0] * dims[1], norm->weight);
+}
+
+/* The norm of queries, or of keys. */
+static ati_status visit_head_norm(ati_tensors *tensors, const char *pattern, size_t layer,
+                                  size_t n_heads, const ati_norm *norm) {
+    const ati_config *config = tensors->config;
+    ati_status status = ATI_OK;
+    if (!config->qk_norm) {
+        return ATI_OK;
+    }
+    switch (config->family->qk_norm) {
+    case ATI_QK_NORM_HEAD:
+        status = visit_shared_norm(tensors, pattern, layer, n_heads, norm);
+        break;
+    case ATI_QK_NORM_EACH_HEAD:
+        status = visit_stacked_norm(tensors, pattern, layer, n_heads, norm);
+        break;
+    case ATI_QK_NORM_LISTED:
+        status = visit_listed_norm(tensors, pattern, layer, n_heads, norm);
+        break;
+    case ATI_QK_NORM_WHOLE:
+        status = visit_gain(tensors, pattern, layer, 0, n_heads * config->head_dim,
+                            config->family->qk_norm_bias, norm->weight, norm->bias);
+        break;
+    case ATI_QK_NORM_NONE:
+        break;
+    }
+    for (size_t h = 0; status == ATI_OK && tensors->rows != NULL && h < n_heads; h++) {
+        place_head(config, norm->weight + h * config->head_dim, tensors->rows);
+        if (norm->bias != NULL) {
+            place_head(config, norm->bias + h * config->head_dim, tensors->rows);
+        }
+    }
+    return status;
+}
+
+/* ---- Matrices ---- */
+
+/* The matrix `pattern` of n rows, with a bias or none, as the family stores matrices. */
+static ati_status visit_linear(ati_tensors *tensors, const char *pattern, size_t layer,
+                               size_t index, size_t n, ati_row_map *map, const ati_matrix *matrix,
+                               float *bias, bool has_bias) {
+    ati_source source = {.n = n, .map = map, .transposed = tensors->config->family->transposed};
+    ati_tensor_name(tensors, pattern, layer, index, ".weight", source.weight);
+    if (has_bias) {
+        ati_tensor_name(tensors, pattern, layer, index, ".bias", source.bias);
+    }
+    return ati_visit_source(tensors, &source, matrix, bias);
+}
+
+static ati_status visit_qkv(ati_tensors *tensors, size_t layer, const ati_layer_weights *weights) {
+    const ati_config *config = tensors->config;
+    const ati_names *names = &config->family->names;
+    size_t q = config->n_heads * config->head_dim, kv = config->n_kv_heads * config->head_dim;
+    const struct {
+        const char *pattern;
+        size_t n;
+        ati_row_map *map;
+    } parts[] = {
+        {names->query, q, ati_row_of_query},
+        {names->key, kv, ati_row_of_key},
+        {names->value, kv, ati_row_of_value},
+        {names->qkv, q + 2 * kv,
+         config->family->qkv_by_heads ? ati_row_of_head_qkv : ati_row_of_qkv},
+    };
+    ati_status status = ATI_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == ATI_OK; i++) {
+        if (parts[i].pattern != NULL) {
+            status = visit_linear(tensors, parts[i].pattern, layer, 0, parts[i].n, parts[i].map,
+                                  &weights->qkv, weights->qkv_bias, config->qkv_bias);
+        }
+    }
+    return status;
+}
+
+static ati_status visit_sinks(ati_tensors *tensors, size_t layer,
+                              const ati_layer_weights *weights) {
+    const char *pattern = tensors->config->family->names.sinks;
+    size_t n_heads = tensors->config->n_heads;
+    char name[ATI_NAME_SIZE];
+    if (pattern == NULL) {
+        return ATI_OK;
+    }
+    ati_tensor_name(tensors, pattern, layer, 0, "", name);
+    return ati_visit_vector(tensors, name, 1, &n_heads, 0, n_heads, weights->attention.sinks);
+}
+
+static ati_status visit_attention(ati_tensors *tensors, size_t layer,
+                                  const ati_layer_weights *weights) {
+    const ati_config *config = tensors->config;
+    const ati_names *names = &config->family->names;
+    ati_status status = visit_norm(tensors, names->attention_norm, layer, &weights->attention_norm);
+    if (status == ATI_OK) {
+        status = visit_qkv(tensors, layer, weights);
+    }
+    if (status == ATI_OK) {
+        status = visit_head_norm(tensors, names->query_norm, layer, config->n_heads,
+                                 &weights->query_norm);
+    }
+    if (status == ATI_OK) {
+        status = visit_head_norm(tensors, names->key_norm, layer, config->n_kv_heads,
+                                 &weights->key_norm);
+    }
+    if (status == ATI_OK) {
+        status = visit_sinks(tensors, layer, weights);
+    }
+    if (status == ATI_OK) {
+        status = visit_linear(tensors, names->output, layer, 0, config->hidden_size, ati_row_as_is,
+                              &weights->output, weights->output_bias, config->output_bias);
+    }
+    return status == ATI_OK ? visit_norm(tensors, names->attention_post_norm, layer,
+                                         &weights->attention_post_norm)
+                            : status;
+}
+
+/* ---- MLPs ---- */
+
+typedef struct {
+    const char *pattern;
+    size_t n;
+    ati_row_map *map;
+    const ati_matrix *matrix;
+    float *bias;
+} linear_part;
+
+static ati_status visit_dense(ati_tensors *tensors, size_t layer, const ati_mlp *mlp) {
+    const ati_config *config = tensors->config;
+    const ati_names *names = &config->family->names;
+    size_t ffn = config->intermediate_size;
+    ati_row_map *up = config->family->plain_mlp ? ati_row_as_is : ati_row_of_up;
+    const linear_part parts[] = {
+        {names->gate, ffn, ati_row_of_gate, &mlp->up, mlp->up_bias},
+        {names->up, ffn, up, &mlp->up, mlp->up_bias},
+        {names->gate_up, 2 * ffn, ati_row_of_gate_then_up, &mlp->up, mlp->up_bias},
+        {names->down, config->hidden_size, ati_row_as_is, &mlp->down, mlp->down_bias},
+    };
+    ati_status status = ATI_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == ATI_OK; i++) {
+        if (parts[i].pattern != NULL) {
+            status = visit_linear(tensors, parts[i].pattern, layer, 0, parts[i].n, parts[i].map,
+                                  parts[i].matrix, parts[i].bias, config->mlp_bias);
+        }
+    }
+    return status;
+}
+
+/* Expert number `index`, with tensors of its own. */
+static ati_status visit_listed_expert(ati_tensors *tensors, size_t layer, size_t index,
+                                      const ati_mlp *mlp) {
+    const ati_config *config = tensors->config;
+    const ati_names *names = &config->family->names;
+    const linear_part parts[] = {
+        {names->expert_gate, config->expert_size, ati_row_of_gate, &mlp->up, NULL},
+        {names->expert_up, config->expert_size, ati_row_of_up, &mlp->up, NULL},
+        {names->expert_down, config->hidden_size, ati_row_as_is, &mlp->down, NULL},
+    };
+    ati_status status = ATI_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == ATI_OK; i++) {
+        status = visit_linear(tensors, parts[i].pattern, layer, index, parts[i].n, parts[i].map,
+                              parts[i].matrix, NULL, false);
+    }
+    return status;
+}
+
+/* Expert number `index` as a part of tensors that hold all of them. */
+static ati_status visit_stacked_expert(ati_tensors *tensors, size_t layer, size_t index,
+                                       const ati_mlp *mlp) {
+    const ati_config *config = tensors->config;
+    const ati_names *names = &config->family->names;
+    bool transposed = config->family->experts == ATI_EXPERTS_TRANSPOSED;
+    ati_source up = {.n = 2 * config->expert_size,
+                     .slab = index,
+                     .n_slabs = config->n_experts,
+                     .transposed = transposed && !config->is_mxfp4,
+                     .is_mxfp4 = config->is_mxfp4,
+                     .map = transposed ? ati_row_of_gate_beside_up : ati_row_of_gate_then_up};
+    ati_source down = up;
+    down.n = config->hidden_size;
+    down.map = ati_row_as_is;
+    ati_tensor_name(tensors, names->expert_gate_up, layer, 0, "", up.weight);
+    ati_tensor_name(tensors, names->expert_down, layer, 0, "", down.weight);
+    if (transposed) {
+        ati_tensor_name(tensors, names->expert_gate_up, layer, 0, "_bias", up.bias);
+        ati_tensor_name(tensors, names->expert_down, layer, 0, "_bias", down.bias);
+    }
+    ati_status status = ati_visit_source(tensors, &up, &mlp->up, mlp->up_bias);
+    return status == ATI_OK ? ati_visit_source(tensors, &down, &mlp->down, mlp->down_bias) : status;
+}
+
+static ati_status visit_experts(ati_tensors *tensors, size_t layer,
+                                const ati_layer_weights *weights) {
+    const ati_config *config = tensors->config;
+    const size_t dims[] = {config->n_experts, config->hidden_size};
+    bool listed = config->family->experts == ATI_EXPERTS_LISTED;
+    char name[ATI_NAME_SIZE];
+    ati_tensor_name(tensors, config->family->names.router, layer, 0, ".weight", name);
+    ati_status status =
+        ati_visit_vector(tensors, name, 2, dims, 0, dims[0] * dims[1], weights->router);
+    if (status == ATI_OK && config->family->experts == ATI_EXPERTS_TRANSPOSED) {
+        ati_tensor_name(tensors, config->family->names.router, layer, 0, ".bias", name);
+        status = ati_visit_vector(tensors, name, 1, dims, 0, dims[0], weights->router_bias);
+    }
+    for (size_t i = 0; i < config->n_experts && status == ATI_OK; i++) {
+        status = listed ? visit_listed_expert(tensors, layer, i, &weights->mlps[i])
+                        : visit_stacked_expert(tensors, layer, i, &weights->mlps[i]);
+    }
+    return status;
+}
+
+/* One parameter of an xIELU: a tensor of the shape [1] or []. */
+static ati_status visit_parameter(ati_tensors *tensors, size_t layer, const char *ending,
+                                  size_t rank, float *out) {
+    const size_t one = 1;
+    char name[ATI_NAME_SIZE];
+    ati_tensor_name(tensors, tensors->config->family->names.activation, layer, 0, ending, name);
+    return ati_visit_vector(tensors, name, rank, &one, 0, 1, out);
+}
+
+static float softplus(float x) {
+    return (float)(x > 20.0F ? (double)x : log1p(exp((double)x)));
+}
+
+static ati_status visit_activation(ati_tensors *tensors, size_t layer, ati_activate *activate) {
+    if (tensors->config->activation != ATI_ACTIVATION_XIELU) {
+        return ATI_OK;
+    }
+    ati_status status = visit_parameter(tensors, layer, ".alpha_p", 1, &activate->positive);
+    if (status == ATI_OK) {
+        status = visit_parameter(tensors, layer, ".alpha_n", 1, &activate->negative);
+    }
+    if (status == ATI_OK) {
+        status = visit_parameter(tensors, layer, ".beta", 0, &activate->slope);
+    }
+    if (status == ATI_OK) {
+        status = visit_parameter(tensors, layer, ".eps", 0, &activate->least);
+    }
+    activate->positive = softplus(activate->positive);
+    activate->negative = activate->slope + softplus(activate->negative);
+    return status;
+}
+
+static ati_status visit_mlp(ati_tensors *tensors, size_t layer, ati_layer_weights *weights) {
+    const ati_config *config = tensors->config;
+    const ati_names *names = &config->family->names;
+    bool shares_norm = config->parallel && config->family->parallel_shares_norm;
+    ati_status status =
+        visit_norm(tensors, shares_norm ? NULL : names->mlp_norm, layer, &weights->mlp_norm);
+    if (status == ATI_OK) {
+        status = config->layers[layer].is_sparse ? visit_experts(tensors, layer, weights)
+                                                 : visit_dense(tensors, layer, weights->mlps);
+    }
+    if (status == ATI_OK) {
+        status = visit_activation(tensors, layer, &weights->activate);
+    }
+    return status == ATI_OK
+               ? visit_norm(tensors, names->mlp_post_norm, layer, &weights->mlp_post_norm)
+               : status;
+}
+
+/* ---- Ends ---- */
+
+static ati_status visit_ends(ati_tensors *tensors, const ati_weights *weights) {
+    const ati_config *config = tensors->config;
+    const ati_names *names = &config->family->names;
+    size_t vocab = config->vocab_size, hidden = config->hidden_size;
+    const size_t positions[] = {config->max_position_embeddings + config->family->first_position,
+                                hidden};
+    ati_source embeddings = {.n = vocab, .map = ati_row_as_is}, head = embeddings;
+    char name[ATI_NAME_SIZE];
+    ati_tensor_name(tensors, names->embeddings, 0, 0, ".weight", embeddings.weight);
+    snprintf(head.weight, sizeof head.weight, "%s",
+             config->tied ? embeddings.weight : tensors->head);
+    ati_status status = ati_visit_source(tensors, &embeddings, &weights->embeddings, NULL);
+    if (status == ATI_OK && (!config->tied || weights->head.panels != weights->embeddings.panels)) {
+        status = ati_visit_source(tensors, &head, &weights->head, NULL);
+    }
+    if (status == ATI_OK && names->positions != NULL) {
+        ati_tensor_name(tensors, names->positions, 0, 0, ".weight", name);
+        status =
+            ati_visit_vector(tensors, name, 2, positions, config->family->first_position * hidden,
+                             config->max_position_embeddings * hidden, weights->positions);
+    }
+    if (status == ATI_OK && config->family->head_bias) {
+        status = ati_visit_vector(tensors, "lm_head.bias", 1, &vocab, 0, vocab, weights->head_bias);
+    }
+    return status == ATI_OK ? visit_norm(tensors, names->final_norm, 0, &weights->final_norm)
+                            : status;
+}
+
+ati_status ati_visit_weights(ati_tensors *tensors, const ati_weights *weights) {
+    ati_status status = visit_ends(tensors, weights);
+    for (size_t l = 0; l < tensors->config->n_layers && status == ATI_OK; l++) {
+        status = visit_attention(tensors, l, &weights->layers[l]);
+        if (status == ATI_OK) {
+            status = visit_mlp(tensors, l, &weights->layers[l]);
+        }
+    }
+    return status;
+}

@@ -1,0 +1,266 @@
+/* ati_run: plans a batch as packs and has threads read them. */
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "batch/workspace.h"
+#include "forward/forward.h"
+#include "kernel/blas.h"
+#include "run/check.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* A batch under way. */
+typedef struct {
+    const ati_model *model;
+    const ati_batch *batch;
+    ati_workspace *workspace;
+    ati_segment *segments; /* [n_documents] */
+    ati_branch *branches;  /* [n_variants] */
+    ati_pack *packs;       /* [n_packs], the longest documents first */
+    size_t n_packs;
+    size_t n_team_packs; /* packs from the first on that all threads read together */
+    size_t longest;      /* tokens of the longest document */
+    size_t n_threads;
+    atomic_size_t next_pack; /* that no thread has taken yet */
+    ati_team team;
+} ati_job;
+
+typedef struct {
+    ati_job *job;
+    size_t number;
+    pthread_t thread;
+} job_thread;
+
+static ati_status plan(ati_job *job, ati_error *error) {
+    const ati_batch *batch = job->batch;
+    size_t segments, packs, branches, bytes;
+    if (!ati_mul(batch->n_documents, sizeof(*job->segments), &segments) ||
+        !ati_mul(batch->n_documents, sizeof(*job->packs), &packs) ||
+        !ati_mul(batch->n_variants, sizeof(*job->branches), &branches) ||
+        !ati_add(segments, packs, &bytes) || !ati_add(bytes, branches, &bytes)) {
+        return ati_fail(error, ATI_ARG, "a batch of %zu documents is too large",
+                        batch->n_documents);
+    }
+    ati_status status = ati_arena_grow(&job->workspace->plan, bytes, error);
+    if (status != ATI_OK) {
+        return status;
+    }
+    char *memory = job->workspace->plan.memory;
+    job->segments = (ati_segment *)(void *)memory;
+    job->packs = (ati_pack *)(void *)(memory + segments);
+    job->branches = (ati_branch *)(void *)(memory + segments + packs);
+    ati_branches_plan(&job->model->config, batch, job->branches);
+    job->n_packs = ati_packs_plan(job->model, batch, job->segments, job->packs);
+    job->longest = job->segments[0].document->n_tokens;
+    return ATI_OK;
+}
+
+/* When the last of the threads is done with packs[first, n_packs), each of which goes
+ * to the thread that is free first. loads [n_threads] is scratch. */
+static double finish_time(const ati_job *job, const double *costs, size_t first, double *loads) {
+    double last = 0;
+    memset(loads, 0, job->n_threads * sizeof(*loads));
+    for (size_t p = first; p < job->n_packs; p++) {
+        size_t free_first = 0;
+        for (size_t t = 1; t < job->n_threads; t++) {
+            free_first = loads[t] < loads[free_first] ? t : free_first;
+        }
+        loads[free_first] += costs[p];
+        last = loads[free_first] > last ? loads[free_first] : last;
+    }
+    return last;
+}
+
+/* Packs that would keep one thread busy after the others are done are read by all
+ * threads together: those that cost more than a thread's share, and of the few packs
+ * of a small batch as many, longest first, as make it end soonest. */
+static ati_status choose_team_packs(ati_job *job, ati_error *error) {
+    enum {
+        FEW = 64
+    }; /* packs: in a larger batch the last ones are small, and a search takes long */
+    size_t n = job->n_packs, threads = job->n_threads;
+    if (threads == 1) {
+        return ATI_OK;
+    }
+    double *costs = ati_calloc(n + threads, sizeof(*costs)), rest = 0, soonest = INFINITY;
+    if (costs == NULL) {
+        return ati_fail_memory(error, (n + threads) * sizeof(*costs), "the plan of a batch");
+    }
+    for (size_t p = 0; p < n; p++) {
+        costs[p] = ati_pack_cost(&job->model->config, &job->packs[p]);
+        rest += costs[p];
+    }
+    size_t chosen = 0;
+    for (; chosen < n && costs[chosen] * (double)threads > rest; chosen++) {
+        rest -= costs[chosen];
+    }
+    job->n_team_packs = chosen;
+    double together = 0;
+    for (size_t p = chosen; p <= n && n - chosen <= FEW; p++) {
+        double end = together + finish_time(job, costs, p, costs + n);
+        if (end < soonest) {
+            soonest = end;
+            job->n_team_packs = p;
+        }
+        together += p < n ? costs[p] / (double)threads : 0;
+    }
+    ati_free(costs);
+    return ATI_OK;
+}
+
+/* Bytes for the rows of the largest of packs[first, last). */
+static ati_status measure_rows(const ati_job *job, size_t first, size_t last, size_t *bytes,
+                               ati_error *error) {
+    *bytes = 0;
+    for (size_t p = first; p < last; p++) {
+        size_t needed;
+        if (!ati_rows_bytes(job->model, &job->packs[p], 1 + job->batch->n_variants, &needed)) {
+            return ati_fail(error, ATI_ARG, "a document of %zu tokens is too large", job->longest);
+        }
+        *bytes = needed > *bytes ? needed : *bytes;
+    }
+    return ATI_OK;
+}
+
+static ati_status make_room(ati_job *job, ati_error *error) {
+    size_t shared = 0, rows = 0, tiles = 0, bytes = 0;
+    ati_workspace *workspace = job->workspace;
+    ati_status status = measure_rows(job, 0, job->n_team_packs, &shared, error);
+    if (status == ATI_OK) {
+        status = measure_rows(job, job->n_team_packs, job->n_packs, &rows, error);
+    }
+    if (status == ATI_OK) {
+        status = ati_arena_grow(&workspace->shared, shared, error);
+    }
+    if (status == ATI_OK) {
+        status = ati_workspace_widen(workspace, job->n_threads, error);
+    }
+    if (status == ATI_OK &&
+        (!ati_tiles_bytes(job->model, job->longest, &tiles) || !ati_add(rows, tiles, &bytes))) {
+        status = ati_fail(error, ATI_ARG, "a document of %zu tokens is too large", job->longest);
+    }
+    for (size_t i = 0; status == ATI_OK && i < job->n_threads; i++) {
+        status = ati_arena_grow(&workspace->threads[i], bytes, error);
+    }
+    return status;
+}
+
+static void read_pack(const ati_job *job, const ati_pack *pack, void *memory, ati_worker *worker,
+                      const ati_tiles *tiles) {
+    ati_pass pass = {
+        .model = job->model,
+        .branches = job->branches,
+        .n_branches = job->batch->n_variants,
+        .pack = pack,
+    };
+    ati_rows_place(job->model, pack, 1 + job->batch->n_variants, memory, &pass.rows);
+    ati_forward(&(ati_part){&pass, worker, tiles});
+}
+
+/* One thread's part of the job: the team packs with the others, then packs of
+ * its own. */
+static void work(ati_job *job, size_t number) {
+    char *memory = job->workspace->threads[number].memory;
+    size_t tiles_bytes;
+    ati_tiles tiles;
+    (void)ati_tiles_bytes(job->model, job->longest, &tiles_bytes);
+    ati_tiles_place(job->model, job->longest, memory, &tiles);
+
+    ati_worker worker = {&job->team, number, job->team.size, number == 0, {0, 0}};
+    for (size_t p = 0; p < job->n_team_packs && ati_worker_barrier(&worker); p++) {
+        read_pack(job, &job->packs[p], job->workspace->shared.memory, &worker, &tiles);
+    }
+    worker.rank = 0;
+    worker.size = 1;
+    while (ati_worker_continue(&worker)) {
+        size_t p = atomic_fetch_add(&job->next_pack, 1);
+        if (p >= job->n_packs) {
+            break;
+        }
+        read_pack(job, &job->packs[p], memory + tiles_bytes, &worker, &tiles);
+    }
+    ati_worker_finish(&worker);
+}
+
+static void *thread_main(void *argument) {
+    job_thread *self = argument;
+    ati_team_enter(&self->job->team);
+    work(self->job, self->number);
+    return NULL;
+}
+
+/* Runs the job on up to n_threads threads, fewer where the system gives no more:
+ * the results are the same. */
+static ati_status run_threads(ati_job *job, ati_error *error) {
+    size_t started = 0, bytes;
+    job_thread *threads;
+    ati_arena arena = {NULL, 0};
+    if (!ati_mul(job->n_threads, sizeof(*threads), &bytes)) {
+        return ati_fail(error, ATI_ARG, "%zu threads are too many", job->n_threads);
+    }
+    ati_status status = ati_arena_grow(&arena, bytes, error);
+    if (status != ATI_OK) {
+        return status;
+    }
+    threads = arena.memory;
+    for (; started + 1 < job->n_threads; started++) {
+        threads[started] = (job_thread){.job = job, .number = started + 1};
+        if (pthread_create(&threads[started].thread, NULL, thread_main, &threads[started]) != 0) {
+            break;
+        }
+    }
+    ati_team_open(&job->team, started + 1);
+    work(job, 0);
+    for (size_t i = 0; i < started; i++) {
+        (void)pthread_join(threads[i].thread, NULL);
+    }
+    ati_arena_free(&arena);
+    if (atomic_load(&job->team.cancelled)) {
+        return ati_fail(error, ATI_CANCELLED, "cancelled");
+    }
+    return ATI_OK;
+}
+
+ati_status ati_run(const ati_model *model, ati_workspace *workspace, const ati_batch *batch,
+                   ati_error *error) {
+    if (workspace->model != model) {
+        return ati_fail(error, ATI_ARG, "the workspace was made for another model");
+    }
+    ati_status status = ati_batch_check(&model->config, batch, error);
+    if (status != ATI_OK || batch->n_documents == 0) {
+        return status;
+    }
+    ati_job job = {
+        .model = model,
+        .batch = batch,
+        .workspace = workspace,
+        .n_threads = batch->n_threads,
+    };
+    status = plan(&job, error);
+    if (status != ATI_OK) {
+        return status;
+    }
+    status = choose_team_packs(&job, error);
+    if (status != ATI_OK) {
+        return status;
+    }
+    atomic_init(&job.next_pack, job.n_team_packs);
+    status = make_room(&job, error);
+    if (status != ATI_OK) {
+        return status;
+    }
+    size_t blas_callers = ati_uses_blas(model) ? job.n_threads : 0;
+    status = ati_blas_reserve(blas_callers, error);
+    if (status != ATI_OK) {
+        return status;
+    }
+    status = ati_team_init(&job.team, batch->poll, batch->poll_context, error);
+    if (status == ATI_OK) {
+        status = run_threads(&job, error);
+        ati_team_destroy(&job.team);
+    }
+    ati_blas_release(blas_callers);
+    return status;
+}
