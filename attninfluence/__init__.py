@@ -19,6 +19,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.version import __version__
+
 if TYPE_CHECKING:
     from attninfluence._core import ModelError
     from attninfluence.head_scores import HeadScores
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from attninfluence.scorer import Scorer
     from attninfluence.scores import Scores
     from attninfluence.scoring import score
-
-__version__ = "0.1.0"
 
 __all__ = [
     "HeadScores",

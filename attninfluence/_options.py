@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from attninfluence.base.whole_number import as_whole_number
 from attninfluence.model import Model, check_mask
 from attninfluence.spans import SPAN_KINDS
 from attninfluence.tokenizer import BOS_POLICIES, SPECIAL_POLICIES
-from attninfluence.whole_number import as_whole_number
 from attninfluence.windows import check_window
 
 ENCODING_ERRORS = ("replace", "strict")

@@ -138,7 +138,7 @@ class _Bar:
     """`score_files` tells of its progress here."""
 
     def __init__(self, total: int, enabled: bool) -> None:
-        from attninfluence.progress import ProgressBar
+        from attninfluence.base.progress import ProgressBar
 
         self.bar = ProgressBar("score", total=total, enabled=enabled)
 

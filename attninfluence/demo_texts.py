@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from attninfluence.output import naming
+from attninfluence.base.replacing import naming
 
 PACKAGED = Path(__file__).parent / "data" / "demo_texts.jsonl"
 SHORTEST, LONGEST = 300, 2500  # characters

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from attninfluence.frame import to_frame
+from attninfluence.base.frame import to_frame
 from attninfluence.spans import SpanScore
 from attninfluence.statuses import STATUS_MEANING
 from attninfluence.token_losses import TokenLosses, TokenRows

@@ -6,7 +6,6 @@ keeps its place.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,14 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.base.text import as_text
 from attninfluence.model import as_ids
 from attninfluence.spans import as_spans, find_spans
 from attninfluence.statuses import STATUS_MEANING
 from attninfluence.tokenizer import Tokenizer, TokenizerError
 
 STATUSES = tuple(STATUS_MEANING)
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(slots=True)
@@ -96,25 +94,6 @@ class TextReader:
             spans=None if self.span_kind is None else find_spans(text, self.span_kind),
             repaired=repaired,
         )
-
-
-def as_text(value: object) -> tuple[str | None, bool]:
-    """(text, whether something was replaced by U+FFFD); (None, False) for no text.
-
-    str and bytes (UTF-8) are text. Nothing else is turned into text: the string "nan"
-    has a loss, a missing value has none. A lone surrogate becomes U+FFFD, a pair of them
-    the character that it spells; offsets count the characters of what comes out.
-    """
-    if isinstance(value, bytes):
-        try:
-            return value.decode("utf-8"), False
-        except UnicodeDecodeError:
-            return value.decode("utf-8", errors="replace"), True
-    if not isinstance(value, str):
-        return None, False
-    if not _SURROGATE.search(value):
-        return value, False
-    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"), True
 
 
 def iter_texts(texts: Iterable[Any]) -> Iterator[object]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attninfluence.base.whole_number import as_whole_number
 from attninfluence.probe import Sample
-from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.model import Model
@@ -102,7 +102,7 @@ def copy_steps(reading: HeadReading) -> list[Step]:
 
 
 def _ids_of(model: Model, document: str | bytes | ArrayLike | Sample) -> NDArray[np.int32]:
-    from attninfluence.documents import as_text
+    from attninfluence.base.text import as_text
     from attninfluence.model import as_ids
 
     if isinstance(document, Sample):

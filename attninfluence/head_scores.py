@@ -161,7 +161,7 @@ class HeadScores:
 
     def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame of the columns, a row a head; ImportError, saying so, without pandas."""
-        from attninfluence.frame import to_frame
+        from attninfluence.base.frame import to_frame
 
         return to_frame(self.columns())
 

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence._core import ModelError
+from attninfluence.base.progress import ProgressBar
+from attninfluence.base.whole_number import as_whole_number
 from attninfluence.bootstrap import bootstrap_interval
 from attninfluence.head_scores import Head, HeadScores, Selection, checked_pairs
 from attninfluence.probe import Corpus, Sample, iter_samples
-from attninfluence.progress import ProgressBar
-from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.model import Model

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence._core import ModelError
+from attninfluence.base.replacing import replacing
 from attninfluence.head_scores import Head, HeadScores, checked_pairs
-from attninfluence.replacing import replacing
 
 FORMAT, VERSIONS = "attninfluence-heads", (1, 2)
 NAMES = (

@@ -38,11 +38,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.base.progress import Progress
 from attninfluence.corpus.extract import extract_rows
 from attninfluence.corpus.files import file_size, is_url, open_binary
 from attninfluence.finished import FinishedRun, open_finished
 from attninfluence.output import OutputError, OutputFolder, publish, write_json
-from attninfluence.progress import Progress
 from attninfluence.recipe import RECIPE_NAME, Count, Recipe
 from attninfluence.score_runs import listed
 from attninfluence.selection import SUMMARY_NAME

@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from attninfluence import _core
 from attninfluence._core import ModelError
+from attninfluence.base.whole_number import as_whole_number
 from attninfluence.fingerprint import digest_files, digest_stamps, stamp_files
 from attninfluence.hub import resolve_folder
 from attninfluence.place import Place, hide_places
 from attninfluence.threads import default_threads
 from attninfluence.tokenizer import Tokenizer
 from attninfluence.tokenizer_files import has_tokenizer
-from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from attninfluence.base.replacing import naming, sync
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -72,27 +74,6 @@ def score_schema(
             )
         fields.append(pa.field(name, kind))
     return pa.schema(fields)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let an error of the system name the file it is about."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None or error.filename is not None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def sync(path: Path) -> None:
-    """Make a file or a folder's list of names last."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with naming(path):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def publish(temporary: Path, final: Path) -> None:
@@ -161,7 +142,7 @@ class OutputFolder:
 
     def start(self, run: dict[str, Any]) -> None:
         """Create the folder and write its run.json, `run` and the run's own id."""
-        from attninfluence import __version__
+        from attninfluence.base.version import __version__
 
         self.check_unused()
         self.path.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.replacing import sync
 from attninfluence.corpus.files import is_url
 from attninfluence.differences import differences, in_words
 from attninfluence.finished import open_part
@@ -34,7 +35,6 @@ from attninfluence.output import (
     PartWriter,
     part_name,
     read_json,
-    sync,
     write_json,
 )
 from attninfluence.reservoir import Example, Reservoir, example_schema, from_table, to_table
@@ -147,7 +147,7 @@ class ResumableFolder:
                 (self.path / name).unlink()
 
     def _start(self, description: dict[str, Any]) -> None:
-        from attninfluence import __version__
+        from attninfluence.base.version import __version__
 
         self.run_id = secrets.token_hex(8)
         head = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attninfluence.corpus.kept import printable
+from attninfluence.base.text import printable
 from attninfluence.corpus_reader import Corpus, FileBegun, FileLeftOut, Key
 from attninfluence.output import OutputError, score_schema
 from attninfluence.reservoir import MOST_TOKENS, Example, Reservoir

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.base.arrays import Ints
 from attninfluence.scored_documents import ScoredDocuments
-from attninfluence.selection_rows import Ints
 from attninfluence.tally import domain_order
 
 if TYPE_CHECKING:

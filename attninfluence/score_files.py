@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.progress import Progress
 from attninfluence.corpus import (
     Columns,
     CorpusError,
@@ -32,7 +33,6 @@ from attninfluence.corpus_reader import (
 )
 from attninfluence.input_plan import Shard, Slice, plan_slices
 from attninfluence.output import score_schema
-from attninfluence.progress import Progress
 from attninfluence.resumable import ResumableFolder, iter_part_columns
 from attninfluence.row_writer import RowWriter
 from attninfluence.run_state import RunState

@@ -8,8 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from attninfluence.base.arrays import Bools, Floats, Ints
 from attninfluence.score_runs import ScoreRuns
-from attninfluence.selection_rows import Bools, Floats, Ints, RowReader
+from attninfluence.selection_rows import RowReader
 from attninfluence.selection_rule import count_of_fraction
 from attninfluence.tally import domain_order
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.base.frame import to_frame
+from attninfluence.base.whole_number import as_whole_number
 from attninfluence.document_score import DocumentScore
-from attninfluence.frame import to_frame
 from attninfluence.spans import SpanScore
 from attninfluence.token_losses import TokenLosses, TokenRows
 from attninfluence.views.words import plural
-from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     import pandas

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence._options import ScoreOptions
+from attninfluence.base.progress import ProgressBar
 from attninfluence.documents import Document, TextReader, iter_texts, read_ids, read_texts
 from attninfluence.losses import DEGENERATE_LOSS, mean_loss, relative_rise
 from attninfluence.model import Model, as_model
 from attninfluence.prefetch import prefetch
-from attninfluence.progress import ProgressBar
 from attninfluence.scores import Scores
 from attninfluence.spans import SPAN_KINDS, SpanScore, score_spans
 from attninfluence.token_losses import TokenRows

@@ -14,8 +14,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.progress import Progress
 from attninfluence.output import OutputError, OutputFolder, write_json
-from attninfluence.progress import Progress
 from attninfluence.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.selection import SUMMARY_NAME, Selection, summarise
 from attninfluence.selection_cut import Ranking, Survey, exact_cuts, sketch_cuts, survey

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from attninfluence.quantiles import QuantileSketch
+from attninfluence.base.arrays import Bools, Floats, Ints
+from attninfluence.base.quantiles import QuantileSketch
 from attninfluence.selection_order import Order
-from attninfluence.selection_rows import Bools, Floats, Ints, RowReader, Rows, sums_by_domain
+from attninfluence.selection_rows import RowReader, Rows, sums_by_domain
 
 SPARE = 1000  # documents that are tried after the first that does not fit
 ROUNDING = 1e-9  # of a share in floating point

@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.base.arrays import Floats
 from attninfluence.exact_sums import SCALE, ExactSums, square
-from attninfluence.selection_rows import Floats, RowReader, Rows, encoded
+from attninfluence.selection_rows import RowReader, Rows, encoded
 from attninfluence.selection_rule import RankBy, Rule
 
 Hashes = NDArray[np.uint64]

@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attninfluence.progress import Progress
+from attninfluence.base.arrays import Bools, Floats, Ints
+from attninfluence.base.progress import Progress
 from attninfluence.score_runs import ScoreRuns
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 By = Literal["domain", "all"]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _COLUMNS = ("domain", "n_tokens", "score", "status")
 

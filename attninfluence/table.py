@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from attninfluence.replacing import replacing
+from attninfluence.base.replacing import replacing
 
 if TYPE_CHECKING:
     from attninfluence.scores import Scores

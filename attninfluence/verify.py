@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence import _core
+from attninfluence.base.progress import ProgressBar
+from attninfluence.base.whole_number import as_whole_number
 from attninfluence.losses import mean_loss, relative_rise
 from attninfluence.model import Model, load
-from attninfluence.progress import ProgressBar
-from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.reference import Reference

@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("attninfluence.replacing.sync", full)
+    monkeypatch.setattr("attninfluence.base.replacing.sync", full)
     with pytest.raises(OSError, match="No space left"):
         head_scores([[0.9]]).save(path)
     assert os.listdir(tmp_path) == ["heads.json"]

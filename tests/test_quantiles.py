@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attninfluence.quantiles import K, QuantileSketch
+from attninfluence.base.quantiles import K, QuantileSketch
 
 BOUND = 0.001
 Floats = np.ndarray

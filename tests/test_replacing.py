@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from attninfluence.replacing import replacing
+from attninfluence.base.replacing import replacing
 
 
 def write(path: Path, text: str = "new") -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attninfluence import quantiles
+from attninfluence.base import quantiles
 from attninfluence.report import FRACTIONS, statistics, write_report
 from attninfluence.report.sample import rank_correlation
 from attninfluence.report.statistics import Statistics

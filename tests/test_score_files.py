@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from attninfluence.base.text import as_text
 from attninfluence.corpus import CorpusError
-from attninfluence.documents import as_text
 from attninfluence.finished import open_finished
 from attninfluence.output import OutputError
 from attninfluence.score_files import Source, score_files

@@ -179,7 +179,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch, name, error):
     def fail(*arguments):
         raise error
 
-    monkeypatch.setattr("attninfluence.replacing.sync", fail)
+    monkeypatch.setattr("attninfluence.base.replacing.sync", fail)
     with pytest.raises(type(error)):
         make(control=True).save(tmp_path / name)
     assert (tmp_path / name).read_bytes() == before

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from attninfluence import select as select_module
 from attninfluence import selection_cut
+from attninfluence.base.quantiles import QuantileSketch
 from attninfluence.finished import open_finished
 from attninfluence.output import OutputError, score_schema
-from attninfluence.quantiles import QuantileSketch
 from attninfluence.score_runs import ScoreRuns
 from attninfluence.select import select
 from attninfluence.selection_cut import first_fit

@@ -109,7 +109,7 @@ def render(path: Path, picture: Picture) -> None:
     """Run the notebook and store it in its place."""
     import nbformat
 
-    from attninfluence.replacing import replacing
+    from attninfluence.base.replacing import replacing
 
     notebook = execute(path)
     tidy(notebook)

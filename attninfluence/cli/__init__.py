@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from attninfluence import __version__
+from attninfluence.base.version import __version__
 from attninfluence.cli import (
     bench,
     completion,

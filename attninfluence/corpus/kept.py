@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.text import printable
 from attninfluence.corpus import parquet
 from attninfluence.corpus.files import CorpusError, file_format
 
@@ -13,17 +14,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from attninfluence.corpus.rows import Columns
-
-
-def printable(text: str | bytes) -> str:
-    """`text` with what is not valid Unicode replaced by U+FFFD, so that UTF-8 can store it."""
-    if isinstance(text, bytes):
-        return text.decode("utf-8", "replace")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def kept_types(files: Iterable[tuple[str, Columns]]) -> dict[str, pa.DataType]:

@@ -8,9 +8,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from attninfluence.base.text import printable
 from attninfluence.corpus import jsonl, kept, parquet, text
 from attninfluence.corpus.files import CorpusError, file_format, open_binary
-from attninfluence.corpus.kept import kept_types, printable
+from attninfluence.corpus.kept import kept_types
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attninfluence.replacing import check_replaceable, replacing
+from attninfluence.base.replacing import check_replaceable, replacing
 from attninfluence.report import given, sections
 from attninfluence.report.documents import check_has_text, choose_documents
 from attninfluence.report.page import render
@@ -28,9 +28,9 @@ from attninfluence.selection_rule import as_fraction
 from attninfluence.token_view import check_is_the_runs
 
 if TYPE_CHECKING:
+    from attninfluence.base.progress import Progress
     from attninfluence.head_scores import HeadScores
     from attninfluence.model import Model
-    from attninfluence.progress import Progress
     from attninfluence.report.documents import Documents
 
 FRACTIONS = (Fraction(1, 10), Fraction(1, 5), Fraction(3, 10))

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from attninfluence.base.arrays import Floats, Ints
 from attninfluence.selection import Selection
 from attninfluence.selection_cut import Cuts as DomainCuts
 from attninfluence.selection_cut import Ranking, Survey, exact_cuts
 from attninfluence.selection_order import Order
-from attninfluence.selection_rows import Floats, Ints, RowReader, Rows, sums_by_domain
+from attninfluence.selection_rows import RowReader, Rows, sums_by_domain
 from attninfluence.selection_rule import Rule
 
 BY_SCORE = Ranking(Order("score"), "documents")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attninfluence.selection_rows import Ints, RowReader, encoded, sums_by_domain
+from attninfluence.base.arrays import Ints
+from attninfluence.selection_rows import RowReader, encoded, sums_by_domain
 from attninfluence.tally import domain_order
 
 MOST_LISTED = 100  # lines of a table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attninfluence.selection_rows import Floats, Ints
+from attninfluence.base.arrays import Floats, Ints
 
 
 class Extremes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from attninfluence.quantiles import QuantileSketch
+from attninfluence.base.arrays import Floats, Ints
+from attninfluence.base.quantiles import QuantileSketch
 from attninfluence.report.quantile import median
-from attninfluence.selection_rows import Floats, Ints
 from attninfluence.views.length import LengthBin
 
 PER_OCTAVE = 2

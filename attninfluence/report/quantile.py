@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attninfluence.quantiles import QuantileSketch
+from attninfluence.base.quantiles import QuantileSketch
 
 
 def median(sketch: QuantileSketch) -> float:

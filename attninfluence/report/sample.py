@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attninfluence.selection_rows import Floats, Ints
+from attninfluence.base.arrays import Floats, Ints
 
 
 class Sample:

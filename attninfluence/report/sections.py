@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from attninfluence.base.arrays import Ints
 from attninfluence.report.cuts import totals
 from attninfluence.report.documents import TOKENS_READ_AGAIN, Document, Documents
 from attninfluence.report.given import left_out
@@ -19,7 +20,6 @@ from attninfluence.reservoir import (
     MOST_TOKENS,
     RANDOM_DOCUMENTS,
 )
-from attninfluence.selection_rows import Ints
 from attninfluence.statuses import status_order
 from attninfluence.token_view import row_name
 from attninfluence.views.histogram import bars_svg, beyond_sentence

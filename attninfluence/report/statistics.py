@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attninfluence import quantiles
-from attninfluence.quantiles import QuantileSketch
+from attninfluence.base import quantiles
+from attninfluence.base.arrays import Bools, Floats, Ints
+from attninfluence.base.quantiles import QuantileSketch
 from attninfluence.report.cuts import Cuts, SmallDomains
 from attninfluence.report.domains import count_domains
 from attninfluence.report.extremes import Extremes
@@ -30,7 +31,7 @@ from attninfluence.report.quantile import median
 from attninfluence.report.sample import Sample, rank_correlation
 from attninfluence.score_runs import ScoreRuns
 from attninfluence.selection_cut import Survey, by_domain
-from attninfluence.selection_rows import Bools, Floats, Ints, Readings, RowReader
+from attninfluence.selection_rows import Readings, RowReader
 from attninfluence.views.histogram import (
     apart,
     axis_tail,
@@ -40,7 +41,7 @@ from attninfluence.views.histogram import (
 )
 
 if TYPE_CHECKING:
-    from attninfluence.progress import Progress
+    from attninfluence.base.progress import Progress
 
 SKETCH_BYTES = 256 << 20  # of the scores' sketches of all domains, and as much for the control
 LEAST_K = 256

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.base.whole_number import as_whole_number
 from attninfluence.spans import SPAN_KINDS
 from attninfluence.statuses import STATUS_MEANING
 from attninfluence.views.pieces import text_pieces
@@ -22,7 +23,6 @@ from attninfluence.views.tokens import (
 )
 from attninfluence.views.view import View, quiet
 from attninfluence.views.words import count, escape, excerpt, number, plural, signed
-from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.document_score import DocumentScore

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attninfluence.base.whole_number import as_whole_number
 from attninfluence.stability import share_option
 from attninfluence.views.drawing import Scale, svg, svg_line
 from attninfluence.views.heatmap import heatmap_svg, heatmap_top
 from attninfluence.views.table import table_html, wide
 from attninfluence.views.view import View, quiet
 from attninfluence.views.words import count, escape, number, percent, plural
-from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import Head, HeadScores

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.documents import as_text
+from attninfluence.base.text import as_text
+from attninfluence.base.whole_number import as_whole_number
 from attninfluence.score_domains import as_column, group
 from attninfluence.scored_documents import ScoredDocuments
 from attninfluence.selection_rule import as_fraction
@@ -31,7 +32,6 @@ from attninfluence.views.words import (
     plural,
     visible,
 )
-from attninfluence.whole_number import as_whole_number
 
 if TYPE_CHECKING:
     from attninfluence.scores import Scores

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from attninfluence.replacing import replacing
+from attninfluence.base.replacing import replacing
 from attninfluence.views.style import style
 from attninfluence.views.words import escape, visible
 

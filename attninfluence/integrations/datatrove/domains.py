@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from attninfluence.base.quantiles import QuantileSketch
 from attninfluence.integrations.datatrove.files import list_names, publish_bytes
-from attninfluence.quantiles import QuantileSketch
 
 if TYPE_CHECKING:
     from datatrove.data import Document

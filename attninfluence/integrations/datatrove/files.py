@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attninfluence.replacing import replacing
+from attninfluence.base.replacing import replacing
 
 if TYPE_CHECKING:
     from datatrove.io import DataFolder

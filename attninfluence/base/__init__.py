@@ -1,0 +1,1 @@
+"""What any room may need and that needs no room itself."""
