@@ -8,7 +8,7 @@ from typing import Any
 from attninfluence.base.whole_number import as_whole_number
 from attninfluence.model import Model, check_mask
 from attninfluence.spans import SPAN_KINDS
-from attninfluence.tokenizer import BOS_POLICIES, SPECIAL_POLICIES
+from attninfluence.tokenizer.tokenizer import BOS_POLICIES, SPECIAL_POLICIES
 from attninfluence.windows import check_window
 
 ENCODING_ERRORS = ("replace", "strict")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from attninfluence.span_ranks import RankedSpan, SpanChoice
-    from attninfluence.tokenizer import Tokenizer
+    from attninfluence.tokenizer.tokenizer import Tokenizer
     from attninfluence.views.view import View
 
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence.base.text import as_text
-from attninfluence.model import as_ids
 from attninfluence.spans import as_spans, find_spans
 from attninfluence.statuses import STATUS_MEANING
-from attninfluence.tokenizer import Tokenizer, TokenizerError
+from attninfluence.tokenizer.ids import as_ids
+from attninfluence.tokenizer.tokenizer import Tokenizer, TokenizerError
 
 STATUSES = tuple(STATUS_MEANING)
 

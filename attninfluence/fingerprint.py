@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from attninfluence.tokenizer_files import extra_files
+from attninfluence.tokenizer.files import extra_files
 
 # Beside files that only some tokenizers are read from. heads.json is a result, not part of
 # the model.

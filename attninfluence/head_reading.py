@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attninfluence.base.whole_number import as_whole_number
-from attninfluence.probe import Sample
+from attninfluence.probe.samples import Sample
 
 if TYPE_CHECKING:
     from attninfluence.model import Model
@@ -103,7 +103,7 @@ def copy_steps(reading: HeadReading) -> list[Step]:
 
 def _ids_of(model: Model, document: str | bytes | ArrayLike | Sample) -> NDArray[np.int32]:
     from attninfluence.base.text import as_text
-    from attninfluence.model import as_ids
+    from attninfluence.tokenizer.ids import as_ids
 
     if isinstance(document, Sample):
         ids = document.ids

@@ -24,7 +24,8 @@ from attninfluence.base.progress import ProgressBar
 from attninfluence.base.whole_number import as_whole_number
 from attninfluence.bootstrap import bootstrap_interval
 from attninfluence.head_scores import Head, HeadScores, Selection, checked_pairs
-from attninfluence.probe import Corpus, Sample, iter_samples
+from attninfluence.probe.samples import Sample, iter_samples
+from attninfluence.probe.sentences import Corpus
 
 if TYPE_CHECKING:
     from attninfluence.model import Model

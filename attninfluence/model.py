@@ -18,12 +18,13 @@ from attninfluence.fingerprint import digest_files, digest_stamps, stamp_files
 from attninfluence.hub import resolve_folder
 from attninfluence.place import Place, hide_places
 from attninfluence.threads import default_threads
-from attninfluence.tokenizer import Tokenizer
-from attninfluence.tokenizer_files import has_tokenizer
+from attninfluence.tokenizer.files import has_tokenizer
+from attninfluence.tokenizer.ids import as_ids
+from attninfluence.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
-    from attninfluence.probe import Sample
+    from attninfluence.probe.samples import Sample
     from attninfluence.views.view import View
 
 MASKS = ("uniform", "zero")
@@ -352,26 +353,6 @@ def check_mask(mask: str) -> None:
     """ValueError for a mask that METHOD.md section 3 does not name."""
     if mask not in MASKS:
         raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {mask!r}")
-
-
-def as_ids(token_ids: ArrayLike, vocab_size: int, name: str = "token_ids") -> NDArray[np.int32]:
-    """int32[T] from any flat sequence of integers.
-
-    ValueError, naming `name` and the id, outside 0..vocab_size-1 or not an integer.
-    """
-    ids = np.asarray(token_ids)
-    if ids.ndim != 1:
-        raise ValueError(f"{name}: expected a flat sequence of token ids, got shape {ids.shape}")
-    if ids.size and ids.dtype.kind not in "iu":
-        raise ValueError(f"{name}: expected integer token ids, got {ids.dtype}")
-    wrong = np.flatnonzero((ids < 0) | (ids >= vocab_size))
-    if wrong.size:
-        at = int(wrong[0])
-        raise ValueError(
-            f"{name}: id {ids[at]} at position {at} is outside the model's vocabulary "
-            f"0..{vocab_size - 1}"
-        )
-    return np.ascontiguousarray(ids, dtype=np.int32)
 
 
 def _check_precision(precision: str) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-    from attninfluence.tokenizer import Tokenizer
+    from attninfluence.tokenizer.tokenizer import Tokenizer
     from attninfluence.views.view import View
 
 

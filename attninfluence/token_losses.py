@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from attninfluence.views.words import clip, count, number, plural, signed, visible
 
 if TYPE_CHECKING:
-    from attninfluence.tokenizer import Tokenizer
+    from attninfluence.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from attninfluence.tokenizer import Tokenizer
+from attninfluence.tokenizer.tokenizer import Tokenizer
 from benchmarks.bench_precision import read_corpus
 from tests.tokenizer_kinds import END, KINDS
 from tests.tokenizer_reference import Reference

@@ -16,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from attninfluence import _core, _options, cli, documents, model, scoring, tokenizer, windows
+from attninfluence import _core, _options, cli, documents, model, scoring, windows
 from attninfluence.cli import console, numbers, options
 from attninfluence.finished import open_finished
 from attninfluence.head_scores import HeadScores
 from attninfluence.run_lock import RunLock
+from attninfluence.tokenizer import tokenizer
 from tests.score_tables import score_row, write_scores
 from tests.test_corpus import NASTY, write_rows
 

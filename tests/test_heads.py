@@ -24,7 +24,7 @@ from attninfluence.heads import (
     rouge1_recall,
 )
 from attninfluence.model import Model
-from attninfluence.probe import Sample, make_samples
+from attninfluence.probe.samples import Sample, make_samples
 from tests.copier import RETRIEVAL_HEAD, make_copier_folder
 from tests.made_heads import head_scores
 

@@ -54,7 +54,7 @@ def test_contents_of_the_wheel(tree: Path, tmp_path: Path) -> None:
         "bundled/tokenizer.json",
         "bundled/heads.json",
         "bundled/MODEL_CARD.md",
-        "data/probe_sentences.txt",
+        "probe/sentences.txt",
         "data/demo_texts.jsonl",
     ):
         assert f"attninfluence/{name}" in names

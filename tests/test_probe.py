@@ -14,17 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attninfluence.probe import (
-    BUNDLED_SENTENCES,
+from attninfluence.probe.samples import (
     INSTRUCTION,
     MAX_VALUE_TOKENS,
     MIN_VALUE_TOKENS,
     Sample,
     iter_samples,
     make_samples,
-    read_sentences,
 )
-from attninfluence.tokenizer import Tokenizer
+from attninfluence.probe.sentences import BUNDLED_SENTENCES, read_sentences
+from attninfluence.tokenizer.tokenizer import Tokenizer
 from tests.tiny_models import write_tokenizer
 
 KINDS = ("bytes", "bytes without BOS", "words", "metaspace")

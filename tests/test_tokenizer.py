@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from attninfluence import ModelError
-from attninfluence.tokenizer import Tokenizer, TokenizerError
+from attninfluence.tokenizer.tokenizer import Tokenizer, TokenizerError
 from tests.tiny_models import write_tokenizer
 
 TEXTS = [

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from attninfluence import ModelError, load
-from attninfluence.tokenizer import Tokenizer
-from attninfluence.tokenizer_class import AS_FILE, REBUILT, REFUSED, REGISTERED
-from attninfluence.tokenizer_files import class_of
+from attninfluence.tokenizer.classes import AS_FILE, REBUILT, REFUSED, REGISTERED
+from attninfluence.tokenizer.files import class_of
+from attninfluence.tokenizer.tokenizer import Tokenizer
 from tests import tokenizer_kinds as kinds
 from tests.tiny_models import make_llama_folder, write_tokenizer
 from tests.tokenizer_reference import Reference

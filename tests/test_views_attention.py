@@ -11,7 +11,7 @@ import pytest
 import attninfluence as ai
 from attninfluence.head_reading import copy_steps, read_head
 from attninfluence.model import Model
-from attninfluence.probe import Sample, make_samples
+from attninfluence.probe.samples import Sample, make_samples
 from attninfluence.views.matrix import (
     MAX_CELLS,
     Mark,

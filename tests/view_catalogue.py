@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import attninfluence as ai
-from attninfluence.probe import make_samples
+from attninfluence.probe.samples import make_samples
 from attninfluence.views.heatmap import heatmap_svg
 from attninfluence.views.histogram import histogram_svg
 from attninfluence.views.tokens import colored_tokens_html, tokens_scale_svg
@@ -28,7 +28,7 @@ from tests.made_heads import head_scores
 if TYPE_CHECKING:
     from attninfluence.head_scores import HeadScores
     from attninfluence.model import Model
-    from attninfluence.probe import Sample
+    from attninfluence.probe.samples import Sample
 
 Make = Callable[[Path], "View | Path"]
 

@@ -64,7 +64,7 @@ class Job:
 
     def texts(self, rank: int) -> list[str]:
         """The texts of one task's shard: one to six sentences and a number each."""
-        from attninfluence.probe import BUNDLED_SENTENCES
+        from attninfluence.probe.sentences import BUNDLED_SENTENCES
 
         sentences = BUNDLED_SENTENCES.read_text(encoding="utf-8").splitlines()
         chance = random.Random(f"{self.seed} {rank}")

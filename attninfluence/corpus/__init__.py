@@ -8,10 +8,11 @@ whole, since a shard of which only the beginning was seen must never pass for a 
 This package knows nothing about models, scores or output folders.
 """
 
+from attninfluence.corpus.columns import Columns, resolve_columns
 from attninfluence.corpus.files import CorpusError, file_format, file_size
 from attninfluence.corpus.inputs import InputFile, expand_inputs
 from attninfluence.corpus.kept import kept_types
-from attninfluence.corpus.rows import Columns, RowBatch, iter_rows, resolve_columns
+from attninfluence.corpus.rows import RowBatch, iter_rows
 from attninfluence.corpus.survey import Survey, survey
 
 __all__ = [

@@ -13,7 +13,7 @@ from attninfluence.corpus.files import CorpusError, file_format
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from attninfluence.corpus.rows import Columns
+    from attninfluence.corpus.columns import Columns
 
 
 def kept_types(files: Iterable[tuple[str, Columns]]) -> dict[str, pa.DataType]:

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
+from attninfluence.corpus.columns import Columns
 from attninfluence.corpus.files import file_format, open_binary
-from attninfluence.corpus.rows import Columns, iter_rows, read_rows
+from attninfluence.corpus.rows import iter_rows, read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa

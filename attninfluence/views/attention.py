@@ -25,7 +25,7 @@ from attninfluence.views.words import count, escape, number, plural
 
 if TYPE_CHECKING:
     from attninfluence.head_reading import HeadReading, Step
-    from attninfluence.probe import Sample
+    from attninfluence.probe.samples import Sample
 
 MAX_QUERIES = 12  # of a text that get a table
 KEYS_OF_ONE, KEYS_OF_SEVERAL = 10, 4  # most looked at tokens listed for a query

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from attninfluence._core import ModelError
-from attninfluence.tokenizer_class import AS_FILE, tokenizer_class
-from attninfluence.tokenizer_pipelines import PIPELINES
+from attninfluence.tokenizer.classes import AS_FILE, tokenizer_class
+from attninfluence.tokenizer.pipelines import PIPELINES
 
 _NAMED = tuple(f"{name}_token" for name in "bos eos unk sep pad cls mask".split())
 _NEEDS_CONVERSION = re.compile(r"tekken\.json|tokenizer\.model|tiktoken\.model")

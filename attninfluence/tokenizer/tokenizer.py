@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.tokenizer_class import AS_FILE
-from attninfluence.tokenizer_files import class_of, extra_files, open_folder
+from attninfluence.tokenizer.classes import AS_FILE
+from attninfluence.tokenizer.files import class_of, extra_files, open_folder
 
 BOS_POLICIES = ("auto", "always", "never")
 SPECIAL_POLICIES = ("text", "control")

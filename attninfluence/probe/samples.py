@@ -11,17 +11,15 @@ needle and in the answer, and both places are known exactly. This module knows n
 
 from __future__ import annotations
 
-import os
-import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from attninfluence.probe.sentences import Corpus, random_stream, read_sentences
 
 INSTRUCTION = (
     "Extract the value of the given key from the JSON object below. Output only the value.\n\n{"
@@ -30,18 +28,10 @@ KEY_LENGTH = 32
 KEY_CHARACTERS = string.ascii_letters + string.digits
 MIN_VALUE_TOKENS = 4
 MAX_VALUE_TOKENS = 30
-
-# How a corpus becomes sentences; see `read_sentences`.
-MAX_TEXTS = 100_000
-MAX_CANDIDATES = 50_000
 MAX_SENTENCES = 4_000
-SENTENCE_CHARACTERS = (12, 240)
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n+")
 
 # The demonstrated pairs are drawn again, this often, before a length counts as too small.
 MAX_DRAWS = 100
-
-Corpus = str | os.PathLike[str] | Iterable[str]
 
 
 class PieceTokenizer(Protocol):
@@ -129,11 +119,7 @@ def iter_samples(
             raise ValueError(f"{name} must be at least {least}, not {number}")
     values = _values(tokenizer, corpus, seed)
     maker = _SampleMaker(tokenizer, values, max_length, shots)
-    return (maker.make(_generator(seed, 1, index)) for index in range(samples))
-
-
-def _generator(seed: int, *stream: int) -> np.random.Generator:
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=stream))
+    return (maker.make(random_stream(seed, 1, index)) for index in range(samples))
 
 
 @dataclass(frozen=True)
@@ -245,63 +231,3 @@ def _values(tokenizer: PieceTokenizer, corpus: Corpus | None, seed: int) -> list
             break
     everything = "\n".join(value.text for value in values.values())
     return [value for value in values.values() if everything.count(value.text) == 1]
-
-
-def read_sentences(corpus: Corpus | None, seed: int = 0) -> list[str]:
-    """The sentences of a corpus that can be values, in a random order given by `seed`.
-
-    The texts are read in order until 50,000 sentences or 100,000 texts have been seen, whichever
-    is first (`make_samples` uses at most 4,000 of them). A text is cut at line ends and after
-    `.`, `!` and `?` that whitespace follows. A piece is a sentence when it has 12 to 240
-    characters, starts with a letter or digit, ends with a full stop, question or exclamation mark,
-    and stands in JSON as it is: printable, without quotation mark and backslash.
-    """
-    if corpus is None:
-        sentences = BUNDLED_SENTENCES.read_text(encoding="utf-8").splitlines()
-    else:
-        found = (
-            piece
-            for text in islice(_texts(corpus), MAX_TEXTS)
-            for piece in map(str.strip, SENTENCE_END.split(text))
-            if _is_sentence(piece)
-        )
-        sentences = list(dict.fromkeys(islice(found, MAX_CANDIDATES)))
-    _generator(seed, 0).shuffle(sentences)
-    return sentences
-
-
-BUNDLED_SENTENCES = Path(__file__).parent / "data" / "probe_sentences.txt"
-
-
-def _is_sentence(piece: str) -> bool:
-    shortest, longest = SENTENCE_CHARACTERS
-    return (
-        shortest <= len(piece) <= longest
-        and piece[0].isalnum()
-        and piece[-1] in ".!?。！？"
-        and piece.isprintable()
-        and '"' not in piece
-        and "\\" not in piece
-    )
-
-
-def _texts(corpus: Corpus) -> Iterator[str]:
-    if isinstance(corpus, str | os.PathLike):
-        yield from _texts_of_file(os.fspath(corpus))
-        return
-    for text in corpus:
-        if not isinstance(text, str):
-            raise TypeError(f"corpus must hold texts, not {type(text).__name__}")
-        yield text
-
-
-def _texts_of_file(path: str) -> Iterator[str]:
-    if path.endswith(".txt"):
-        with open(path, encoding="utf-8", errors="replace") as lines:
-            yield from lines
-        return
-    from attninfluence.corpus import expand_inputs, iter_rows, resolve_columns
-
-    for file in expand_inputs([path]):
-        for batch in iter_rows(file.name, resolve_columns(file.name)):
-            yield from (text for text in batch.texts if isinstance(text, str))

@@ -1,0 +1,7 @@
+"""A model folder's tokenizer: which files make it, what its class changes, how texts become ids."""
+
+from __future__ import annotations
+
+from attninfluence.tokenizer.tokenizer import Tokenizer, TokenizerError
+
+__all__ = ["Tokenizer", "TokenizerError"]
