@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attninfluence.demo_texts import Text, collect_texts, write_texts
-from attninfluence.output import OutputError, write_json
+from attninfluence.output.files import OutputError, write_json
 from attninfluence.views.words import clip, number, percent, visible
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def extremes_table(scores: Path, count: int) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    from attninfluence.score_runs import open_scores
+    from attninfluence.output.score_runs import open_scores
     from attninfluence.scored_documents import read_documents
     from attninfluence.views.words import domain_name
 

@@ -18,25 +18,23 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.replacing import sync
 from attninfluence.corpus.files import is_url
-from attninfluence.differences import differences, in_words
-from attninfluence.finished import open_part
-from attninfluence.output import (
+from attninfluence.output.differences import differences, in_words
+from attninfluence.output.files import (
     FORMAT_VERSION,
     RUN_ID_KEY,
     RUN_NAME,
     SUCCESS_NAME,
     OutputError,
-    PartWriter,
     part_name,
     read_json,
     write_json,
 )
+from attninfluence.output.part import PartWriter, open_part
 from attninfluence.reservoir import Example, Reservoir, example_schema, from_table, to_table
 from attninfluence.run_lock import RunLock
 from attninfluence.run_state import RunState
@@ -314,12 +312,3 @@ def read_examples(folder: Path, run_id: str) -> list[Example]:
         return []
     table = _read_checkpoint(folder / EXAMPLES_NAME, run_id)
     return from_table(table.slice(1).drop_columns("state"))
-
-
-def iter_part_columns(folder: Path, parts: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Columns of the published parts, streamed in order."""
-    import pyarrow.parquet as pq
-
-    for index in range(parts):
-        with pq.ParquetFile(folder / part_name(index)) as file:
-            yield from file.iter_batches(batch_size=65536, columns=columns)

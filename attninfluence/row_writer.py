@@ -11,14 +11,15 @@ import numpy as np
 
 from attninfluence.base.text import printable
 from attninfluence.corpus_reader import Corpus, FileBegun, FileLeftOut, Key
-from attninfluence.output import OutputError, score_schema
+from attninfluence.output.files import OutputError
+from attninfluence.output.schema import score_schema
 from attninfluence.reservoir import MOST_TOKENS, Example, Reservoir
 from attninfluence.run_state import FileTotals, RunState
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from attninfluence.output import PartWriter
+    from attninfluence.output.part import PartWriter
     from attninfluence.resumable import ResumableFolder
     from attninfluence.scores import Scores
     from attninfluence.token_losses import TokenRows

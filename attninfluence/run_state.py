@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from attninfluence.tally import Tally
+from attninfluence.output.tally import Tally
 
 
 @dataclass

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence.base.arrays import Ints
+from attninfluence.output.tally import domain_order
 from attninfluence.scored_documents import ScoredDocuments
-from attninfluence.tally import domain_order
 
 if TYPE_CHECKING:
     from attninfluence.scores import Scores

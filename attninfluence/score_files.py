@@ -32,11 +32,12 @@ from attninfluence.corpus_reader import (
     system_errors_as_bad,
 )
 from attninfluence.input_plan import Shard, Slice, plan_slices
-from attninfluence.output import score_schema
-from attninfluence.resumable import ResumableFolder, iter_part_columns
+from attninfluence.output.part import iter_part_columns
+from attninfluence.output.schema import score_schema
+from attninfluence.output.tally import count_repeated
+from attninfluence.resumable import ResumableFolder
 from attninfluence.row_writer import RowWriter
 from attninfluence.run_state import RunState
-from attninfluence.tally import count_repeated
 
 if TYPE_CHECKING:
     from attninfluence.model import Model

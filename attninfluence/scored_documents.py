@@ -9,10 +9,10 @@ from fractions import Fraction
 import numpy as np
 
 from attninfluence.base.arrays import Bools, Floats, Ints
-from attninfluence.score_runs import ScoreRuns
+from attninfluence.output.score_runs import ScoreRuns
+from attninfluence.output.tally import domain_order
 from attninfluence.selection_rows import RowReader
 from attninfluence.selection_rule import count_of_fraction
-from attninfluence.tally import domain_order
 
 
 @dataclass(frozen=True)

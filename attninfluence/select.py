@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.progress import Progress
-from attninfluence.output import OutputError, OutputFolder, write_json
-from attninfluence.score_runs import Paths, ScoreRuns, open_scores
+from attninfluence.output.files import OutputError, write_json
+from attninfluence.output.folder import OutputFolder
+from attninfluence.output.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.selection import SUMMARY_NAME, Selection, summarise
 from attninfluence.selection_cut import Ranking, Survey, exact_cuts, sketch_cuts, survey
 from attninfluence.selection_order import Order

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from attninfluence.base.arrays import Bools, Floats, Ints
+from attninfluence.output.tally import domain_order
 from attninfluence.selection_cut import Cuts, Ranking, Survey, by_domain, first_fit
 from attninfluence.selection_rows import RowReader, Rows, sums_by_domain
-from attninfluence.tally import domain_order
 
 SUMMARY_NAME = "summary.json"  # of a selection, and of a mix
 

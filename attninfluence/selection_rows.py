@@ -10,7 +10,7 @@ import numpy as np
 
 from attninfluence.base.arrays import Bools, Floats, Ints
 from attninfluence.base.progress import Progress
-from attninfluence.score_runs import ScoreRuns
+from attninfluence.output.score_runs import ScoreRuns
 
 if TYPE_CHECKING:
     import pyarrow as pa

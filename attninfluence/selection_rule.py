@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from attninfluence.tally import domain_order
+from attninfluence.output.tally import domain_order
 
 RankBy = Literal["score", "base_loss", "random"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from attninfluence import output
+from attninfluence.output import part as part_module
 
 
 class Steps:
@@ -84,7 +84,7 @@ def watching(steps: Steps) -> Iterator[None]:
         real_unlink(path, **options)
 
     with (
-        mock.patch.object(output, "open", open_file, create=True),
+        mock.patch.object(part_module, "open", open_file, create=True),
         mock.patch.object(Path, "write_bytes", write_bytes),
         mock.patch.object(os, "fsync", fsync),
         mock.patch.object(os, "replace", replace),

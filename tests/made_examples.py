@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from attninfluence.output import PartWriter
+from attninfluence.output.part import PartWriter
+from attninfluence.output.score_runs import open_scores
 from attninfluence.reservoir import (
     EXTREME_DOCUMENTS,
     MOST_DOMAINS,
@@ -19,7 +20,6 @@ from attninfluence.reservoir import (
     to_table,
 )
 from attninfluence.resumable import EXAMPLES_NAME
-from attninfluence.score_runs import open_scores
 from tests.made_scores import Made, row_of
 
 

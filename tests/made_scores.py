@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from attninfluence.output import OutputFolder, score_schema
-from attninfluence.tally import DomainTotals, Tally
+from attninfluence.output.folder import OutputFolder
+from attninfluence.output.schema import score_schema
+from attninfluence.output.tally import DomainTotals, Tally
 
 STATUSES = np.array(["ok", "empty", "too_short"])
 PART_ROWS = 100_000

@@ -9,10 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from attninfluence.output import OutputFolder, score_schema
+from attninfluence.output.folder import OutputFolder
+from attninfluence.output.schema import score_schema
+from attninfluence.output.tally import Tally
 from attninfluence.select import select
 from attninfluence.selection_rule import Rule
-from attninfluence.tally import Tally
 
 
 def score_row(file: str, row: int, **values: Any) -> dict[str, Any]:

@@ -18,8 +18,8 @@ import pytest
 
 from attninfluence import _core, _options, cli, documents, model, scoring, windows
 from attninfluence.cli import console, numbers, options
-from attninfluence.finished import open_finished
 from attninfluence.head_scores import HeadScores
+from attninfluence.output.finished import open_finished
 from attninfluence.run_lock import RunLock
 from attninfluence.tokenizer import tokenizer
 from tests.score_tables import score_row, write_scores
@@ -373,16 +373,17 @@ def test_a_second_run_is_refused_before_the_model_is_opened(capsys, corpus):
 # SIGTERM reaches the process when it has published its first part.
 TERMINATED = """
 import os, signal, sys
-from attninfluence import cli, output
+from attninfluence import cli
+from attninfluence.output import part
 
-publish = output.publish
+publish = part.publish
 
 def publish_and_terminate(temporary, final):
     publish(temporary, final)
     if final.name == "part-00000.parquet":
         os.kill(os.getpid(), signal.SIGTERM)
 
-output.publish = publish_and_terminate
+part.publish = publish_and_terminate
 sys.exit(cli.main(sys.argv[1:]))
 """
 

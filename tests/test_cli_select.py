@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from attninfluence import cli
-from attninfluence.finished import open_finished
+from attninfluence.output.finished import open_finished
 from tests.score_tables import score_row, write_scores
 
 INPUTS = [{"file": "a", "bytes": 0}, {"file": "b", "bytes": 0}]

@@ -21,7 +21,7 @@ from rich.cells import cell_len
 from attninfluence import cli, model
 from attninfluence.base.progress import ProgressBar
 from attninfluence.cli import console, errors, inspect, numbers, select
-from attninfluence.finished import open_finished
+from attninfluence.output.finished import open_finished
 from attninfluence.run_lock import RunLock
 from tests.child import ROOT
 from tests.score_tables import score_row, write_scores

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from attninfluence import demo, demo_texts
 from attninfluence.demo_texts import LONGEST, SHORTEST, Text
-from attninfluence.finished import open_finished
 from attninfluence.head_scores import HeadScores
 from attninfluence.model import Model, load
-from attninfluence.output import OutputError
+from attninfluence.output.files import OutputError
+from attninfluence.output.finished import open_finished
 
 # ----------------------------------------------------------------------------------------- texts
 

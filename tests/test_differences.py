@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attninfluence.differences import differences, in_words
+from attninfluence.output.differences import differences, in_words
 
 
 def test_names_each_value_that_differs_and_no_other() -> None:

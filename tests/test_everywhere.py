@@ -17,9 +17,9 @@ from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.writers import ParquetWriter
 
 import attninfluence as ai
-from attninfluence.finished import open_finished
 from attninfluence.integrations.arrow import score_record_batches
 from attninfluence.integrations.datatrove import AttentionInfluenceScorer
+from attninfluence.output.finished import open_finished
 from attninfluence.score_files import Source, score_files
 from tests.mixed_rows import mixed_rows, string_array
 from tests.test_corpus import write_rows

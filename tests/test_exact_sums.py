@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attninfluence.exact_sums import SCALE, ExactSums, square
-from attninfluence.score_runs import open_scores
+from attninfluence.output.score_runs import open_scores
 from attninfluence.selection_order import Order
 from attninfluence.selection_rows import RowReader
 from tests.score_tables import score_row, write_scores

@@ -14,9 +14,9 @@ import pytest
 
 from attninfluence import mix as mix_module
 from attninfluence.corpus import iter_rows, resolve_columns
-from attninfluence.finished import open_finished
 from attninfluence.mix import mix
-from attninfluence.output import OutputError
+from attninfluence.output.files import OutputError
+from attninfluence.output.finished import open_finished
 from attninfluence.recipe import Count, Recipe, common_folder
 from attninfluence.select import select
 from attninfluence.selection_rule import Rule
@@ -207,7 +207,7 @@ def test_datatrove_follows_the_recipe(tmp_path, corpus, recipe_only):
 def test_shards_make_the_mix_of_the_whole_run(tmp_path, corpus, monkeypatch):
     """A file that two shards divide has one file in the mix, however its rows are read."""
     mix(tmp_path / "sel", tmp_path / "mix")
-    monkeypatch.setattr("attninfluence.finished.BATCH_BYTES", 1)  # a row at a time
+    monkeypatch.setattr("attninfluence.output.finished.BATCH_BYTES", 1)  # a row at a time
     whole = open_finished(tmp_path / "out", "scores")
     rows = [row for table in whole.tables() for row in table.to_pylist()]
     folders = [

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from attninfluence import output
-from attninfluence.finished import open_finished
-from attninfluence.output import OutputError, OutputFolder, score_schema, write_json
+from attninfluence.output import part as part_module
+from attninfluence.output.files import OutputError, write_json
+from attninfluence.output.finished import open_finished
+from attninfluence.output.folder import OutputFolder
+from attninfluence.output.schema import score_schema
 from tests.score_tables import score_row, write_scores
 
 
@@ -56,7 +58,7 @@ def test_finished_run_reads_back(tmp_path):
 
 
 def test_part_streams_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(output, "ROW_GROUP_ROWS", 10)
+    monkeypatch.setattr(part_module, "ROW_GROUP_ROWS", 10)
     folder = OutputFolder(tmp_path / "out", "scores")
     folder.start({})
     with folder.part(score_schema()) as part:

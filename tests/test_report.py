@@ -19,10 +19,12 @@ import attninfluence as ai
 from attninfluence import report
 from attninfluence._core import ModelError
 from attninfluence.head_scores import HeadScores
-from attninfluence.output import OutputError, OutputFolder, score_schema
+from attninfluence.output.files import OutputError
+from attninfluence.output.folder import OutputFolder
+from attninfluence.output.schema import score_schema
+from attninfluence.output.score_runs import ScoreRuns
 from attninfluence.report.domains import MOST_DRAWN
 from attninfluence.report.sample import rank_correlation
-from attninfluence.score_runs import ScoreRuns
 from attninfluence.views.pieces import text_pieces
 from attninfluence.views.words import number, percent
 
@@ -513,9 +515,9 @@ def scored(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> tuple
 def test_tokens_shown_have_the_losses_of_the_table(
     scored: tuple[Path, Any], tmp_path: Path
 ) -> None:
+    from attninfluence.output.score_runs import open_scores
     from attninfluence.report.documents import choose_documents
     from attninfluence.report.statistics import Statistics
-    from attninfluence.score_runs import open_scores
 
     out, model = scored
     run = open_scores(out)

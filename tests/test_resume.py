@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from attninfluence.corpus import CorpusError
-from attninfluence.finished import open_finished
-from attninfluence.output import OutputError
+from attninfluence.output.files import OutputError
+from attninfluence.output.finished import open_finished
 from attninfluence.resumable import KERNEL_KEY, read_examples
 from attninfluence.run_lock import LockedError, RunLock
 from attninfluence.score_files import Shard, Source, score_files

@@ -14,7 +14,8 @@ import pytest
 import attninfluence as ai
 from attninfluence import corpus_reader, dry_run
 from attninfluence.corpus import CorpusError
-from attninfluence.output import OutputError, OutputFolder
+from attninfluence.output.files import OutputError
+from attninfluence.output.folder import OutputFolder
 from attninfluence.reservoir import Example, Reservoir
 from attninfluence.run_state import RunState
 from attninfluence.score_files import Shard, Source

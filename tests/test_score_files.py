@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from attninfluence.base.text import as_text
 from attninfluence.corpus import CorpusError
-from attninfluence.finished import open_finished
-from attninfluence.output import OutputError
+from attninfluence.output.files import OutputError
+from attninfluence.output.finished import open_finished
 from attninfluence.score_files import Source, score_files
 from attninfluence.scores import Scores
 from attninfluence.token_losses import TokenRows

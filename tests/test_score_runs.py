@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from attninfluence.finished import FinishedRun
-from attninfluence.output import OutputError, score_schema
-from attninfluence.score_runs import ScoreRuns, open_scores
+from attninfluence.output.files import OutputError
+from attninfluence.output.finished import FinishedRun
+from attninfluence.output.schema import score_schema
+from attninfluence.output.score_runs import ScoreRuns, open_scores
 from tests.score_tables import score_row, write_scores
 
 MODEL = {"path": "m", "fingerprint": "f1", "tokenizer": "t1"}
@@ -304,7 +305,7 @@ def test_the_kernels_are_those_that_scored_rows(tmp_path):
 
 
 def test_long_rows_come_few_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("attninfluence.finished.BATCH_BYTES", 10_000)
+    monkeypatch.setattr("attninfluence.output.finished.BATCH_BYTES", 10_000)
     rows = rows_of("a", 0, 300)
     for number, row in enumerate(rows):
         row["id"] = f"{number}" * 1000
@@ -316,7 +317,7 @@ def test_long_rows_come_few_at_a_time(tmp_path, monkeypatch):
 
 def test_rows_come_by_their_positions(tmp_path, monkeypatch):
     """Of several folders, parts and row groups, and without reading others."""
-    from attninfluence.finished import FinishedRun
+    from attninfluence.output.finished import FinishedRun
 
     first = [
         [score_row("a", at, score=0.01 * at) for at in range(start, start + 7)] for start in (0, 7)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attninfluence.score_runs import open_scores
+from attninfluence.output.score_runs import open_scores
 from attninfluence.scored_documents import read_documents
 from tests.score_tables import score_row, write_scores
 

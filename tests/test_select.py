@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from attninfluence import select as select_module
 from attninfluence import selection_cut
 from attninfluence.base.quantiles import QuantileSketch
-from attninfluence.finished import open_finished
-from attninfluence.output import OutputError, score_schema
-from attninfluence.score_runs import ScoreRuns
+from attninfluence.output.files import OutputError
+from attninfluence.output.finished import open_finished
+from attninfluence.output.schema import score_schema
+from attninfluence.output.score_runs import ScoreRuns
 from attninfluence.select import select
 from attninfluence.selection_cut import first_fit
 from attninfluence.selection_rule import Rule, as_fraction, count_of_fraction

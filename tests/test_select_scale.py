@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from attninfluence.output import OutputFolder, score_schema
-from attninfluence.score_runs import open_scores
+from attninfluence.output.folder import OutputFolder
+from attninfluence.output.schema import score_schema
+from attninfluence.output.score_runs import open_scores
+from attninfluence.output.tally import DomainTotals, Tally
 from attninfluence.select import _Selector
 from attninfluence.selection import summarise
 from attninfluence.selection_rule import Rule
-from attninfluence.tally import DomainTotals, Tally
 from tests.child import ROOT
 from tests.score_tables import score_row, write_scores
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 import attninfluence as ai
+from attninfluence.output.score_runs import open_scores
 from attninfluence.score_domains import as_column, group
-from attninfluence.score_runs import open_scores
 from attninfluence.scored_documents import read_documents
 from attninfluence.scores import Scores
 from attninfluence.selection_rule import Rule, as_fraction

@@ -78,8 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _model_of_the_run(arguments: argparse.Namespace) -> Model:
     """The model, opened in the run's precision, and with its kernel where this CPU has it."""
     from attninfluence._core import ModelError
+    from attninfluence.output.score_runs import open_scores
     from attninfluence.report.documents import check_has_text
-    from attninfluence.score_runs import open_scores
 
     runs = open_scores(
         arguments.scores,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attninfluence.cli import console, options
 from attninfluence.cli.numbers import above_zero, budgets, count, fraction
-from attninfluence.output import RUN_NAME, SUCCESS_NAME
+from attninfluence.output.files import RUN_NAME, SUCCESS_NAME
 
 if TYPE_CHECKING:
     from attninfluence.selection_rule import Rule
@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Select and print the summary."""
-    from attninfluence.finished import open_finished
+    from attninfluence.output.finished import open_finished
     from attninfluence.select import select
 
     control = None

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.replacing import check_replaceable, replacing
+from attninfluence.output.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.report import given, sections
 from attninfluence.report.documents import check_has_text, choose_documents
 from attninfluence.report.page import render
 from attninfluence.report.statistics import Statistics
-from attninfluence.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.selection_rule import as_fraction
 from attninfluence.token_view import check_is_the_runs
 

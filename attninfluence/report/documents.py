@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attninfluence.output import OutputError
+from attninfluence.output.files import OutputError
+from attninfluence.output.score_runs import ScoreRuns
 from attninfluence.report.quantile import median
 from attninfluence.report.statistics import Statistics
 from attninfluence.reservoir import Example, Reservoir
 from attninfluence.resumable import read_examples
-from attninfluence.score_runs import ScoreRuns
 from attninfluence.token_view import (
     Reading,
     TokenView,

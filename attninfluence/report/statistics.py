@@ -23,13 +23,13 @@ import numpy as np
 from attninfluence.base import quantiles
 from attninfluence.base.arrays import Bools, Floats, Ints
 from attninfluence.base.quantiles import QuantileSketch
+from attninfluence.output.score_runs import ScoreRuns
 from attninfluence.report.cuts import Cuts, SmallDomains
 from attninfluence.report.domains import count_domains
 from attninfluence.report.extremes import Extremes
 from attninfluence.report.lengths import Lengths
 from attninfluence.report.quantile import median
 from attninfluence.report.sample import Sample, rank_correlation
-from attninfluence.score_runs import ScoreRuns
 from attninfluence.selection_cut import Survey, by_domain
 from attninfluence.selection_rows import Readings, RowReader
 from attninfluence.views.histogram import (

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.corpus.files import is_url
-from attninfluence.differences import Difference, differences, in_words
-from attninfluence.finished import FinishedRun, open_finished
-from attninfluence.output import OutputError
-from attninfluence.tally import Tally
+from attninfluence.output.differences import Difference, differences, in_words
+from attninfluence.output.files import OutputError
+from attninfluence.output.finished import FinishedRun, open_finished
+from attninfluence.output.tally import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attninfluence.output import (
+from attninfluence.output.files import (
     FORMAT_VERSION,
-    RUN_ID_KEY,
     RUN_NAME,
     SUCCESS_NAME,
     OutputError,
     part_name,
     read_json,
 )
+from attninfluence.output.part import open_part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,22 +110,6 @@ def _rows_in_memory(file: pq.ParquetFile, columns: list[str] | None) -> int:
         stored = sum(group.column(at).total_uncompressed_size for at in read)
         widest = max(widest, stored / max(group.num_rows, 1))
     return max(1, int(BATCH_BYTES / widest))
-
-
-def open_part(part: Path, run_id: str) -> pq.ParquetFile:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not part.exists():
-        raise OutputError(f"{part}: missing, though {SUCCESS_NAME} counts it; the run is damaged")
-    try:
-        file = pq.ParquetFile(part, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise OutputError(f"{part}: not a readable Parquet file ({error})") from error
-    found = (file.schema_arrow.metadata or {}).get(RUN_ID_KEY, b"none").decode("ascii", "replace")
-    if found != run_id:
-        raise OutputError(f"{part}: belongs to run {found}, its folder to run {run_id}")
-    return file
 
 
 def open_finished(path: str | os.PathLike[str], kind: str) -> FinishedRun:

@@ -1,0 +1,56 @@
+"""The small files of an output folder, and how a file there gets its name."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from attninfluence.base.replacing import naming, sync
+
+RUN_NAME = "run.json"
+SUCCESS_NAME = "_SUCCESS"
+RUN_ID_KEY = b"attninfluence.run_id"
+FORMAT_VERSION = 2
+
+
+class OutputError(ValueError):
+    """An output folder cannot be used, or does not hold what it should; the message names it."""
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give a finished temporary file its final name, durably. An existing file is kept."""
+    if final.exists():
+        raise OutputError(f"{final}: already exists; another run is writing into {final.parent}")
+    sync(temporary)
+    os.replace(temporary, final)
+    sync(final.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a new JSON file whole or not at all. NaN is refused, since JSON has none."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        with naming(temporary):
+            temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object of a JSON file of an output folder."""
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise OutputError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise OutputError(f"{path}: expected a JSON object")
+    return value
+
+
+def part_name(index: int) -> str:
+    return f"part-{index:05d}.parquet"
