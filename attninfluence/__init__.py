@@ -23,9 +23,10 @@ from attninfluence.base.version import __version__
 
 if TYPE_CHECKING:
     from attninfluence._core import ModelError
-    from attninfluence.head_scores import HeadScores
-    from attninfluence.heads import find_retrieval_heads
-    from attninfluence.model import Model, load
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.model import Model
+    from attninfluence.model.opening import load
+    from attninfluence.retrieval.find import find_retrieval_heads
     from attninfluence.scorer import Scorer
     from attninfluence.scores import Scores
     from attninfluence.scoring import score
@@ -43,13 +44,13 @@ __all__ = [
 ]
 
 _HOME = {
-    "HeadScores": "attninfluence.head_scores",
-    "Model": "attninfluence.model",
+    "HeadScores": "attninfluence.heads.head_scores",
+    "Model": "attninfluence.model.model",
     "ModelError": "attninfluence._core",
     "Scorer": "attninfluence.scorer",
     "Scores": "attninfluence.scores",
-    "find_retrieval_heads": "attninfluence.heads",
-    "load": "attninfluence.model",
+    "find_retrieval_heads": "attninfluence.retrieval.find",
+    "load": "attninfluence.model.opening",
     "score": "attninfluence.scoring",
 }
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from attninfluence.base.whole_number import as_whole_number
-from attninfluence.model import Model, check_mask
+from attninfluence.model.masking import check_mask
+from attninfluence.model.model import Model
 from attninfluence.spans import SPAN_KINDS
 from attninfluence.tokenizer.tokenizer import BOS_POLICIES, SPECIAL_POLICIES
 from attninfluence.windows import check_window

@@ -20,9 +20,9 @@ from attninfluence.scoring import CHUNK_TOKENS_PER_THREAD
 
 if TYPE_CHECKING:
     from attninfluence._core import Model as Core
-    from attninfluence.head_scores import Head
-    from attninfluence.heads import Heads
-    from attninfluence.model import Model
+    from attninfluence.heads.pairs import Head
+    from attninfluence.model.chosen_heads import Heads
+    from attninfluence.model.model import Model
 
 MEAN_LENGTH = 550
 LENGTH_SPREAD = 0.6
@@ -154,7 +154,7 @@ def choose_heads(model: Model, heads: Heads | None, seed: int = 0) -> MaskedHead
     Random heads do where only the time matters: what counts is the layer of the first one.
     ModelError for heads of another model, ValueError for none.
     """
-    from attninfluence.heads import as_head_list
+    from attninfluence.model.chosen_heads import as_head_list
 
     if heads is not None:
         pairs = as_head_list(heads, model)

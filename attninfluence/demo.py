@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from rich.console import Console, Group
     from rich.table import Table
 
-    from attninfluence.head_scores import HeadScores
-    from attninfluence.model import Model
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.model import Model
 
 SAMPLES = 200
 EXAMPLES = 2
@@ -62,7 +62,7 @@ def run_demo(
     OutputError when the folder holds something that no demo made; what the head detection and the
     scoring raise.
     """
-    from attninfluence.model import as_model
+    from attninfluence.model.opening import as_model
 
     folder = Path(output)
     prepare_folder(folder)
@@ -127,7 +127,7 @@ def _texts(documents: int, folder: Path) -> list[Text]:
 
 
 def _find(model: Model, folder: Path, samples: int, seed: int, progress: bool) -> HeadScores:
-    from attninfluence.heads import find_retrieval_heads
+    from attninfluence.retrieval.find import find_retrieval_heads
 
     heads = find_retrieval_heads(model, samples=samples, seed=seed, progress=progress)
     heads.save(folder / "heads.json")

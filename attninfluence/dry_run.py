@@ -17,7 +17,7 @@ from attninfluence.score_files import Source, open_corpus, plan
 if TYPE_CHECKING:
     from attninfluence.corpus_reader import Corpus
     from attninfluence.input_plan import Slice
-    from attninfluence.model import Model
+    from attninfluence.model.model import Model
 
 SAMPLED_FILES = 32
 SAMPLED_ROWS = 64  # of a file, in groups of GROUP_ROWS

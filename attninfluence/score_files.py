@@ -40,7 +40,7 @@ from attninfluence.row_writer import RowWriter
 from attninfluence.run_state import RunState
 
 if TYPE_CHECKING:
-    from attninfluence.model import Model
+    from attninfluence.model.model import Model
 
 ON_BAD_SHARD = ("stop", "skip")
 DOMAIN_FROM = ("column", "path")

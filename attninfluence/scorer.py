@@ -18,14 +18,14 @@ import numpy as np
 
 from attninfluence._core import ModelError
 from attninfluence._options import OPTION_NAMES
-from attninfluence.place import Place, hide_places
+from attninfluence.model.place import Place, hide_places
+from attninfluence.model.shared import open_shared, reopen
 from attninfluence.scores import Scores
 from attninfluence.scoring import SCORING_VERSION, score_batches
-from attninfluence.shared_model import open_shared, reopen
 
 if TYPE_CHECKING:
-    from attninfluence.head_scores import HeadScores
-    from attninfluence.model import Model
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.model import Model
 
 _COLUMNS = ("text_column", "input_ids_column", "prefix")
 
@@ -46,7 +46,7 @@ class Scorer:
     It pickles in a few hundred bytes, as what its numbers depend on and where its model was
     found. Its fingerprint in `datasets` depends on the first alone: content of the model,
     precision, kernel, heads, options and column names, not on paths, threads or use. A process
-    opens a model once, and worker processes share the weights (`attninfluence.shared_model`).
+    opens a model once, and worker processes share the weights (`attninfluence.model.shared`).
 
     Attributes:
         model: the opened model.

@@ -21,7 +21,8 @@ from attninfluence._options import ScoreOptions
 from attninfluence.base.progress import ProgressBar
 from attninfluence.documents import Document, TextReader, iter_texts, read_ids, read_texts
 from attninfluence.losses import DEGENERATE_LOSS, mean_loss, relative_rise
-from attninfluence.model import Model, as_model
+from attninfluence.model.model import Model
+from attninfluence.model.opening import as_model
 from attninfluence.prefetch import prefetch
 from attninfluence.scores import Scores
 from attninfluence.spans import SPAN_KINDS, SpanScore, score_spans
@@ -29,7 +30,7 @@ from attninfluence.token_losses import TokenRows
 from attninfluence.windows import Window, plan_windows
 
 if TYPE_CHECKING:
-    from attninfluence.head_scores import HeadScores
+    from attninfluence.heads.head_scores import HeadScores
 
 # Of the numbers: raised only by a change after which a document may score other bits. Releases
 # that change nothing of them share caches and outputs.
@@ -349,7 +350,7 @@ def _score_spans(
 def _make_reader(
     model: Model, heads: Any, control: Any, options: ScoreOptions, *, with_text: bool
 ) -> _Reader:
-    from attninfluence.heads import as_head_list
+    from attninfluence.model.chosen_heads import as_head_list
 
     selected = as_head_list(heads, model)
     sets = [selected]
@@ -364,8 +365,8 @@ def _make_reader(
 
 def _control_heads(control: Any, selected: tuple[tuple[int, int], ...], model: Model) -> Any:
     """The control's pairs; a seed draws those that `HeadScores.random_control` would."""
-    from attninfluence.head_scores import HeadScores
-    from attninfluence.heads import as_head_list
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.chosen_heads import as_head_list
 
     if isinstance(control, bool):
         raise TypeError(f"control must be heads or the seed of random ones, got {control}")

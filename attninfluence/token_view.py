@@ -13,7 +13,7 @@ from attninfluence.views.pieces import text_pieces
 from attninfluence.views.words import clip, count, domain_name, number, plural, visible
 
 if TYPE_CHECKING:
-    from attninfluence.model import Model
+    from attninfluence.model.model import Model
     from attninfluence.output.finished import FinishedRun
     from attninfluence.reservoir import Example
 

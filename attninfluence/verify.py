@@ -21,7 +21,8 @@ from attninfluence import _core
 from attninfluence.base.progress import ProgressBar
 from attninfluence.base.whole_number import as_whole_number
 from attninfluence.losses import mean_loss, relative_rise
-from attninfluence.model import Model, load
+from attninfluence.model.model import Model
+from attninfluence.model.opening import load
 
 if TYPE_CHECKING:
     from attninfluence.reference import Reference

@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from attninfluence.model import Model, bundled_folder, load
+from attninfluence.model.model import Model
+from attninfluence.model.opening import bundled_folder, load
 from benchmarks import results, workload
 from benchmarks.bench_precision import choose_texts
 
@@ -119,7 +120,7 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
 
 
 def _write_heads(model: Model, path: str) -> None:
-    from attninfluence.head_scores import HeadScores
+    from attninfluence.heads.head_scores import HeadScores
 
     pairs = tuple((layer, layer % model.n_heads) for layer in range(0, model.n_layers, 2))
     zeros = np.zeros((model.n_layers, model.n_heads))

@@ -104,7 +104,7 @@ def _run(block: Block, names: dict[str, Any], where: str) -> str:
 
 def _run_command(words: list[str]) -> int:
     from attninfluence.cli import main
-    from attninfluence.model import bundled_folder
+    from attninfluence.model.opening import bundled_folder
 
     arguments = [bundled_folder() if word == "MODEL" else word for word in words]
     few = FEW.get(words[0], [])

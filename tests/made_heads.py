@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from attninfluence.heads import HeadScores
+from attninfluence.retrieval.find import HeadScores
 
 
 def head_scores(scores: Any, selected: Sequence[tuple[int, int]] = (), **other: Any) -> HeadScores:

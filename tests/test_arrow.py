@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 
 import attninfluence as ai
-from attninfluence import shared_model
 from attninfluence.integrations import arrow
 from attninfluence.integrations.arrow import score_fields, score_record_batches, scored_schema
 from attninfluence.integrations.ray import ScoreActor
 from attninfluence.integrations.spark import SPARK_TYPES
+from attninfluence.model import shared
 from attninfluence.scoring import CHUNK_DOCUMENTS, CHUNK_TOKENS_PER_THREAD
 from tests.mixed_rows import ODD_TEXTS, mixed_rows, string_array
 from tests.scored import HEADS, TEXTS
@@ -154,7 +154,7 @@ def test_one_stream_after_the_other_reads_one_model(model: ai.Model) -> None:
     for _ in range(2):
         scored(given, str(model.path), threads=2)
         gc.collect()
-        opened.append([known for known in shared_model._kept if known.path == model.path])
+        opened.append([known for known in shared._kept if known.path == model.path])
     assert len(opened[0]) == 1 and opened[0] == opened[1]
 
 

@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from attninfluence import _core, _options, cli, documents, model, scoring, windows
+from attninfluence import _core, _options, cli, documents, scoring, windows
 from attninfluence.cli import console, numbers, options
-from attninfluence.head_scores import HeadScores
+from attninfluence.heads.head_scores import HeadScores
+from attninfluence.model import load, masking, model
 from attninfluence.output.finished import open_finished
 from attninfluence.run_lock import RunLock
 from attninfluence.tokenizer import tokenizer
@@ -32,7 +33,7 @@ NAMES = ["demo", "heads", "score", "select", "mix", "inspect", "verify", "report
 @pytest.fixture(scope="module")
 def heads_file(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A heads.json of the tiny model."""
-    opened = model.load(tiny_folder)
+    opened = load(tiny_folder)
     scores = np.zeros((opened.n_layers, opened.n_heads))
     scores[1, 2] = 0.5
     path = tmp_path_factory.mktemp("heads") / "heads.json"
@@ -92,7 +93,7 @@ def test_the_whole_way(capsys, corpus, tiny_folder, heads_file):
     scores = open_finished("scores", "scores")
     assert scores.schema().names[-2:] == ["control_loss", "control_score"]
     assert scores.run["scoring"]["heads"] == [[1, 2]]
-    opened = model.load(tiny_folder)
+    opened = load(tiny_folder)
     assert scores.run["scoring"]["precision"] == opened.precision
     assert scores.run["scoring"]["kernel"] == opened.kernel
 
@@ -120,7 +121,7 @@ def test_the_whole_way(capsys, corpus, tiny_folder, heads_file):
 
 
 def test_heads_are_those_of_fp32(capsys, tmp_path, tiny_folder):
-    from attninfluence.heads import find_retrieval_heads
+    from attninfluence.retrieval.find import find_retrieval_heads
 
     path = tmp_path / "heads.json"
     arguments = ["--samples", "2", "--max-length", "700", "--no-require-success"]
@@ -128,10 +129,10 @@ def test_heads_are_those_of_fp32(capsys, tmp_path, tiny_folder):
     assert status == 0
     assert summary["stability"]["enough"] is None
     assert summary["stability"]["sentence"] in " ".join(told.split())
-    opened = model.load(tiny_folder, precision="fp32")
+    opened = load(tiny_folder, precision="fp32")
     assert (summary["precision"], summary["kernel"]) == ("fp32", opened.kernel)
     found = find_retrieval_heads(
-        model.load(tiny_folder, precision="bf16"),
+        load(tiny_folder, precision="bf16"),
         samples=2,
         max_length=700,
         require_success=False,
@@ -443,7 +444,7 @@ def test_scoring_options_are_those_of_the_library():
         assert actions[name].default == parameters[name].default, name
         assert actions[name].option_strings == [f"--{name.replace('_', '-')}"]
     choices = {
-        "mask": model.MASKS,
+        "mask": masking.MASKS,
         "bos": tokenizer.BOS_POLICIES,
         "special": tokenizer.SPECIAL_POLICIES,
         "encoding_errors": _options.ENCODING_ERRORS,
@@ -454,14 +455,14 @@ def test_scoring_options_are_those_of_the_library():
 
 
 def test_options_of_heads_and_loading_are_those_of_the_library():
-    from attninfluence.heads import find_retrieval_heads
+    from attninfluence.retrieval.find import find_retrieval_heads
 
     parameters = inspect.signature(find_retrieval_heads).parameters
     actions = {action.dest: action for action in command_actions("heads")}
     for name in set(parameters) - {"model", "progress"}:
         assert actions[name].default == parameters[name].default or name == "fraction", name
     assert float(actions["fraction"].default) == parameters["fraction"].default
-    loading = inspect.signature(model.load).parameters
+    loading = inspect.signature(load).parameters
     actions = {action.dest: action for action in command_actions("score")}
     for name in set(loading) - {"path", "token"}:
         assert actions[name].default == (loading[name].default or actions[name].default), name

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from attninfluence import cli, model
+from attninfluence import cli
 from attninfluence.base.progress import ProgressBar
 from attninfluence.cli import console, errors, inspect, numbers, select
+from attninfluence.model.opening import bundled_folder
 from attninfluence.output.finished import open_finished
 from attninfluence.run_lock import RunLock
 from tests.child import ROOT
@@ -216,7 +217,7 @@ def test_facts_are_wrapped_under_themselves(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     heads = [[n, n + 1] for n in range(6)]
-    from attninfluence.model_lines import _retrieval_heads
+    from attninfluence.model.lines import _retrieval_heads
 
     console.print_facts([("retrieval heads", _retrieval_heads(heads)), ("", ""), ("a", "b")])
     assert capsys.readouterr().err.splitlines() == [
@@ -524,7 +525,7 @@ def test_numbers_have_an_end() -> None:
 
 def test_the_bundled_model_can_be_looked_at(capsys: Captured) -> None:
     """The fingerprint begins as errors tell it, and the summary has all of it."""
-    status, out, err = run(capsys, "inspect", model.bundled_folder())
+    status, out, err = run(capsys, "inspect", bundled_folder())
     fingerprint = json.loads(out)["fingerprint"]
     assert status == 0 and len(fingerprint) == 64
     assert f"fingerprint      {fingerprint[:12]}\n" in err

@@ -18,8 +18,8 @@ from datatrove.pipeline.readers import JsonlReader
 from datatrove.pipeline.writers import JsonlWriter, ParquetWriter
 
 import attninfluence as ai
-from attninfluence import shared_model
 from attninfluence.integrations.datatrove import AttentionInfluenceScorer
+from attninfluence.model import shared
 from tests.child import ROOT, run_python
 from tests.trove import (
     HEADS,
@@ -143,7 +143,7 @@ def test_threads_are_those_that_the_executor_gives_a_task(
         given.append((model, options))
         return "opened"
 
-    monkeypatch.setattr(shared_model, "open_shared", open_shared)
+    monkeypatch.setattr(shared, "open_shared", open_shared)
     if cpus is not None:
         monkeypatch.setenv("DATATROVE_CPUS_PER_TASK", cpus)
     block = AttentionInfluenceScorer(

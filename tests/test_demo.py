@@ -14,8 +14,9 @@ from rich.console import Console
 
 from attninfluence import demo, demo_texts
 from attninfluence.demo_texts import LONGEST, SHORTEST, Text
-from attninfluence.head_scores import HeadScores
-from attninfluence.model import Model, load
+from attninfluence.heads.head_scores import HeadScores
+from attninfluence.model.model import Model
+from attninfluence.model.opening import load
 from attninfluence.output.files import OutputError
 from attninfluence.output.finished import open_finished
 
@@ -132,15 +133,15 @@ def model(tiny_folder: Path) -> Model:
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory, model: Model) -> Iterator[Told]:
     """The demo on a random model, which answers no sample, so that all samples have to count."""
-    from attninfluence import heads
+    from attninfluence.retrieval import find as find_module
 
-    find = heads.find_retrieval_heads
+    find = find_module.find_retrieval_heads
 
     def find_anyway(*args: Any, **options: Any) -> HeadScores:
         return find(*args, **{**options, "require_success": False, "max_length": 700})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(heads, "find_retrieval_heads", find_anyway)
+        patch.setattr(find_module, "find_retrieval_heads", find_anyway)
         yield Told(tmp_path_factory.mktemp("demo") / "out", model, documents=4, samples=2)
 
 

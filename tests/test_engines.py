@@ -278,7 +278,7 @@ from attninfluence.integrations.spark import spark_schema
 def told(batches):
     '''Adds the number of threads that a task takes.'''
     import pyarrow as pa
-    from attninfluence.threads import default_threads
+    from attninfluence.model.threads import default_threads
     for batch in score_record_batches(batches, text_column="text", prefix="ai_"):
         threads = pa.array([default_threads()] * batch.num_rows, pa.int64())
         yield pa.RecordBatch.from_arrays(

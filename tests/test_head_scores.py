@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attninfluence import ModelError
-from attninfluence.heads import HeadScores
-from attninfluence.model import bundled_folder
+from attninfluence.model.opening import bundled_folder
+from attninfluence.retrieval.find import HeadScores
 from tests.made_heads import head_scores
 
 

@@ -13,18 +13,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import attninfluence.heads as heads_module
 from attninfluence import ModelError, _core, load
-from attninfluence.bootstrap import bootstrap_interval
-from attninfluence.heads import (
-    HeadScores,
-    RetrievalError,
-    as_head_list,
-    find_retrieval_heads,
-    rouge1_recall,
-)
-from attninfluence.model import Model
+from attninfluence.heads.errors import RetrievalError
+from attninfluence.model.chosen_heads import as_head_list
+from attninfluence.model.model import Model
 from attninfluence.probe.samples import Sample, make_samples
+from attninfluence.retrieval import readings as readings_module
+from attninfluence.retrieval.bootstrap import bootstrap_interval
+from attninfluence.retrieval.find import HeadScores, find_retrieval_heads
+from attninfluence.retrieval.readings import rouge1_recall
 from tests.copier import RETRIEVAL_HEAD, make_copier_folder
 from tests.made_heads import head_scores
 
@@ -192,7 +189,7 @@ def test_greedy_is_greedy(name: str, request: pytest.FixtureRequest) -> None:
     subject = request.getfixturevalue(name)
     options = {"samples": 2, "max_length": 420, "shots": 0, "seed": 4}
     samples = make_samples(subject.model.tokenizer, **options)
-    texts, copies = heads_module._generate(subject.model, samples)
+    texts, copies = readings_module._generate(subject.model, samples)
     ratios = []
     for sample, ids, counts in zip(samples, texts, copies, strict=True):
         written = greedy_ids(subject, sample)
@@ -303,7 +300,7 @@ def test_rouge(wanted: str, written: str, recall: float) -> None:
 
 def test_batches_and_threads_change_nothing(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     base = search(tiny, samples=9, require_success=False)
-    monkeypatch.setattr(heads_module, "TOKENS_A_THREAD", 1)
+    monkeypatch.setattr(readings_module, "TOKENS_A_THREAD", 1)
     for threads in (1, 2):
         model = load(tiny.path, precision="fp32", threads=threads)
         other = search(model, samples=9, require_success=False)
@@ -317,7 +314,7 @@ def test_batches_are_bounded(tiny: Model) -> None:
     model = scripted(tiny, first_right(lambda n: n))
     search(model, samples=50)
     calls = model.core.calls
-    assert max(calls) * LENGTH <= 2 * heads_module.TOKENS_A_THREAD
+    assert max(calls) * LENGTH <= 2 * readings_module.TOKENS_A_THREAD
     assert sum(calls) == 50
 
 

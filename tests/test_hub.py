@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import attninfluence as ai
-from attninfluence.hub import resolve_folder
+from attninfluence.model.hub import resolve_folder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

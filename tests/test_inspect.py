@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from attninfluence import _core, cli, load
-from attninfluence.model import bundled_folder
+from attninfluence.model.opening import bundled_folder
 from tests.family_models import make_family_folder, make_vision_language_folder
 
 

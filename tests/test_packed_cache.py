@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attninfluence import _core, packed_cache
-from attninfluence.packed_cache import cache_folder, open_packed
+from attninfluence import _core
+from attninfluence.model import packed_cache
+from attninfluence.model.packed_cache import cache_folder, open_packed
 from tests.child import run_python
 from tests.tiny_models import make_llama_folder
 
@@ -200,7 +201,7 @@ def test_where_the_cache_is(monkeypatch):
 # All start together; one of them is killed while it writes, where that is asked for.
 TOGETHER = """
 import multiprocessing, os, signal, sys
-from attninfluence import packed_cache
+from attninfluence.model import packed_cache
 from tests.test_packed_cache import mapped_file, opened
 
 folder, killed = sys.argv[1], sys.argv[2] == "killed"

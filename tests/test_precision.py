@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import attninfluence
 from attninfluence import _core
 from attninfluence.demo_texts import collect_texts
-from attninfluence.model import bundled_folder
+from attninfluence.model.opening import bundled_folder
 from attninfluence.reference import Reference
 from tests.child import IS_SANITIZED
 from tests.kernels import KERNELS

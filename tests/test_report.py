@@ -18,7 +18,7 @@ import pytest
 import attninfluence as ai
 from attninfluence import report
 from attninfluence._core import ModelError
-from attninfluence.head_scores import HeadScores
+from attninfluence.heads.head_scores import HeadScores
 from attninfluence.output.files import OutputError
 from attninfluence.output.folder import OutputFolder
 from attninfluence.output.schema import score_schema
@@ -491,7 +491,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> tuple
     """A run of the tiny model over a few texts, one of them hostile, and the model."""
     import json
 
-    from attninfluence.model import load
+    from attninfluence.model.opening import load
     from attninfluence.score_files import Source, score_files
 
     folder = tmp_path_factory.mktemp("scored")
@@ -540,7 +540,7 @@ def test_tokens_shown_have_the_losses_of_the_table(
 def test_another_model_than_the_runs_is_refused(
     scored: tuple[Path, Any], llama_folder: Any, tmp_path: Path
 ) -> None:
-    from attninfluence.model import load
+    from attninfluence.model.opening import load
 
     other = load(llama_folder(seed=99), threads=1)
     with pytest.raises(ModelError, match="was scored with another model"):
@@ -551,7 +551,7 @@ def test_another_precision_than_the_runs_is_refused(
     scored: tuple[Path, Any], tmp_path: Path
 ) -> None:
     """Losses of tokens would not add up to those of the table."""
-    from attninfluence.model import load
+    from attninfluence.model.opening import load
 
     out, model = scored
     other = load(model.path, precision="int8", threads=1)
@@ -561,7 +561,7 @@ def test_another_precision_than_the_runs_is_refused(
 
 
 def test_another_kernel_than_the_runs_is_told(scored: tuple[Path, Any], tmp_path: Path) -> None:
-    from attninfluence.model import load
+    from attninfluence.model.opening import load
 
     out, model = scored
     slow = "portable"

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import attninfluence as ai
-from attninfluence import shared_model
-from attninfluence.shared_model import open_shared
+from attninfluence.model import shared
+from attninfluence.model.shared import open_shared
 from tests.test_packed_cache import mapped_file
 from tests.tiny_models import make_llama_folder, random_ids
 
@@ -33,12 +33,12 @@ def cache(tmp_path, monkeypatch):
 
 
 def forget():
-    shared_model._kept.clear()
-    shared_model._models.clear()
+    shared._kept.clear()
+    shared._models.clear()
 
 
 def as_worker(monkeypatch):
-    monkeypatch.setattr(shared_model, "in_worker_process", lambda: True)
+    monkeypatch.setattr(shared, "in_worker_process", lambda: True)
 
 
 def test_one_model_for_all_who_ask(tiny_folder):
@@ -101,8 +101,8 @@ def test_a_folder_that_changes_while_it_is_opened_is_refused(
         make_llama_folder(folder, seed=1)
         return "0" * 64
 
-    monkeypatch.setattr(shared_model, "digest_files", digest)
-    monkeypatch.setattr(shared_model, "in_worker_process", lambda: is_worker)
+    monkeypatch.setattr(shared, "digest_files", digest)
+    monkeypatch.setattr(shared, "in_worker_process", lambda: is_worker)
     with pytest.raises(ai.ModelError, match="has changed while the model was opened"):
         open_shared(folder)
     assert not list(cache.glob("packed/*.bin"))
@@ -167,10 +167,8 @@ def test_the_folder_is_not_hashed_again_where_its_stamps_are_those_of_the_pickle
     folder = make_llama_folder(tmp_path / "model")
     pickled = pickle.dumps(ai.load(folder))
     hashed = []
-    digest = shared_model.digest_files
-    monkeypatch.setattr(
-        shared_model, "digest_files", lambda path: hashed.append(path) or digest(path)
-    )
+    digest = shared.digest_files
+    monkeypatch.setattr(shared, "digest_files", lambda path: hashed.append(path) or digest(path))
     assert pickle.loads(pickled).losses(IDS).shape == (19,)
     assert not hashed
     forget()

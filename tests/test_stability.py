@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from attninfluence.bootstrap import RESAMPLES, bootstrap_interval
-from attninfluence.heads import HeadScores
+from attninfluence.retrieval.bootstrap import RESAMPLES, bootstrap_interval
+from attninfluence.retrieval.find import HeadScores
 from tests.made_heads import head_scores
 
 

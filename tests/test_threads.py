@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from attninfluence.threads import available_cpus, default_threads, in_worker_process
+from attninfluence.model.threads import available_cpus, default_threads, in_worker_process
 
 
 @pytest.fixture(autouse=True)

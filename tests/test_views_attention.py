@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import attninfluence as ai
-from attninfluence.head_reading import copy_steps, read_head
-from attninfluence.model import Model
+from attninfluence.heads.reading import copy_steps, read_head
+from attninfluence.model.model import Model
 from attninfluence.probe.samples import Sample, make_samples
 from attninfluence.views.matrix import (
     MAX_CELLS,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attninfluence.heads import HeadScores
+from attninfluence.retrieval.find import HeadScores
 from attninfluence.views.heatmap import heatmap_top
 from attninfluence.views.words import number
 from tests.made_heads import head_scores

@@ -11,8 +11,8 @@ import pytest
 import attninfluence as ai
 import attninfluence.views.model as model_views
 from attninfluence.fact_lines import fact_lines
-from attninfluence.model_description import describe
-from attninfluence.model_lines import lines_of
+from attninfluence.model.description import describe
+from attninfluence.model.lines import lines_of
 from attninfluence.views.words import escape
 from tests.made_heads import head_scores
 from tests.test_views_pieces import HOSTILE, tags

@@ -26,8 +26,8 @@ from attninfluence.views.words import visible
 from tests.made_heads import head_scores
 
 if TYPE_CHECKING:
-    from attninfluence.head_scores import HeadScores
-    from attninfluence.model import Model
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.model import Model
     from attninfluence.probe.samples import Sample
 
 Make = Callable[[Path], "View | Path"]

@@ -44,7 +44,7 @@ PART_CHUNKS = 3
 PRELOADED = (
     "attninfluence.integrations.datatrove",
     "attninfluence.scoring",
-    "attninfluence.shared_model",
+    "attninfluence.model.shared",
     "datatrove.executor",
     "datatrove.pipeline.readers",
     "datatrove.pipeline.writers",

@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Find the heads, write them, and print which they are."""
-    from attninfluence.heads import find_retrieval_heads
+    from attninfluence.retrieval.find import find_retrieval_heads
 
     folder = Path(arguments.output).parent
     if not folder.is_dir():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attninfluence.cli import console, options
 
 if TYPE_CHECKING:
-    from attninfluence.model import Model
+    from attninfluence.model.model import Model
 
 HELP = "show what a model is"
 DESCRIPTION = """\
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the description."""
-    from attninfluence.model_description import describe
-    from attninfluence.model_lines import lines_of
+    from attninfluence.model.description import describe
+    from attninfluence.model.lines import lines_of
 
     model = options.load_model(arguments)
     described = {**describe(model), "speed": _speed(model)}

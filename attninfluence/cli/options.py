@@ -16,7 +16,7 @@ from attninfluence.cli import console
 from attninfluence.cli.numbers import count, positive
 
 if TYPE_CHECKING:
-    from attninfluence.model import Model
+    from attninfluence.model.model import Model
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 _PRECISION_MEANING = {
@@ -115,7 +115,7 @@ def _add_arithmetic(group: argparse._ArgumentGroup, precisions: Sequence[str]) -
 
 def load_model(arguments: argparse.Namespace, **fixed: Any) -> Model:
     """Open `arguments.model` with the options of `add_loading_options`, or those given here."""
-    from attninfluence.model import load
+    from attninfluence.model.opening import load
 
     names = [*_LOADING_OPTIONS, *(("precision", "kernel") if "precision" in arguments else ())]
     asked = {name: getattr(arguments, name) for name in names}

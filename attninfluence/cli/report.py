@@ -10,7 +10,7 @@ from attninfluence.cli import console, options
 from attninfluence.cli.numbers import count, fraction
 
 if TYPE_CHECKING:
-    from attninfluence.model import Model
+    from attninfluence.model.model import Model
 
 HELP = "write an HTML report of a score run"
 DESCRIPTION = """\

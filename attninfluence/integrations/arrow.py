@@ -23,14 +23,14 @@ import pyarrow as pa
 
 from attninfluence._options import OPTION_NAMES
 from attninfluence.corpus.parquet import python_values
+from attninfluence.model.shared import open_shared
 from attninfluence.scores import Scores
 from attninfluence.scoring import score_batches
-from attninfluence.shared_model import open_shared
 from attninfluence.table import to_table
 
 if TYPE_CHECKING:
-    from attninfluence.head_scores import HeadScores
-    from attninfluence.model import Model
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.model import Model
 
 # Texts converted to Python values at once: a batch may have any number of rows.
 TEXT_ROWS = 256

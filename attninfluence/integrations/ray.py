@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from attninfluence.integrations.arrow import score_record_batches, scored_schema
-from attninfluence.shared_model import open_shared
+from attninfluence.model.shared import open_shared
 
 if TYPE_CHECKING:
-    from attninfluence.head_scores import HeadScores
-    from attninfluence.model import Model
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.model import Model
 
 
 class ScoreActor:

@@ -29,8 +29,8 @@ from attninfluence.token_view import check_is_the_runs
 
 if TYPE_CHECKING:
     from attninfluence.base.progress import Progress
-    from attninfluence.head_scores import HeadScores
-    from attninfluence.model import Model
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.model import Model
     from attninfluence.report.documents import Documents
 
 FRACTIONS = (Fraction(1, 10), Fraction(1, 5), Fraction(3, 10))

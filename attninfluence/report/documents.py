@@ -30,7 +30,7 @@ from attninfluence.views.tokens import colored_tokens_html, tokens_limit
 from attninfluence.views.words import clip, escape, visible
 
 if TYPE_CHECKING:
-    from attninfluence.model import Model
+    from attninfluence.model.model import Model
 
 MOST_OPEN = 4  # documents whose tokens are seen without opening anything
 TOKENS_OPEN, TOKENS_READ_AGAIN, TOKENS_FOLDED = 500, 2000, 300

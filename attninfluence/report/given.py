@@ -14,7 +14,7 @@ from attninfluence.views.heatmap import heatmap_svg
 from attninfluence.views.words import clip, count, number, percent, plural
 
 if TYPE_CHECKING:
-    from attninfluence.head_scores import HeadScores
+    from attninfluence.heads.head_scores import HeadScores
 
 MOST_HEADS = 40
 MOST_FILES = 20
@@ -26,7 +26,7 @@ def find_head_scores(
 ) -> HeadScores | None:
     """The retrieval scores to draw: those given, or the model folder's when they are the run's."""
     from attninfluence._core import ModelError
-    from attninfluence.head_scores import HeadScores
+    from attninfluence.heads.head_scores import HeadScores
 
     model = run.common.get("model", {})
     if heads is not None:

@@ -12,8 +12,8 @@ from attninfluence.views.view import View
 from attninfluence.views.words import escape
 
 if TYPE_CHECKING:
-    from attninfluence.model import Model
-    from attninfluence.model_lines import Line
+    from attninfluence.model.lines import Line
+    from attninfluence.model.model import Model
 
 # A folder is read once for its fingerprint; beyond this, only when somebody asks for it.
 QUICK_BYTES = 2e9
@@ -22,8 +22,8 @@ QUICK_BYTES = 2e9
 def model_view(model: Model, *, has_fingerprint: bool) -> View:
     """The view of a model, whose fingerprint has been computed or not yet."""
     from attninfluence.fact_lines import fact_lines
-    from attninfluence.model_description import describe
-    from attninfluence.model_lines import lines_of
+    from attninfluence.model.description import describe
+    from attninfluence.model.lines import lines_of
 
     title = model.place.hub_id or Path(model.path).name
     is_quick = has_fingerprint or model.core.bf16_bytes <= QUICK_BYTES

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from datatrove.data import Document
     from datatrove.io import DataFolderLike
 
-    from attninfluence.head_scores import HeadScores
+    from attninfluence.heads.head_scores import HeadScores
     from attninfluence.integrations.datatrove.checkpoint import Row, TaskCheckpoint
-    from attninfluence.model import Model
+    from attninfluence.model.model import Model
 
 
 class AttentionInfluenceScorer(PipelineStep):
@@ -46,7 +46,7 @@ class AttentionInfluenceScorer(PipelineStep):
             the folder when the scored documents are written.
         checkpoint_seconds: how much work a killed task may lose; each part is one small file.
         threads: None takes DATATROVE_CPUS_PER_TASK where the executor sets it (Slurm, Ray), else
-            `attninfluence.threads.default_threads`: one in a worker process.
+            `attninfluence.model.default_threads`: one in a worker process.
         precision: as in `attninfluence.load`, with `kernel`. Name both where the machines differ.
         revision: of a hub id.
         options: mask, bos, max_length, long, stride, special, encoding_errors of
@@ -102,7 +102,7 @@ class AttentionInfluenceScorer(PipelineStep):
     def opened(self) -> Model:
         """The model, opened on first use."""
         if self._opened is None:
-            from attninfluence.shared_model import open_shared
+            from attninfluence.model.shared import open_shared
 
             cpus = _threads_of_task()
             self._opened = open_shared(
@@ -200,7 +200,7 @@ def _rows(columns: dict[str, Any]) -> Iterator[Row]:
 
 def _storable(heads: Any) -> Any:
     """Heads in a form that pickles and that may be read more than once."""
-    from attninfluence.head_scores import HeadScores
+    from attninfluence.heads.head_scores import HeadScores
 
     if heads is None or isinstance(heads, (HeadScores, str, int)):
         return heads

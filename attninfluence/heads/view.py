@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attninfluence.base.whole_number import as_whole_number
-from attninfluence.stability import share_option
+from attninfluence.heads.stability import share_option
 from attninfluence.views.drawing import Scale, svg, svg_line
 from attninfluence.views.heatmap import heatmap_svg, heatmap_top
 from attninfluence.views.table import table_html, wide
@@ -18,8 +18,9 @@ from attninfluence.views.view import View, quiet
 from attninfluence.views.words import count, escape, number, percent, plural
 
 if TYPE_CHECKING:
-    from attninfluence.head_scores import Head, HeadScores
-    from attninfluence.stability import Stability
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.heads.pairs import Head
+    from attninfluence.heads.stability import Stability
 
 TITLE = "Retrieval heads"
 NEIGHBOURS = 5  # heads listed on either side of the border

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attninfluence._core import Model as Core
-    from attninfluence.head_scores import HeadScores
-    from attninfluence.model import Model
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.model import Model
 
 Described = dict[str, Any]
 

@@ -14,84 +14,27 @@ from numpy.typing import ArrayLike, NDArray
 from attninfluence import _core
 from attninfluence._core import ModelError
 from attninfluence.base.whole_number import as_whole_number
-from attninfluence.fingerprint import digest_files, digest_stamps, stamp_files
-from attninfluence.hub import resolve_folder
-from attninfluence.place import Place, hide_places
-from attninfluence.threads import default_threads
+from attninfluence.model.fingerprint import digest_files, digest_stamps, stamp_files
+from attninfluence.model.masking import check_mask
+from attninfluence.model.place import Place, hide_places
+from attninfluence.model.threads import default_threads
 from attninfluence.tokenizer.files import has_tokenizer
 from attninfluence.tokenizer.ids import as_ids
 from attninfluence.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from attninfluence.head_scores import HeadScores
+    from attninfluence.heads.head_scores import HeadScores
     from attninfluence.probe.samples import Sample
     from attninfluence.views.view import View
 
-MASKS = ("uniform", "zero")
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
-
-
-def bundled_folder() -> str:
-    """The folder of the model that comes with the package; ModelError without one."""
-    folder = str(Path(__file__).parent / "bundled")
-    if not os.path.isdir(folder):
-        raise ModelError("this installation holds no bundled model; name a folder or a hub id")
-    return folder
-
-
-def load(
-    path: str | os.PathLike[str] | None = None,
-    revision: str | None = None,
-    precision: str = "auto",
-    threads: int | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | os.PathLike[str] | None = None,
-    local_files_only: bool = False,
-    *,
-    kernel: str | None = None,
-) -> Model:
-    """Open a model: the bundled one, a local folder, or a Hugging Face hub id.
-
-    Args:
-        path: the folder or hub id; None is the bundled model.
-        revision: of a hub id, as `token`, `cache_dir` and `local_files_only`, which are those of
-            huggingface_hub.
-        precision: the arithmetic of the matrix products. "auto" is "bf16" where the CPU has
-            instructions for it, else "fp32"; "int8" is the fastest and only taken when named.
-        threads: None takes the CPUs this process may use
-            (`attninfluence.threads.default_threads`).
-        kernel: the code that multiplies matrices; None is the fastest that this CPU has in
-            that precision. Losses are the same bits on machines of different instruction sets
-            only in one precision and with one kernel: name both, for example "bf16" and "avx2",
-            or "portable", which every CPU has and which is slow.
-
-    Raises:
-        OSError: a file cannot be read.
-        ModelError: the folder is not a model that this library runs.
-        MemoryError: there is no room for the weights.
-        ValueError: an option cannot be, such as a kernel that this CPU does not have.
-    """
-    named = bundled_folder() if path is None else path
-    folder, commit = resolve_folder(named, revision, token, cache_dir, local_files_only)
-    return Model(
-        folder, precision=precision, kernel=kernel, threads=threads, hub_id=named, commit=commit
-    )
-
-
-def as_model(model: Model | str | os.PathLike[str] | None, precision: str = "auto") -> Model:
-    """The model itself, or the one that a path, a hub id or None (bundled) names.
-
-    precision: of a model that is opened here.
-    """
-    check_is_model(model)
-    return model if isinstance(model, Model) else load(model, precision=precision)
 
 
 class Model:
     """An opened model. Immutable; any number of threads may share it.
 
     Made by `load`. Pickles as path, options and fingerprint: it is opened again where it
-    is unpickled, once a process (`attninfluence.shared_model`), in the same precision and
+    is unpickled, once a process (`attninfluence.model.shared`), in the same precision and
     with the same kernel. A folder that holds other weights by then is refused, and so is
     a machine that does not have the kernel.
 
@@ -154,7 +97,7 @@ class Model:
         return self.view()._repr_html_()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from attninfluence.shared_model import reopen
+        from attninfluence.model.shared import reopen
 
         hide_places()
         return reopen, (self.place, self.fingerprint, self.precision, self.kernel)
@@ -211,7 +154,7 @@ class Model:
         path = Path(self.path, "heads.json")
         if not path.is_file():
             return None
-        from attninfluence.head_scores import HeadScores
+        from attninfluence.heads.head_scores import HeadScores
 
         return HeadScores.load(path)
 
@@ -311,8 +254,8 @@ class Model:
         and takes 4 T x T bytes. ValueError for a head, query or id that there is not, and for a
         sample of more tokens.
         """
-        from attninfluence.head_reading import read_head
-        from attninfluence.views.attention import attention_view
+        from attninfluence.heads.attention_view import attention_view
+        from attninfluence.heads.reading import read_head
 
         return attention_view(read_head(self, document, layer, head, query, max_tokens))
 
@@ -339,20 +282,6 @@ class Model:
 
     def _ids(self, token_ids: ArrayLike) -> NDArray[np.int32]:
         return as_ids(token_ids, self.vocab_size)
-
-
-def check_is_model(model: object) -> None:
-    """TypeError for what neither is a model nor names one."""
-    if model is not None and not isinstance(model, (Model, str, os.PathLike)):
-        raise TypeError(
-            f"model must be an opened model, a path or a hub id, got {type(model).__name__}"
-        )
-
-
-def check_mask(mask: str) -> None:
-    """ValueError for a mask that METHOD.md section 3 does not name."""
-    if mask not in MASKS:
-        raise ValueError(f"mask must be one of {', '.join(MASKS)}, got {mask!r}")
 
 
 def _check_precision(precision: str) -> None:

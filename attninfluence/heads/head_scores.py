@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import operator
 import os
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.heads.choice import Selection
+from attninfluence.heads.pairs import Head
+
 if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-    from attninfluence.stability import Stability
+    from attninfluence.heads.stability import Stability
     from attninfluence.views.view import View
-
-Head = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +51,7 @@ class HeadScores:
     sample_share: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
-        from attninfluence.views.heads import heads_words
+        from attninfluence.heads.view import heads_words
 
         return heads_words(self)
 
@@ -67,7 +64,7 @@ class HeadScores:
 
         max_heads: how many heads to list, those about the border among them; None lists all.
         """
-        from attninfluence.views.heads import heads_view
+        from attninfluence.heads.view import heads_view
 
         return heads_view(self, max_heads)
 
@@ -84,7 +81,7 @@ class HeadScores:
 
     def stability(self) -> Stability:
         """Are these samples enough to tell the selected heads from the others?"""
-        from attninfluence.stability import stability_of
+        from attninfluence.heads.stability import stability_of
 
         return stability_of(self)
 
@@ -177,7 +174,7 @@ class HeadScores:
 
         The file is whole or not there at all; an older one is replaced.
         """
-        from attninfluence.heads_file import write_heads
+        from attninfluence.heads.file import write_heads
 
         if os.fspath(path).endswith(".html"):
             self.view().save(path)
@@ -192,7 +189,7 @@ class HeadScores:
             OSError: the file cannot be read.
             ModelError: it is not a heads.json of version 1 or 2, or its values cannot be.
         """
-        from attninfluence.heads_file import read_heads
+        from attninfluence.heads.file import read_heads
 
         return read_heads(path)
 
@@ -200,74 +197,3 @@ class HeadScores:
         self, values: NDArray[np.float64] | None, shape: tuple[int, ...]
     ) -> NDArray[np.float64]:
         return np.full(shape, np.nan) if values is None else values
-
-
-@dataclass(frozen=True)
-class Selection:
-    """One way to choose heads by their scores: a name of `NAMES` and its value."""
-
-    name: str
-    value: Any
-
-    NAMES = ("fraction", "count", "threshold")
-
-    @classmethod
-    def of(cls, fraction: float | None, count: int | None, threshold: float | None) -> Selection:
-        """The one that is not None."""
-        values = zip(cls.NAMES, (fraction, count, threshold), strict=True)
-        given = [cls(name, value) for name, value in values if value is not None]
-        if len(given) != 1:
-            names = " and ".join(one.name for one in given) or "none"
-            raise ValueError(f"give one of fraction, count and threshold, not {names}")
-        return given[0]
-
-    def number_of_heads(self, scores: NDArray[np.float64]) -> int:
-        """How many of the highest scores are chosen; ValueError for a value that cannot be."""
-        if self.name == "count":
-            count = _as_int(self.value)
-            if not 1 <= count <= scores.size:
-                raise ValueError(f"count must be 1..{scores.size}, the model's heads, not {count}")
-            return count
-        if not 0 < self.value <= 1:
-            raise ValueError(f"{self.name} must be above 0 and at most 1, not {self.value}")
-        if self.name == "fraction":
-            return math.ceil(scores.size * Fraction(str(self.value)))
-        return int(np.count_nonzero(scores >= self.value))
-
-    def as_arguments(self) -> dict[str, Any]:
-        """As an argument of `HeadScores.select`."""
-        return {self.name: self.value}
-
-    def as_options(self) -> dict[str, float | int | None]:
-        """All three names, as they stand in `HeadScores.options`."""
-        value = _as_int(self.value) if self.name == "count" else float(self.value)
-        return {name: value if name == self.name else None for name in self.NAMES}
-
-
-def checked_pairs(pairs: Iterable[Sequence[int]], shape: Head, owner: str) -> tuple[Head, ...]:
-    if not isinstance(pairs, Iterable):
-        raise TypeError(
-            "heads must be a HeadScores, (layer, head) pairs or the path of a heads.json, "
-            f"got {pairs!r}"
-        )
-    checked: dict[Head, None] = {}
-    for pair in pairs:
-        try:
-            layer, head = map(_as_int, pair)
-        except (TypeError, ValueError):
-            raise ValueError(f"a head is a pair (layer, head) of integers, not {pair!r}") from None
-        if not (0 <= layer < shape[0] and 0 <= head < shape[1]):
-            raise ValueError(
-                f"head ({layer}, {head}) is out of range: {owner} has {shape[0]} layers of "
-                f"{shape[1]} heads, both counted from 0"
-            )
-        if (layer, head) in checked:
-            raise ValueError(f"head ({layer}, {head}) is given twice")
-        checked[layer, head] = None
-    return tuple(checked)
-
-
-def _as_int(value: Any) -> int:
-    if isinstance(value, bool):
-        raise TypeError("a bool is no number")
-    return operator.index(value)

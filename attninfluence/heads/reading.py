@@ -14,7 +14,7 @@ from attninfluence.base.whole_number import as_whole_number
 from attninfluence.probe.samples import Sample
 
 if TYPE_CHECKING:
-    from attninfluence.model import Model
+    from attninfluence.model.model import Model
 
 Query = int | Iterable[int] | None
 

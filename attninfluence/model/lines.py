@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attninfluence.model_description import Described
+from attninfluence.model.description import Described
 
 Line = tuple[str, str]  # label and text
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from attninfluence._core import ModelError
 from attninfluence.base.replacing import replacing
-from attninfluence.head_scores import Head, HeadScores, checked_pairs
+from attninfluence.heads.head_scores import HeadScores
+from attninfluence.heads.pairs import Head, checked_pairs
 
 FORMAT, VERSIONS = "attninfluence-heads", (1, 2)
 NAMES = (

@@ -24,7 +24,7 @@ from attninfluence.views.view import View, quiet
 from attninfluence.views.words import count, escape, number, plural
 
 if TYPE_CHECKING:
-    from attninfluence.head_reading import HeadReading, Step
+    from attninfluence.heads.reading import HeadReading, Step
     from attninfluence.probe.samples import Sample
 
 MAX_QUERIES = 12  # of a text that get a table
@@ -52,7 +52,7 @@ Parts = tuple[str, list[str], list[str]]  # a sentence, HTML, lines of plain tex
 
 
 def _sample_parts(reading: HeadReading) -> Parts:
-    from attninfluence.head_reading import copy_steps
+    from attninfluence.heads.reading import copy_steps
 
     sample, steps = reading.sample, copy_steps(reading)
     assert sample is not None

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from attninfluence.views.words import count, number, plural
 
 if TYPE_CHECKING:
-    from attninfluence.head_scores import Head, HeadScores
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.heads.pairs import Head
 
 # Percentile intervals of fewer samples hold the true mean clearly less often than they say.
 LEAST_COUNTED = 30

@@ -2,7 +2,7 @@
 
 A process has one copy of the weights of a content, precision and kernel, whoever asks for it.
 A forked child goes on with its parent's. A process that has a model from a pickle, or a worker
-that opens one, maps the packed weights from a file (`attninfluence.packed_cache`).
+that opens one, maps the packed weights from a file (`attninfluence.model.packed_cache`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 from attninfluence import _core
 from attninfluence._core import ModelError
-from attninfluence.fingerprint import digest_files, digest_stamps, stamp_files
-from attninfluence.hub import resolve_folder
-from attninfluence.model import Model, bundled_folder, check_is_model
-from attninfluence.packed_cache import open_packed
-from attninfluence.place import Place
-from attninfluence.threads import in_worker_process
+from attninfluence.model.fingerprint import digest_files, digest_stamps, stamp_files
+from attninfluence.model.hub import resolve_folder
+from attninfluence.model.model import Model
+from attninfluence.model.opening import bundled_folder, check_is_model
+from attninfluence.model.packed_cache import open_packed
+from attninfluence.model.place import Place
+from attninfluence.model.threads import in_worker_process
 
 
 class _Content(NamedTuple):
@@ -63,7 +64,7 @@ def open_shared(
     revision, precision, kernel: as in `load`, of a model that is opened here. threads: None
     leaves an opened model as it is; else the model returned uses so many and shares the
     weights. worker: whether other processes here read it too, so that this one maps the weights and
-    keeps the model; None: in a worker process (`attninfluence.threads.in_worker_process`).
+    keeps the model; None: in a worker process (`attninfluence.model.threads.in_worker_process`).
 
     Raises what `load` raises, and ModelError for a folder that changes meanwhile.
     """

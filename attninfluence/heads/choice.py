@@ -1,0 +1,55 @@
+"""One way to choose heads by their scores."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attninfluence.heads.pairs import _as_int
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One way to choose heads by their scores: a name of `NAMES` and its value."""
+
+    name: str
+    value: Any
+
+    NAMES = ("fraction", "count", "threshold")
+
+    @classmethod
+    def of(cls, fraction: float | None, count: int | None, threshold: float | None) -> Selection:
+        """The one that is not None."""
+        values = zip(cls.NAMES, (fraction, count, threshold), strict=True)
+        given = [cls(name, value) for name, value in values if value is not None]
+        if len(given) != 1:
+            names = " and ".join(one.name for one in given) or "none"
+            raise ValueError(f"give one of fraction, count and threshold, not {names}")
+        return given[0]
+
+    def number_of_heads(self, scores: NDArray[np.float64]) -> int:
+        """How many of the highest scores are chosen; ValueError for a value that cannot be."""
+        if self.name == "count":
+            count = _as_int(self.value)
+            if not 1 <= count <= scores.size:
+                raise ValueError(f"count must be 1..{scores.size}, the model's heads, not {count}")
+            return count
+        if not 0 < self.value <= 1:
+            raise ValueError(f"{self.name} must be above 0 and at most 1, not {self.value}")
+        if self.name == "fraction":
+            return math.ceil(scores.size * Fraction(str(self.value)))
+        return int(np.count_nonzero(scores >= self.value))
+
+    def as_arguments(self) -> dict[str, Any]:
+        """As an argument of `HeadScores.select`."""
+        return {self.name: self.value}
+
+    def as_options(self) -> dict[str, float | int | None]:
+        """All three names, as they stand in `HeadScores.options`."""
+        value = _as_int(self.value) if self.name == "count" else float(self.value)
+        return {name: value if name == self.name else None for name in self.NAMES}

@@ -1,0 +1,61 @@
+"""Which heads a caller means for a model: scores, pairs, a heads.json, or the folder's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from attninfluence._core import ModelError
+from attninfluence.heads.head_scores import HeadScores
+from attninfluence.heads.pairs import Head, checked_pairs
+
+if TYPE_CHECKING:
+    from attninfluence.model.model import Model
+
+Heads = HeadScores | str | os.PathLike[str] | Iterable[Sequence[int]]
+
+
+def as_head_list(heads: Heads | None, model: Model) -> tuple[Head, ...]:
+    """The (layer, head) pairs that `heads` means for `model`.
+
+    Args:
+        heads: a `HeadScores`, the path of a heads.json, pairs, or None for the heads.json in the
+            model's folder.
+
+    Raises:
+        ModelError: the model's folder has no heads.json, or the heads are another model's.
+        ValueError: a pair is not two integers, is out of range or occurs twice, or none of a
+            `HeadScores` is selected.
+    """
+    if heads is None:
+        heads = model.heads
+        if heads is None:
+            raise ModelError(
+                f"{model.path!r} has no heads.json: find the heads once with "
+                "attninfluence.find_retrieval_heads(model), or `attninfluence heads`, "
+                "and give them as heads= (--heads)"
+            )
+    elif isinstance(heads, str | os.PathLike):
+        heads = HeadScores.load(heads)
+    if not isinstance(heads, HeadScores):
+        return checked_pairs(heads, (model.n_layers, model.n_heads), "the model")
+    _check_belongs(heads, model)
+    if not heads.selected:
+        raise ValueError(
+            f"no head is selected among the {heads.scores.size} of these scores: select some with "
+            "HeadScores.select(fraction=, count= or threshold=)"
+        )
+    return heads.selected
+
+
+def _check_belongs(heads: HeadScores, model: Model) -> None:
+    shape = (model.n_layers, model.n_heads)
+    if heads.scores.shape == shape and heads.model_fingerprint == model.fingerprint:
+        return
+    layers, width = heads.scores.shape
+    raise ModelError(
+        f"these are heads of another model: they were found in {heads.model_fingerprint[:12]} of "
+        f"{layers} layers of {width} heads, and {model.path!r} is {model.fingerprint[:12]} of "
+        f"{shape[0]} layers of {shape[1]} heads; find its own with `attninfluence heads`"
+    )

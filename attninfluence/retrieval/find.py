@@ -1,0 +1,142 @@
+"""Retrieval heads: finding them, choosing among them, keeping them (METHOD.md section 2).
+
+A head copies at the step that predicts answer token w when the largest weight of that step's
+attention row lies in the needle, on w. Its retrieval score is the share of such steps, the mean
+over the samples that the model answers. The heads with the highest scores are masked by `score`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attninfluence.base.whole_number import as_whole_number
+from attninfluence.heads.choice import Selection
+from attninfluence.heads.errors import RetrievalError
+from attninfluence.heads.head_scores import HeadScores
+from attninfluence.probe.samples import iter_samples
+from attninfluence.probe.sentences import Corpus
+from attninfluence.retrieval.bootstrap import bootstrap_interval
+from attninfluence.retrieval.readings import SampleReading, read_samples
+
+if TYPE_CHECKING:
+    from attninfluence.model.model import Model
+
+DECODINGS = ("teacher_forced", "greedy")
+DEFAULT_FRACTION = 0.05
+
+
+def find_retrieval_heads(
+    model: Model | str | os.PathLike[str] | None = None,
+    samples: int = 800,
+    max_length: int = 4096,
+    shots: int = 3,
+    decoding: str = "teacher_forced",
+    fraction: float = DEFAULT_FRACTION,
+    count: int | None = None,
+    threshold: float | None = None,
+    corpus: Corpus | None = None,
+    seed: int = 0,
+    require_success: bool = True,
+    progress: bool = True,
+) -> HeadScores:
+    """Scores every head on the probe task and selects the best (METHOD.md section 2).
+
+    The samples are always read in fp32, so that the result does not depend on the machine: for a
+    model opened in another precision, its folder is opened a second time in fp32 meanwhile.
+
+    Args:
+        model: an opened model, a path or hub id, or None for the bundled model.
+        samples, max_length, shots, corpus, seed: as in `probe.make_samples`, whose samples these
+            are; `max_length` is at most the model's context.
+        decoding: "teacher_forced" feeds the value and reads each sample once; a sample counts
+            when at least half of the answer's tokens are the model's own argmax. "greedy" lets
+            the model write as many tokens as the value has (an end token does not stop it); a
+            sample counts when more than half of the value's words are in the text it wrote.
+        fraction, count, threshold: as in `HeadScores.select`; count or threshold replaces the
+            fraction.
+        require_success: False counts all samples.
+        progress: show a bar on stderr.
+
+    Raises:
+        RetrievalError: no sample counts.
+        ModelError: the model has no tokenizer.
+        ValueError: an argument is out of range.
+    """
+    from attninfluence.model.opening import as_model
+
+    whole = {"samples": samples, "max_length": max_length, "shots": shots, "seed": seed}
+    for name, value in (whole | ({} if count is None else {"count": count})).items():
+        as_whole_number(name, value)
+    if decoding not in DECODINGS:
+        raise ValueError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}")
+    by_default = fraction == DEFAULT_FRACTION and (count is not None or threshold is not None)
+    selection = Selection.of(None if by_default else fraction, count, threshold)
+    model = as_model(model, precision="fp32")
+    selection.number_of_heads(np.zeros((model.n_layers, model.n_heads)))
+    max_length = min(max_length, model.context)
+    probe = iter_samples(model.tokenizer, samples, max_length, shots, corpus, seed)
+    reader = model.in_fp32()
+    readings = read_samples(reader, probe, samples, max_length, decoding, require_success, progress)
+    options = {
+        "samples": samples,
+        "max_length": max_length,
+        "shots": shots,
+        "decoding": decoding,
+        "corpus": _corpus_name(corpus),
+        "seed": seed,
+        "require_success": require_success,
+        **selection.as_options(),
+    }
+    found = _head_scores(model, readings, options, require_success)
+    if not found.n_counted:
+        raise RetrievalError(_no_sample_counts(readings, options), found)
+    return found.select(**selection.as_arguments())
+
+
+def _head_scores(
+    model: Model, readings: list[SampleReading], options: dict[str, Any], require_success: bool
+) -> HeadScores:
+    shape = (model.n_layers, model.n_heads)
+    counted = [one.ratio for one in readings if one.success or not require_success]
+    ratios = np.array(counted, dtype=np.float64).reshape(-1, *shape)
+    n = len(ratios)
+    unknown = np.full(shape, np.nan)
+    return HeadScores(
+        scores=ratios.mean(axis=0) if n else unknown,
+        standard_error=ratios.std(axis=0, ddof=1) / math.sqrt(n) if n > 1 else unknown,
+        selected=(),
+        samples=len(readings),
+        n_counted=n,
+        success_rate=sum(one.success for one in readings) / len(readings),
+        model_fingerprint=model.fingerprint,
+        options=options,
+        interval=bootstrap_interval(ratios, _resampling(options["seed"])),
+        sample_share=(ratios > 0).mean(axis=0) if n else unknown,
+    )
+
+
+def _resampling(seed: int) -> np.random.Generator:
+    """A stream of random numbers beside those of the samples (streams 0 and 1 of the seed)."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
+
+
+def _no_sample_counts(readings: list[SampleReading], options: dict[str, Any]) -> str:
+    enough, other = "half of the answer's tokens", ""
+    if options["decoding"] == "greedy":
+        enough, other = "more than half of the answer's words", "decoding='teacher_forced', "
+    recall = float(np.mean([one.recall for one in readings]))
+    return (
+        f"no retrieval head can be told: in none of {len(readings)} samples of up to "
+        f"{options['max_length']} tokens did the model get {enough} right ({recall:.1%} on "
+        f"average); try {other}a shorter max_length, another model, or require_success=False"
+    )
+
+
+def _corpus_name(corpus: Corpus | None) -> str:
+    if corpus is None:
+        return "bundled"
+    return os.fspath(corpus) if isinstance(corpus, str | os.PathLike) else "texts"
