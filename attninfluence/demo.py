@@ -165,8 +165,8 @@ def _score(
 
 
 def _select(folder: Path, fraction: float) -> dict[str, Any]:
-    from attninfluence.select import select
-    from attninfluence.selection_rule import Rule, as_fraction
+    from attninfluence.select.rule import Rule, as_fraction
+    from attninfluence.select.selector import select
 
     return select(folder / "scores", folder / "selected", Rule(fraction=as_fraction(fraction)))
 
@@ -262,7 +262,7 @@ def _describe_scores(totals: dict[str, Any], heads: HeadScores) -> str:
 
 
 def _describe_selection(summary: dict[str, Any]) -> str:
-    from attninfluence.selection_rule import as_fraction
+    from attninfluence.select.rule import as_fraction
 
     everything = summary["all"]
     fraction = float(as_fraction(summary["rule"]["fraction"]))
@@ -286,7 +286,7 @@ def extremes_table(scores: Path, count: int) -> Group:
     from rich.text import Text
 
     from attninfluence.output.score_runs import open_scores
-    from attninfluence.scored_documents import read_documents
+    from attninfluence.select.in_memory import read_documents
     from attninfluence.views.words import domain_name
 
     run = open_scores(scores)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from attninfluence.base.arrays import Ints
 from attninfluence.output.tally import domain_order
-from attninfluence.scored_documents import ScoredDocuments
+from attninfluence.select.in_memory import ScoredDocuments
 
 if TYPE_CHECKING:
     from attninfluence.scores import Scores

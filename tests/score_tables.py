@@ -12,8 +12,8 @@ import pyarrow as pa
 from attninfluence.output.folder import OutputFolder
 from attninfluence.output.schema import score_schema
 from attninfluence.output.tally import Tally
-from attninfluence.select import select
-from attninfluence.selection_rule import Rule
+from attninfluence.select.rule import Rule
+from attninfluence.select.selector import select
 
 
 def score_row(file: str, row: int, **values: Any) -> dict[str, Any]:

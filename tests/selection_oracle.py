@@ -10,7 +10,7 @@ import math
 import statistics
 from fractions import Fraction
 
-from attninfluence.selection_rule import Rule
+from attninfluence.select.rule import Rule
 
 SPARE = 1000
 Row = dict

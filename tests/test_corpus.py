@@ -14,7 +14,7 @@ import zstandard
 
 from attninfluence.corpus import CorpusError, RowBatch, iter_rows, resolve_columns
 from attninfluence.corpus.compressed import StreamReader
-from attninfluence.corpus.extract import extract_rows
+from attninfluence.mix.extract import extract_rows
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".parquet")
 

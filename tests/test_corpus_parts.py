@@ -25,7 +25,7 @@ from attninfluence.corpus import (
     resolve_columns,
     survey,
 )
-from attninfluence.corpus.extract import extract_rows
+from attninfluence.mix.extract import extract_rows
 from tests.test_corpus import SUFFIXES, compress, read_all, write_rows
 
 TEXT_SUFFIXES = (".txt", ".txt.gz", ".txt.zst")

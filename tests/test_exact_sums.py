@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attninfluence.exact_sums import SCALE, ExactSums, square
 from attninfluence.output.score_runs import open_scores
-from attninfluence.selection_order import Order
-from attninfluence.selection_rows import RowReader
+from attninfluence.select.exact_sums import SCALE, ExactSums, square
+from attninfluence.select.order import Order
+from attninfluence.select.rows import RowReader
 from tests.score_tables import score_row, write_scores
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

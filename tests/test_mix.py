@@ -12,14 +12,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from attninfluence import mix as mix_module
 from attninfluence.corpus import iter_rows, resolve_columns
-from attninfluence.mix import mix
+from attninfluence.mix import write as write_module
+from attninfluence.mix.recipe import Count, Recipe, common_folder
+from attninfluence.mix.write import mix
 from attninfluence.output.files import OutputError
 from attninfluence.output.finished import open_finished
-from attninfluence.recipe import Count, Recipe, common_folder
-from attninfluence.select import select
-from attninfluence.selection_rule import Rule
+from attninfluence.select.rule import Rule
+from attninfluence.select.selector import select
 from tests.score_tables import score_row, write_scores
 from tests.test_corpus import write_rows
 
@@ -241,9 +241,9 @@ def test_runs_that_started_in_different_folders(tmp_path):
 
 
 def test_totals_that_do_not_add_up_are_refused(tmp_path, corpus, monkeypatch):
-    add = mix_module.Recipe.add
+    add = write_module.Recipe.add
     monkeypatch.setattr(
-        mix_module.Recipe,
+        write_module.Recipe,
         "add",
         lambda self, part, file, count: add(self, part, file, Count(count.documents, 1)),
     )
@@ -380,7 +380,7 @@ def test_failed_copy_leaves_no_file_under_its_name(tmp_path, corpus, monkeypatch
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(mix_module.shutil, "copyfileobj", full)
+    monkeypatch.setattr(write_module.shutil, "copyfileobj", full)
     with pytest.raises(OSError, match="No space left"):
         mix(tmp_path / "sel", tmp_path / "mix")
     assert os.listdir(tmp_path / "mix" / "corpus") == []

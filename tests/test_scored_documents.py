@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from attninfluence.output.score_runs import open_scores
-from attninfluence.scored_documents import read_documents
+from attninfluence.select.in_memory import read_documents
 from tests.score_tables import score_row, write_scores
 
 

@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attninfluence import select as select_module
-from attninfluence import selection_cut
 from attninfluence.base.quantiles import QuantileSketch
 from attninfluence.output.files import OutputError
 from attninfluence.output.finished import open_finished
 from attninfluence.output.schema import score_schema
 from attninfluence.output.score_runs import ScoreRuns
-from attninfluence.select import select
-from attninfluence.selection_cut import first_fit
-from attninfluence.selection_rule import Rule, as_fraction, count_of_fraction
+from attninfluence.select import cut as cut_module
+from attninfluence.select import selector as selector_module
+from attninfluence.select.cut import first_fit
+from attninfluence.select.rule import Rule, as_fraction, count_of_fraction
+from attninfluence.select.selector import select
 from tests import selection_oracle as oracle
 from tests.score_tables import score_row, selected_summary, write_scores
 
@@ -62,7 +62,7 @@ class InMemory(ScoreRuns):
 
 def picked(rows: list[dict], rule: Rule, by: str, approximate: bool) -> list[tuple[str, int]]:
     """The places of the rows that are selected, without any file."""
-    selector = select_module._Selector(InMemory(rows), rule, by, None, approximate)
+    selector = selector_module._Selector(InMemory(rows), rule, by, None, approximate)
     selection = selector.selection(0, selector.budgets())
     return [place for table in selector._selected(selection) for place in places(table.to_pylist())]
 
@@ -177,8 +177,8 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rough_sketch_gives_the_exact_cut(tmp_path, monkeypatch, rule, shape, error):
     """Also when its error is more than it says: the interval is widened until the cut is in it."""
-    monkeypatch.setattr(selection_cut, "QuantileSketch", SmallSketch)
-    monkeypatch.setattr(selection_cut, "HELD_ROWS", 100)
+    monkeypatch.setattr(cut_module, "QuantileSketch", SmallSketch)
+    monkeypatch.setattr(cut_module, "HELD_ROWS", 100)
     wider = 0.03 if error == "as stated" else 0.0
     monkeypatch.setattr(SmallSketch, "error", property(lambda sketch: wider))
     rows = made(1500, shape)
@@ -192,7 +192,7 @@ def test_a_rough_sketch_gives_the_exact_cut(tmp_path, monkeypatch, rule, shape, 
 
 @pytest.mark.parametrize("spare", [1, 2, 30])
 def test_the_control_tries_just_so_many_documents_more(tmp_path, monkeypatch, spare):
-    monkeypatch.setattr(selection_cut, "SPARE", spare)
+    monkeypatch.setattr(cut_module, "SPARE", spare)
     monkeypatch.setattr(oracle, "SPARE", spare)
     rows = made(300)
     write_scores(tmp_path / "out", [rows])
@@ -202,7 +202,7 @@ def test_the_control_tries_just_so_many_documents_more(tmp_path, monkeypatch, sp
 
 
 def test_a_sketch_that_is_wrong_exceeds_no_budget(tmp_path, monkeypatch):
-    monkeypatch.setattr(selection_cut, "QuantileSketch", SmallSketch)
+    monkeypatch.setattr(cut_module, "QuantileSketch", SmallSketch)
     monkeypatch.setattr(SmallSketch, "error", 0.0)
     monkeypatch.setattr(SmallSketch, "quantile", lambda sketch, q: -1.0)
     rows = made(3000)
@@ -214,11 +214,11 @@ def test_a_sketch_that_is_wrong_exceeds_no_budget(tmp_path, monkeypatch):
 
 def test_a_cut_outside_its_interval_is_noticed(tmp_path, monkeypatch):
     """The test above would not see a check that never fails: count how often rows are read."""
-    monkeypatch.setattr(selection_cut, "QuantileSketch", SmallSketch)
+    monkeypatch.setattr(cut_module, "QuantileSketch", SmallSketch)
     readings = []
-    collect = selection_cut._collect
+    collect = cut_module._collect
     monkeypatch.setattr(
-        selection_cut, "_collect", lambda *given: readings.append(1) or collect(*given)
+        cut_module, "_collect", lambda *given: readings.append(1) or collect(*given)
     )
     rows = made(3000)
     for error, most in ((0.0, 20), (0.3, 1)):
@@ -382,8 +382,8 @@ def test_random_orders_are_seeded_and_their_own_in_each_domain(tmp_path):
 
 def test_random_numbers_are_even_and_unlike():
     """Of neighbouring rows, files, domains and seeds."""
-    from attninfluence.selection_order import uniform
-    from attninfluence.selection_rows import Rows
+    from attninfluence.select.order import uniform
+    from attninfluence.select.rows import Rows
 
     n, none = 20_000, np.zeros(0)
     table = pa.table({"file": ["a", "b"] * (n // 2), "row": np.repeat(np.arange(n // 2), 2)})
@@ -493,7 +493,7 @@ def test_scores_without_any_number_are_refused(tmp_path):
 
 
 def test_parts_of_the_selection_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(select_module, "PART_ROWS", 50)
+    monkeypatch.setattr(selector_module, "PART_ROWS", 50)
     rows = made(160)
     write_scores(tmp_path / "out", [rows[:100], [], rows[100:]])
     select(tmp_path / "out", tmp_path / "sel", Rule(Fraction(1)))
@@ -506,7 +506,7 @@ def test_parts_of_the_selection_are_bounded(tmp_path, monkeypatch):
 def test_what_was_written_is_checked(tmp_path, monkeypatch, rule):
     """A cut that is not where the rule says it is, or a row that gets lost, is no selection."""
     write_scores(tmp_path / "out", [made(500)])
-    exact = select_module.exact_cuts
+    exact = selector_module.exact_cuts
 
     def wrong(*given):
         cuts = exact(*given)
@@ -514,13 +514,13 @@ def test_what_was_written_is_checked(tmp_path, monkeypatch, rule):
         return cuts
 
     with monkeypatch.context() as patch:
-        patch.setattr(select_module, "exact_cuts", wrong)
+        patch.setattr(selector_module, "exact_cuts", wrong)
         with pytest.raises(OutputError, match=r"of domain 'x' .* the scores changed while"):
             select(tmp_path / "out", tmp_path / "sel", rule)
     assert not (tmp_path / "sel" / "_SUCCESS").exists()
-    selected = select_module._Selector._selected
+    selected = selector_module._Selector._selected
     monkeypatch.setattr(
-        select_module._Selector,
+        selector_module._Selector,
         "_selected",
         lambda self, selection: (table.slice(1) for table in selected(self, selection)),
     )

@@ -18,9 +18,9 @@ from attninfluence.output.folder import OutputFolder
 from attninfluence.output.schema import score_schema
 from attninfluence.output.score_runs import open_scores
 from attninfluence.output.tally import DomainTotals, Tally
-from attninfluence.select import _Selector
-from attninfluence.selection import summarise
-from attninfluence.selection_rule import Rule
+from attninfluence.select.picked import summarise
+from attninfluence.select.rule import Rule
+from attninfluence.select.selector import _Selector
 from tests.child import ROOT
 from tests.score_tables import score_row, write_scores
 
@@ -168,7 +168,7 @@ from fractions import Fraction
 import pyarrow as pa
 
 from attninfluence.select import select
-from attninfluence.selection_rule import Rule
+from attninfluence.select.rule import Rule
 
 small, scores, out = sys.argv[1:]
 select(small, out + "/first", Rule(Fraction(1, 5)))  # imports what it needs

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the mix and print its totals."""
-    from attninfluence.mix import mix
+    from attninfluence.mix.write import mix
 
     try:
         with console.ScoreProgress("files") as progress:

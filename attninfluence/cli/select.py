@@ -11,7 +11,7 @@ from attninfluence.cli.numbers import above_zero, budgets, count, fraction
 from attninfluence.output.files import RUN_NAME, SUCCESS_NAME
 
 if TYPE_CHECKING:
-    from attninfluence.selection_rule import Rule
+    from attninfluence.select.rule import Rule
 
 HELP = "select the best documents within each domain"
 DESCRIPTION = """\
@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Select and print the summary."""
     from attninfluence.output.finished import open_finished
-    from attninfluence.select import select
+    from attninfluence.select.selector import select
 
     control = None
     if arguments.random_control is not None:
@@ -129,7 +129,7 @@ def _left(*folders: str | None) -> str:
 
 
 def _rule(arguments: argparse.Namespace) -> Rule:
-    from attninfluence.selection_rule import Rule, as_fraction
+    from attninfluence.select.rule import Rule, as_fraction
 
     tokens = None
     if arguments.tokens is not None:

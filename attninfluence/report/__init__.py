@@ -24,7 +24,7 @@ from attninfluence.report import given, sections
 from attninfluence.report.documents import check_has_text, choose_documents
 from attninfluence.report.page import render
 from attninfluence.report.statistics import Statistics
-from attninfluence.selection_rule import as_fraction
+from attninfluence.select.rule import as_fraction
 from attninfluence.token_view import check_is_the_runs
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from attninfluence.base.arrays import Floats, Ints
-from attninfluence.selection import Selection
-from attninfluence.selection_cut import Cuts as DomainCuts
-from attninfluence.selection_cut import Ranking, Survey, exact_cuts
-from attninfluence.selection_order import Order
-from attninfluence.selection_rows import RowReader, Rows, sums_by_domain
-from attninfluence.selection_rule import Rule
+from attninfluence.select.cut import Cuts as DomainCuts
+from attninfluence.select.cut import Ranking, Survey, exact_cuts
+from attninfluence.select.order import Order
+from attninfluence.select.picked import Selection
+from attninfluence.select.rows import RowReader, Rows, sums_by_domain
+from attninfluence.select.rule import Rule
 
 BY_SCORE = Ranking(Order("score"), "documents")
 BY_CONTROL = Ranking(Order("control_score"), "documents")

@@ -9,7 +9,7 @@ import numpy as np
 
 from attninfluence.base.arrays import Ints
 from attninfluence.output.tally import domain_order
-from attninfluence.selection_rows import RowReader, encoded, sums_by_domain
+from attninfluence.select.rows import RowReader, encoded, sums_by_domain
 
 MOST_LISTED = 100  # lines of a table
 MOST_DRAWN = 24  # domains with a histogram and documents

@@ -30,8 +30,8 @@ from attninfluence.report.extremes import Extremes
 from attninfluence.report.lengths import Lengths
 from attninfluence.report.quantile import median
 from attninfluence.report.sample import Sample, rank_correlation
-from attninfluence.selection_cut import Survey, by_domain
-from attninfluence.selection_rows import Readings, RowReader
+from attninfluence.select.cut import Survey, by_domain
+from attninfluence.select.rows import Readings, RowReader
 from attninfluence.views.histogram import (
     apart,
     axis_tail,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from attninfluence.base.text import as_text
 from attninfluence.base.whole_number import as_whole_number
 from attninfluence.score_domains import as_column, group
-from attninfluence.scored_documents import ScoredDocuments
-from attninfluence.selection_rule import as_fraction
+from attninfluence.select.in_memory import ScoredDocuments
+from attninfluence.select.rule import as_fraction
 from attninfluence.statuses import STATUS_MEANING, status_order
 from attninfluence.views.histogram import axis_span, beyond_sentence, histogram_svg
 from attninfluence.views.table import table_html

@@ -14,7 +14,7 @@ from attninfluence.integrations.datatrove.domains import (
     QuantilesError,
     read_merged,
 )
-from attninfluence.selection_rule import as_fraction
+from attninfluence.select.rule import as_fraction
 
 if TYPE_CHECKING:
     from datatrove.data import Document

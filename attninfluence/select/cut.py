@@ -17,8 +17,8 @@ import numpy as np
 
 from attninfluence.base.arrays import Bools, Floats, Ints
 from attninfluence.base.quantiles import QuantileSketch
-from attninfluence.selection_order import Order
-from attninfluence.selection_rows import RowReader, Rows, sums_by_domain
+from attninfluence.select.order import Order
+from attninfluence.select.rows import RowReader, Rows, sums_by_domain
 
 SPARE = 1000  # documents that are tried after the first that does not fit
 ROUNDING = 1e-9  # of a share in floating point

@@ -39,15 +39,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence.base.progress import Progress
-from attninfluence.corpus.extract import extract_rows
 from attninfluence.corpus.files import file_size, is_url, open_binary
+from attninfluence.mix.extract import extract_rows
+from attninfluence.mix.recipe import RECIPE_NAME, Count, Recipe
 from attninfluence.output.files import OutputError, publish, write_json
 from attninfluence.output.finished import FinishedRun, open_finished
 from attninfluence.output.folder import OutputFolder
 from attninfluence.output.score_runs import listed
-from attninfluence.recipe import RECIPE_NAME, Count, Recipe
-from attninfluence.selection import SUMMARY_NAME
-from attninfluence.selection_rows import encoded
+from attninfluence.select.picked import SUMMARY_NAME
+from attninfluence.select.rows import encoded
 
 Ints = NDArray[np.int64]
 

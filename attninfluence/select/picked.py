@@ -8,8 +8,8 @@ import numpy as np
 
 from attninfluence.base.arrays import Bools, Floats, Ints
 from attninfluence.output.tally import domain_order
-from attninfluence.selection_cut import Cuts, Ranking, Survey, by_domain, first_fit
-from attninfluence.selection_rows import RowReader, Rows, sums_by_domain
+from attninfluence.select.cut import Cuts, Ranking, Survey, by_domain, first_fit
+from attninfluence.select.rows import RowReader, Rows, sums_by_domain
 
 SUMMARY_NAME = "summary.json"  # of a selection, and of a mix
 

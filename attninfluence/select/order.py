@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence.base.arrays import Floats
-from attninfluence.exact_sums import SCALE, ExactSums, square
-from attninfluence.selection_rows import RowReader, Rows, encoded
-from attninfluence.selection_rule import RankBy, Rule
+from attninfluence.select.exact_sums import SCALE, ExactSums, square
+from attninfluence.select.rows import RowReader, Rows, encoded
+from attninfluence.select.rule import RankBy, Rule
 
 Hashes = NDArray[np.uint64]
 

@@ -18,11 +18,11 @@ from attninfluence.base.progress import Progress
 from attninfluence.output.files import OutputError, write_json
 from attninfluence.output.folder import OutputFolder
 from attninfluence.output.score_runs import Paths, ScoreRuns, open_scores
-from attninfluence.selection import SUMMARY_NAME, Selection, summarise
-from attninfluence.selection_cut import Ranking, Survey, exact_cuts, sketch_cuts, survey
-from attninfluence.selection_order import Order
-from attninfluence.selection_rows import By, Readings, RowReader
-from attninfluence.selection_rule import Rule
+from attninfluence.select.cut import Ranking, Survey, exact_cuts, sketch_cuts, survey
+from attninfluence.select.order import Order
+from attninfluence.select.picked import SUMMARY_NAME, Selection, summarise
+from attninfluence.select.rows import By, Readings, RowReader
+from attninfluence.select.rule import Rule
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,8 +11,8 @@ import numpy as np
 from attninfluence.base.arrays import Bools, Floats, Ints
 from attninfluence.output.score_runs import ScoreRuns
 from attninfluence.output.tally import domain_order
-from attninfluence.selection_rows import RowReader
-from attninfluence.selection_rule import count_of_fraction
+from attninfluence.select.rows import RowReader
+from attninfluence.select.rule import count_of_fraction
 
 
 @dataclass(frozen=True)
