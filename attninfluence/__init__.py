@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from attninfluence.model.opening import load
     from attninfluence.retrieval.find import find_retrieval_heads
     from attninfluence.scorer import Scorer
-    from attninfluence.scores import Scores
+    from attninfluence.scores.scores import Scores
     from attninfluence.scoring import score
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Any
 from attninfluence.base.whole_number import as_whole_number
 from attninfluence.model.masking import check_mask
 from attninfluence.model.model import Model
-from attninfluence.spans import SPAN_KINDS
+from attninfluence.scores.spans import SPAN_KINDS
 from attninfluence.tokenizer.tokenizer import BOS_POLICIES, SPECIAL_POLICIES
 from attninfluence.windows import check_window
 

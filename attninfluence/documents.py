@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence.base.text import as_text
-from attninfluence.spans import as_spans, find_spans
-from attninfluence.statuses import STATUS_MEANING
+from attninfluence.scores.spans import as_spans, find_spans
+from attninfluence.scores.statuses import STATUS_MEANING
 from attninfluence.tokenizer.ids import as_ids
 from attninfluence.tokenizer.tokenizer import Tokenizer, TokenizerError
 

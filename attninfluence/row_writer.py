@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from attninfluence.output.part import PartWriter
     from attninfluence.resumable import ResumableFolder
-    from attninfluence.scores import Scores
-    from attninfluence.token_losses import TokenRows
+    from attninfluence.scores.scores import Scores
+    from attninfluence.scores.token_losses import TokenRows
 
 MOST_PART_ROWS = 1_000_000
 

@@ -20,7 +20,7 @@ from attninfluence._core import ModelError
 from attninfluence._options import OPTION_NAMES
 from attninfluence.model.place import Place, hide_places
 from attninfluence.model.shared import open_shared, reopen
-from attninfluence.scores import Scores
+from attninfluence.scores.scores import Scores
 from attninfluence.scoring import SCORING_VERSION, score_batches
 
 if TYPE_CHECKING:

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from attninfluence._options import ScoreOptions
 from attninfluence.base.progress import ProgressBar
 from attninfluence.documents import Document, TextReader, iter_texts, read_ids, read_texts
-from attninfluence.losses import DEGENERATE_LOSS, mean_loss, relative_rise
 from attninfluence.model.model import Model
 from attninfluence.model.opening import as_model
 from attninfluence.prefetch import prefetch
-from attninfluence.scores import Scores
-from attninfluence.spans import SPAN_KINDS, SpanScore, score_spans
-from attninfluence.token_losses import TokenRows
+from attninfluence.scores.losses import DEGENERATE_LOSS, mean_loss, relative_rise
+from attninfluence.scores.scores import Scores
+from attninfluence.scores.spans import SPAN_KINDS, SpanScore, score_spans
+from attninfluence.scores.token_losses import TokenRows
 from attninfluence.windows import Window, plan_windows
 
 if TYPE_CHECKING:

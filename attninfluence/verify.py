@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from attninfluence import _core
 from attninfluence.base.progress import ProgressBar
 from attninfluence.base.whole_number import as_whole_number
-from attninfluence.losses import mean_loss, relative_rise
 from attninfluence.model.model import Model
 from attninfluence.model.opening import load
+from attninfluence.scores.losses import mean_loss, relative_rise
 
 if TYPE_CHECKING:
     from attninfluence.reference import Reference

@@ -16,7 +16,8 @@ import datasets
 import numpy as np
 
 import attninfluence as ai
-from attninfluence.select.rule import as_fraction, count_of_fraction
+from attninfluence.select import as_fraction
+from attninfluence.select.rule import count_of_fraction
 
 FRACTION = 0.20
 

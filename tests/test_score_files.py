@@ -21,8 +21,8 @@ from attninfluence.corpus import CorpusError
 from attninfluence.output.files import OutputError
 from attninfluence.output.finished import open_finished
 from attninfluence.score_files import Source, score_files
-from attninfluence.scores import Scores
-from attninfluence.token_losses import TokenRows
+from attninfluence.scores.scores import Scores
+from attninfluence.scores.token_losses import TokenRows
 from tests.test_corpus import NASTY, SUFFIXES, write_rows
 
 MODEL: Any = SimpleNamespace(

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import attninfluence as ai
-from attninfluence.scores import Scores
-from attninfluence.spans import SpanScore
+from attninfluence.scores.scores import Scores
+from attninfluence.scores.spans import SpanScore
 
 COLUMNS = ["n_tokens", "n_scored", "base_loss", "ref_loss", "score"]
 COLUMNS += ["status", "truncated", "repaired"]

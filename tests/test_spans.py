@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attninfluence.spans import as_spans, find_spans, score_spans
+from attninfluence.scores.spans import as_spans, find_spans, score_spans
 
 
 def parts(text, kind):

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import attninfluence as ai
-import attninfluence.views.model as model_views
-from attninfluence.fact_lines import fact_lines
 from attninfluence.model.description import describe
 from attninfluence.model.lines import lines_of
+from attninfluence.views import facts as facts_module
+from attninfluence.views.facts import fact_lines
 from attninfluence.views.words import escape
 from tests.made_heads import head_scores
 from tests.test_views_pieces import HOSTILE, tags
@@ -53,7 +53,7 @@ def test_large_weights_are_not_read_to_be_looked_at(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = ai.load(tiny_folder)
-    monkeypatch.setattr(model_views, "QUICK_BYTES", 10)
+    monkeypatch.setattr(facts_module, "QUICK_BYTES", 10)
     assert "not computed yet" in model.view().body
     assert model.fingerprint[:12] in model.view().body
 

@@ -14,11 +14,11 @@ import pytest
 
 import attninfluence as ai
 from attninfluence.output.score_runs import open_scores
-from attninfluence.score_domains import as_column, group
-from attninfluence.scores import Scores
+from attninfluence.scores.domains import as_column, group
+from attninfluence.scores.scores import Scores
+from attninfluence.scores.statuses import STATUS_MEANING
 from attninfluence.select.in_memory import read_documents
 from attninfluence.select.rule import Rule, as_fraction
-from attninfluence.statuses import STATUS_MEANING
 from attninfluence.views.words import escape, number, percent
 from tests.score_tables import score_row, selected_summary, write_scores
 from tests.scored import HEADS

@@ -203,7 +203,7 @@ def _fitting(letters: Iterable[str], width: int) -> Iterator[str]:
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Labels and texts in two columns, the texts wrapped at words; an empty pair is a space."""
-    from attninfluence.fact_lines import fact_lines
+    from attninfluence.views.facts import fact_lines
 
     for line in fact_lines(facts, console().width):
         say(printable(line))

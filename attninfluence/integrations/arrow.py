@@ -24,9 +24,9 @@ import pyarrow as pa
 from attninfluence._options import OPTION_NAMES
 from attninfluence.corpus.parquet import python_values
 from attninfluence.model.shared import open_shared
-from attninfluence.scores import Scores
+from attninfluence.scores.scores import Scores
+from attninfluence.scores.table import to_table
 from attninfluence.scoring import score_batches
-from attninfluence.table import to_table
 
 if TYPE_CHECKING:
     from attninfluence.heads.head_scores import HeadScores

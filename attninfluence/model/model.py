@@ -88,7 +88,7 @@ class Model:
 
         It computes the fingerprint of weights below 2 GB only; `fingerprint` computes any.
         """
-        from attninfluence.views.model import model_view
+        from attninfluence.views.facts import model_view
 
         return model_view(self, has_fingerprint=self._fingerprint is not None)
 

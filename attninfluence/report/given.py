@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from attninfluence.output.score_runs import ScoreRuns
-from attninfluence.statuses import STATUS_MEANING, status_order
+from attninfluence.scores.statuses import STATUS_MEANING, status_order
 from attninfluence.views.heatmap import heatmap_svg
 from attninfluence.views.words import clip, count, number, percent, plural
 

@@ -20,7 +20,7 @@ from attninfluence.reservoir import (
     MOST_TOKENS,
     RANDOM_DOCUMENTS,
 )
-from attninfluence.statuses import status_order
+from attninfluence.scores.statuses import status_order
 from attninfluence.token_view import row_name
 from attninfluence.views.histogram import bars_svg, beyond_sentence
 from attninfluence.views.length import LengthBin, length_svg, lengths_in_words

@@ -6,5 +6,6 @@ palette, style    colours, and the one style sheet of all pieces
 drawing     SVG: lines, text, scales, ticks
 pieces      a text cut at its tokens
 heatmap, histogram, length, matrix, table, tokens    pieces: data in, one escaped string out
-attention, document, heads, model, scores    what the objects of these names show
+facts       labels and texts in two columns
+saving      a page or a table in a file
 """

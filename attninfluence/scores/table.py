@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Sequence
-from os import PathLike
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from attninfluence.base.replacing import replacing
+from attninfluence.views.saving import null_for_nan
 
 if TYPE_CHECKING:
-    from attninfluence.scores import Scores
-    from attninfluence.token_losses import TokenLosses, TokenRows
-    from attninfluence.views.view import View
+    from attninfluence.scores.scores import Scores
+    from attninfluence.scores.token_losses import TokenLosses, TokenRows
 
 SPAN_TYPE = pa.list_(
     pa.struct(
@@ -58,28 +54,6 @@ def to_token_table(tokens: TokenLosses) -> pa.Table:
     return pa.table(columns)
 
 
-def save_result(
-    path: str | PathLike[str], *, view: Callable[[], View], table: Callable[[], pa.Table]
-) -> None:
-    """Write a view to a .html file, or a table to a .parquet or .jsonl file, whole or not at all.
-
-    What is written is made once the suffix is known to be right; ValueError for another one.
-    """
-    path = Path(path)
-    if path.suffix == ".html":
-        view().save(path)
-        return
-    writers: dict[str, Callable[[pa.Table, Path], None]] = {
-        ".parquet": _write_parquet,
-        ".jsonl": _write_jsonl,
-    }
-    if path.suffix not in writers:
-        raise ValueError(f"{str(path)!r}: expected a name that ends in .parquet, .jsonl or .html")
-    made = table()
-    with replacing(path) as file:
-        writers[path.suffix](made, file)
-
-
 def _token_columns(rows: Sequence[TokenRows]) -> dict[str, pa.Array]:
     names = ("token_base_loss", "token_ref_loss", "token_control_loss")
     n_readings = max((len(row.losses) for row in rows), default=2)
@@ -91,21 +65,4 @@ def _token_columns(rows: Sequence[TokenRows]) -> dict[str, pa.Array]:
 
 
 def _span(span: Any) -> dict[str, Any]:
-    return {name: _null(getattr(span, name)) for name in span.__slots__}
-
-
-def _null(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    from pyarrow import parquet
-
-    parquet.write_table(table, path, compression="zstd")
-
-
-def _write_jsonl(table: pa.Table, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for batch in table.to_batches(max_chunksize=1024):
-            for row in batch.to_pylist():
-                file.write(json.dumps(row, ensure_ascii=False, default=_null) + "\n")
+    return {name: null_for_nan(getattr(span, name)) for name in span.__slots__}

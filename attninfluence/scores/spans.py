@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.losses import mean_loss, relative_rise
+from attninfluence.scores.losses import mean_loss, relative_rise
 
 SPAN_KINDS = ("line", "sentence")
 

@@ -7,16 +7,16 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from attninfluence.base.frame import to_frame
-from attninfluence.spans import SpanScore
-from attninfluence.statuses import STATUS_MEANING
-from attninfluence.token_losses import TokenLosses, TokenRows
+from attninfluence.scores.spans import SpanScore
+from attninfluence.scores.statuses import STATUS_MEANING
+from attninfluence.scores.token_losses import TokenLosses, TokenRows
 from attninfluence.views.words import count, number, plural, visible
 
 if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-    from attninfluence.span_ranks import RankedSpan, SpanChoice
+    from attninfluence.scores.span_ranks import RankedSpan, SpanChoice
     from attninfluence.tokenizer.tokenizer import Tokenizer
     from attninfluence.views.view import View
 
@@ -100,7 +100,7 @@ class DocumentScore:
             ValueError: without detail="token", for input_ids, which have no text, and for spans
                 that cannot be.
         """
-        from attninfluence.span_ranks import locate_spans, rank_spans
+        from attninfluence.scores.span_ranks import locate_spans, rank_spans
 
         if self.token_rows is None:
             raise ValueError("losses of tokens were not kept: score with detail='token'")
@@ -124,7 +124,7 @@ class DocumentScore:
         Raises:
             ValueError: unless scored with detail="token".
         """
-        from attninfluence.table import to_token_table
+        from attninfluence.scores.table import to_token_table
 
         return to_token_table(self.token_losses())
 
@@ -148,7 +148,7 @@ class DocumentScore:
         Raises:
             ValueError: for max_tokens below 1, spans that cannot be, a limit not above 0.
         """
-        from attninfluence.views.document import document_view
+        from attninfluence.scores.document_view import document_view
 
         return document_view(self, max_tokens=max_tokens, spans=spans, limit=limit)
 
@@ -161,6 +161,6 @@ class DocumentScore:
             ValueError: for another suffix.
             OSError: when the file cannot be written.
         """
-        from attninfluence.table import save_result
+        from attninfluence.views.saving import save_result
 
         save_result(path, view=self.view, table=self.to_arrow)

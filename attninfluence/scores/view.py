@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from attninfluence.base.text import as_text
 from attninfluence.base.whole_number import as_whole_number
-from attninfluence.score_domains import as_column, group
+from attninfluence.scores.domains import as_column, group
+from attninfluence.scores.statuses import STATUS_MEANING, status_order
 from attninfluence.select.in_memory import ScoredDocuments
 from attninfluence.select.rule import as_fraction
-from attninfluence.statuses import STATUS_MEANING, status_order
 from attninfluence.views.histogram import axis_span, beyond_sentence, histogram_svg
 from attninfluence.views.table import table_html
 from attninfluence.views.view import View, quiet
@@ -34,7 +34,7 @@ from attninfluence.views.words import (
 )
 
 if TYPE_CHECKING:
-    from attninfluence.scores import Scores
+    from attninfluence.scores.scores import Scores
 
 MOST_DOMAINS = 12
 NAME_CHARACTERS = 80

@@ -15,7 +15,7 @@ from attninfluence.output.tally import domain_order
 from attninfluence.select.in_memory import ScoredDocuments
 
 if TYPE_CHECKING:
-    from attninfluence.scores import Scores
+    from attninfluence.scores.scores import Scores
 
 
 def as_column(values: Iterable[Any], name: str, documents: int) -> NDArray[np.object_]:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence.base.whole_number import as_whole_number
-from attninfluence.spans import SPAN_KINDS
-from attninfluence.statuses import STATUS_MEANING
+from attninfluence.scores.spans import SPAN_KINDS
+from attninfluence.scores.statuses import STATUS_MEANING
 from attninfluence.views.pieces import text_pieces
 from attninfluence.views.table import table_html
 from attninfluence.views.tokens import (
@@ -25,9 +25,9 @@ from attninfluence.views.view import View, quiet
 from attninfluence.views.words import count, escape, excerpt, number, plural, signed
 
 if TYPE_CHECKING:
-    from attninfluence.document_score import DocumentScore
-    from attninfluence.span_ranks import RankedSpan, SpanChoice
-    from attninfluence.token_losses import TokenLosses
+    from attninfluence.scores.document_score import DocumentScore
+    from attninfluence.scores.span_ranks import RankedSpan, SpanChoice
+    from attninfluence.scores.token_losses import TokenLosses
 
 MOST_SPANS = 10
 EXCERPT_CHARACTERS = 160

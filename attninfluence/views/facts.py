@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ QUICK_BYTES = 2e9
 
 def model_view(model: Model, *, has_fingerprint: bool) -> View:
     """The view of a model, whose fingerprint has been computed or not yet."""
-    from attninfluence.fact_lines import fact_lines
     from attninfluence.model.description import describe
     from attninfluence.model.lines import lines_of
 
@@ -53,3 +53,22 @@ def _table(lines: Iterable[Line]) -> str:
 def _row(label: str, texts: list[str]) -> str:
     cell = "<br>".join(map(escape, texts))
     return f'<tr><th scope="row">{escape(label)}</th><td class="text">{cell}</td></tr>'
+
+
+WIDTH = 79
+
+
+def fact_lines(facts: Sequence[tuple[str, str]], width: int = WIDTH) -> list[str]:
+    """The facts with their labels in one column; texts are wrapped at words, not inside them.
+
+    A no-break space in a text holds two words together; an empty pair is an empty line.
+    """
+    left = max(len(label) for label, _ in facts)
+    room = max(width - left - 2, 20)
+    told = []
+    for label, text in facts:
+        lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+        for index, line in enumerate(lines):
+            shown = line.replace("\N{NO-BREAK SPACE}", " ")
+            told.append(f"{'' if index else label:<{left}}  {shown}".rstrip())
+    return told

@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.spans import SPAN_KINDS, SpanScore, as_spans, find_spans, score_spans
+from attninfluence.scores.spans import SPAN_KINDS, SpanScore, as_spans, find_spans, score_spans
 from attninfluence.views.words import clip, number, plural, signed, visible
 
 SpanChoice: TypeAlias = str | re.Pattern[str] | Iterable[tuple[int, int]]

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from attninfluence.base.frame import to_frame
 from attninfluence.base.whole_number import as_whole_number
-from attninfluence.document_score import DocumentScore
-from attninfluence.spans import SpanScore
-from attninfluence.token_losses import TokenLosses, TokenRows
+from attninfluence.scores.document_score import DocumentScore
+from attninfluence.scores.spans import SpanScore
+from attninfluence.scores.token_losses import TokenLosses, TokenRows
 from attninfluence.views.words import plural
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Scores:
         With detail "token" or spans it has their lists too; the metadata is JSON in
         the schema, under "attninfluence".
         """
-        from attninfluence.table import to_table
+        from attninfluence.scores.table import to_table
 
         return to_table(self)
 
@@ -200,7 +200,7 @@ class Scores:
                 fraction outside (0, 1] and for examples below 0.
             TypeError: for a single text in place of domains, texts or names.
         """
-        from attninfluence.views.scores import scores_view
+        from attninfluence.scores.view import scores_view
 
         return scores_view(
             self, domains=domains, texts=texts, names=names, fraction=fraction, examples=examples
@@ -218,7 +218,7 @@ class Scores:
             ValueError: for another suffix.
             OSError: when the file cannot be written.
         """
-        from attninfluence.table import save_result
+        from attninfluence.views.saving import save_result
 
         save_result(path, view=self.view, table=self.to_arrow)
 
