@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from attninfluence.model.model import Model
     from attninfluence.model.opening import load
     from attninfluence.retrieval.find import find_retrieval_heads
-    from attninfluence.scorer import Scorer
     from attninfluence.scores.scores import Scores
-    from attninfluence.scoring import score
+    from attninfluence.scoring.batches import score
+    from attninfluence.scoring.scorer import Scorer
 
 __all__ = [
     "HeadScores",
@@ -47,11 +47,11 @@ _HOME = {
     "HeadScores": "attninfluence.heads.head_scores",
     "Model": "attninfluence.model.model",
     "ModelError": "attninfluence._core",
-    "Scorer": "attninfluence.scorer",
-    "Scores": "attninfluence.scores",
+    "Scorer": "attninfluence.scoring.scorer",
+    "Scores": "attninfluence.scores.scores",
     "find_retrieval_heads": "attninfluence.retrieval.find",
     "load": "attninfluence.model.opening",
-    "score": "attninfluence.scoring",
+    "score": "attninfluence.scoring.batches",
 }
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.scoring import CHUNK_TOKENS_PER_THREAD
+from attninfluence.scoring.reader import CHUNK_TOKENS_PER_THREAD
 
 if TYPE_CHECKING:
     from attninfluence._core import Model as Core

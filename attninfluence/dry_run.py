@@ -108,7 +108,7 @@ def _score_sample(
     corpus: Corpus, counts: dict[int, int], bad: dict[int, str], options: dict[str, Any]
 ) -> list[_Sampled]:
     """Score rows of files spread over the input, group by group, until the time is up."""
-    from attninfluence.scoring import score
+    from attninfluence.scoring.batches import score
 
     files = [index for index, count in counts.items() if count]
     step = max(1, len(files) // SAMPLED_FILES)

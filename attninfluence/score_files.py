@@ -189,7 +189,7 @@ def plan(corpus: Corpus, source: Source) -> list[Slice]:
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
     """The options as the scorer understands them, by scoring nothing; raises for bad ones."""
-    from attninfluence.scoring import score_batches
+    from attninfluence.scoring.batches import score_batches
 
     return next(iter(score_batches([], **options))).metadata
 
@@ -250,7 +250,7 @@ def _score_rows(
     progress: Progress | None,
 ) -> None:
     """Stream the rows through the scorer; what is scored before it is stopped is kept."""
-    from attninfluence.scoring import score_batches
+    from attninfluence.scoring.batches import score_batches
 
     batches = score_batches(reader.texts(), read_ahead=True, detail="token", **options)
     try:

@@ -76,7 +76,7 @@ def read_again(
     row: dict[str, Any], scoring: dict[str, Any], kernels: list[str], model: Model
 ) -> Reading:
     """A row's text read again as the run did, by its `scoring` options, for every token."""
-    from attninfluence.scoring import score
+    from attninfluence.scoring.batches import score
 
     names = ("heads", "mask", "bos", "max_length", "long", "stride", "special")
     options = {name: scoring[name] for name in names if name in scoring}

@@ -69,7 +69,7 @@ def write_parquet(rows: Sequence[tuple[str, str]], path: Path) -> Path:
 
 def in_memory(model: Model, texts: Sequence[str], heads: str) -> float:
     """Seconds of `attninfluence.score`."""
-    from attninfluence.scoring import score
+    from attninfluence.scoring.batches import score
 
     started = time.monotonic()
     score(texts, model=model, heads=heads)

@@ -18,7 +18,8 @@ from attninfluence.integrations.arrow import score_fields, score_record_batches,
 from attninfluence.integrations.ray import ScoreActor
 from attninfluence.integrations.spark import SPARK_TYPES
 from attninfluence.model import shared
-from attninfluence.scoring import CHUNK_DOCUMENTS, CHUNK_TOKENS_PER_THREAD
+from attninfluence.scoring.batches import CHUNK_DOCUMENTS
+from attninfluence.scoring.reader import CHUNK_TOKENS_PER_THREAD
 from tests.mixed_rows import ODD_TEXTS, mixed_rows, string_array
 from tests.scored import HEADS, TEXTS
 
@@ -68,7 +69,7 @@ def test_same_bits_where_a_batch_takes_many_chunks(
 ) -> None:
     given = batches_of(string_array(MIXED), 17)
     expected = ai.score(MIXED, model=model, heads=HEADS)
-    monkeypatch.setattr("attninfluence.scoring.CHUNK_DOCUMENTS", 2)
+    monkeypatch.setattr("attninfluence.scoring.batches.CHUNK_DOCUMENTS", 2)
     monkeypatch.setattr("attninfluence.integrations.arrow.TEXT_ROWS", 3)
     assert_scored(scored(given, model), given, expected)
 
@@ -118,7 +119,8 @@ def test_what_is_no_text_gets_a_status(model: ai.Model, column: pa.Array) -> Non
 def test_batches_without_rows_keep_their_places(
     model: ai.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attninfluence.scoring.CHUNK_DOCUMENTS", 1)  # the last text ends a chunk
+    # The last text ends a chunk.
+    monkeypatch.setattr("attninfluence.scoring.batches.CHUNK_DOCUMENTS", 1)
     given = batches_of(string_array(list(TEXTS)), 2)
     nothing = given[0].slice(0, 0)
     given = [nothing, nothing, given[0], nothing, *given[1:], nothing, nothing]

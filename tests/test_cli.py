@@ -16,12 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from attninfluence import _core, _options, cli, documents, scoring, windows
+from attninfluence import _core, cli
 from attninfluence.cli import console, numbers, options
 from attninfluence.heads.head_scores import HeadScores
 from attninfluence.model import load, masking, model
 from attninfluence.output.finished import open_finished
 from attninfluence.run_lock import RunLock
+from attninfluence.scoring import batches, documents, windows
+from attninfluence.scoring import options as scoring_options
 from attninfluence.tokenizer import tokenizer
 from tests.score_tables import score_row, write_scores
 from tests.test_corpus import NASTY, write_rows
@@ -306,7 +308,7 @@ def test_interrupt_says_what_is_kept(capsys, corpus, tiny_folder, heads_file, mo
         if sum(told_of) >= 25:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(scoring, "CHUNK_DOCUMENTS", 5)
+    monkeypatch.setattr(batches, "CHUNK_DOCUMENTS", 5)
     monkeypatch.setattr(console.ScoreProgress, "advance", advance)
     status, printed, told = run(
         capsys,
@@ -436,7 +438,7 @@ def command_actions(name: str) -> list[argparse.Action]:
 
 
 def test_scoring_options_are_those_of_the_library():
-    parameters = inspect.signature(scoring.score).parameters
+    parameters = inspect.signature(batches.score).parameters
     own = {"texts", "input_ids", "model", "heads", "control", "detail", "progress"}
     assert set(options.SCORING_OPTIONS) == set(parameters) - own
     actions = {action.dest: action for action in command_actions("score")}
@@ -447,7 +449,7 @@ def test_scoring_options_are_those_of_the_library():
         "mask": masking.MASKS,
         "bos": tokenizer.BOS_POLICIES,
         "special": tokenizer.SPECIAL_POLICIES,
-        "encoding_errors": _options.ENCODING_ERRORS,
+        "encoding_errors": scoring_options.ENCODING_ERRORS,
         "long": windows.POLICIES,
     }
     for name, allowed in choices.items():

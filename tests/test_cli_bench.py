@@ -19,7 +19,7 @@ from attninfluence import bench, cli, load
 from attninfluence.bench import MaskedHeads, Speed
 from attninfluence.cli import numbers, options
 from attninfluence.model.model import Model
-from attninfluence.scoring import CHUNK_TOKENS_PER_THREAD
+from attninfluence.scoring.reader import CHUNK_TOKENS_PER_THREAD
 from tests.family_models import make_family_folder
 from tests.made_heads import head_scores
 

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from datatrove.io import get_datafolder
 
-from attninfluence import _core, scoring
+from attninfluence import _core
 from attninfluence.integrations.datatrove import AttentionInfluenceScorer, CheckpointError, files
+from attninfluence.scoring import reader
 from tests.child import ROOT
 from tests.trove import HEADS, ODD_TEXTS, bits, documents, expected_bits, plain_texts, read_parquet
 
@@ -30,7 +31,7 @@ MANY_TEXTS = plain_texts(700)
 @pytest.fixture(autouse=True)
 def short_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several parts from few texts."""
-    monkeypatch.setattr(scoring, "CHUNK_TOKENS_PER_THREAD", 700)
+    monkeypatch.setattr(reader, "CHUNK_TOKENS_PER_THREAD", 700)
 
 
 @pytest.fixture
@@ -333,10 +334,10 @@ from datatrove.pipeline.writers import ParquetWriter
 from datatrove.io import get_datafolder
 
 from attninfluence.integrations.datatrove import AttentionInfluenceScorer
-from attninfluence import scoring
+from attninfluence.scoring import reader
 from tests.disk import die_at
 from tests.trove import HEADS, documents, plain_texts
-scoring.CHUNK_TOKENS_PER_THREAD = 700
+reader.CHUNK_TOKENS_PER_THREAD = 700
 model, kept, out, step = sys.argv[1:]
 block = AttentionInfluenceScorer(
     model, HEADS, threads=1, checkpoint_folder=kept, checkpoint_seconds=0.0

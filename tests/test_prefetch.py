@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attninfluence import prefetch as prefetch_module
-from attninfluence.prefetch import prefetch
+from attninfluence.scoring import prefetch as prefetch_module
+from attninfluence.scoring.prefetch import prefetch
 from tests.child import run_python
 
 
@@ -220,7 +220,7 @@ INTERRUPTED = """
 import os, signal, sys, threading, time
 from contextlib import closing
 from itertools import repeat
-from attninfluence.prefetch import prefetch
+from attninfluence.scoring.prefetch import prefetch
 
 def interrupt():
     time.sleep(delay)

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(autouse=True)
 def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attninfluence.scoring.score_batches", stand_in)
+    monkeypatch.setattr("attninfluence.scoring.batches.score_batches", stand_in)
 
 
 def make_corpus(folder: Path) -> Path:
@@ -175,8 +175,8 @@ class Log:
     def advance(self, documents, tokens, share):
         os.write(log, f"{documents}\\n".encode())
 log = os.open(sys.argv[3], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-import attninfluence.scoring
-attninfluence.scoring.CHUNK_DOCUMENTS = 8
+from attninfluence.scoring import batches
+batches.CHUNK_DOCUMENTS = 8
 score_files(Source([sys.argv[1]]), sys.argv[2], model=load(threads=1), control=3, progress=Log(),
             checkpoint_seconds=0.1)
 """
@@ -337,7 +337,7 @@ def test_another_kernel_is_refused_unless_asked_for_and_is_recorded_by_part(
 
     out = tmp_path / "out"
     interrupted(corpus, out)
-    monkeypatch.setattr("attninfluence.scoring.score_batches", other)
+    monkeypatch.setattr("attninfluence.scoring.batches.score_batches", other)
     with pytest.raises(OutputError, match=r"scoring\.kernel: 'stand-in' .*--mixed-kernels"):
         run(corpus, out)
     totals = run(corpus, out, mixed_kernels=True)

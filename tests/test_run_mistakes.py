@@ -26,7 +26,7 @@ from tests.test_score_files import stand_in
 
 @pytest.fixture(autouse=True)
 def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attninfluence.scoring.score_batches", stand_in)
+    monkeypatch.setattr("attninfluence.scoring.batches.score_batches", stand_in)
 
 
 @pytest.fixture

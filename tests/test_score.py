@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import attninfluence as ai
-from attninfluence import scoring
-from attninfluence.scoring import score_batches
+from attninfluence.scoring import batches as batches_module
+from attninfluence.scoring import reader as reader_module
+from attninfluence.scoring.batches import score_batches
 from tests.scored import HEADS, LONG_TEXT, TEXTS, assert_same, mean, score
 
 
@@ -225,8 +226,8 @@ def test_order_and_company_do_not_matter(model):
 @pytest.mark.parametrize(("documents", "tokens"), [(1, 10**6), (3, 10**6), (2048, 1), (2048, 50)])
 def test_chunks_do_not_matter(model, monkeypatch, documents, tokens):
     whole = score(TEXTS * 3, model, detail="line")
-    monkeypatch.setattr(scoring, "CHUNK_DOCUMENTS", documents)
-    monkeypatch.setattr(scoring, "CHUNK_TOKENS_PER_THREAD", tokens)
+    monkeypatch.setattr(batches_module, "CHUNK_DOCUMENTS", documents)
+    monkeypatch.setattr(reader_module, "CHUNK_TOKENS_PER_THREAD", tokens)
     parts = list(score_batches(TEXTS * 3, model=model, heads=HEADS, detail="line"))
     assert len(parts) > 1
     assert sum(len(part) for part in parts) == len(whole)
@@ -236,7 +237,7 @@ def test_chunks_do_not_matter(model, monkeypatch, documents, tokens):
 
 
 def test_a_generator_is_read_a_chunk_at_a_time(model, monkeypatch):
-    monkeypatch.setattr(scoring, "CHUNK_DOCUMENTS", 4)
+    monkeypatch.setattr(batches_module, "CHUNK_DOCUMENTS", 4)
     taken = []
 
     def texts():
@@ -253,7 +254,7 @@ def test_a_generator_is_read_a_chunk_at_a_time(model, monkeypatch):
 
 
 def test_a_chunk_is_bounded_in_tokens(model, monkeypatch):
-    monkeypatch.setattr(scoring, "CHUNK_TOKENS_PER_THREAD", 100)
+    monkeypatch.setattr(reader_module, "CHUNK_TOKENS_PER_THREAD", 100)
     sizes = [len(part) for part in score_batches(["x" * 49] * 6, model=model, heads=HEADS)]
     assert sizes == [2, 2, 2]
 
@@ -371,7 +372,7 @@ def test_the_metadata_says_what_the_numbers_depend_on(model):
     assert (metadata["precision"], metadata["kernel"]) == (model.precision, model.kernel)
     for name in ("mask", "bos", "special", "encoding_errors", "detail"):
         assert name in metadata
-    assert metadata["scoring_version"] == scoring.SCORING_VERSION
+    assert metadata["scoring_version"] == reader_module.SCORING_VERSION
 
 
 def test_model_and_heads_by_path(tiny_folder, model):

@@ -77,7 +77,7 @@ def _a_token_a_character(text: str) -> TokenRows:
 
 @pytest.fixture
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("attninfluence.scoring.score_batches", stand_in)
+    monkeypatch.setattr("attninfluence.scoring.batches.score_batches", stand_in)
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -263,7 +263,7 @@ def test_scorer_that_loses_a_row_is_noticed(tmp_path, monkeypatch, lost):
         values = list(texts)
         yield from stand_in(values[1:] if lost == 1 else [*values, "more"] if values else [])
 
-    monkeypatch.setattr("attninfluence.scoring.score_batches", careless)
+    monkeypatch.setattr("attninfluence.scoring.batches.score_batches", careless)
     write_rows(tmp_path / "a.jsonl", [{"text": "a"}] * 10)
     with pytest.raises(RuntimeError, match="row"):
         score_files(Source([str(tmp_path / "a.jsonl")]), tmp_path / "out", model=MODEL)
@@ -290,7 +290,7 @@ def test_memory_does_not_grow_with_a_file(tmp_path, monkeypatch):
             alive.append(count - done)
             yield scores
 
-    monkeypatch.setattr("attninfluence.scoring.score_batches", counting)
+    monkeypatch.setattr("attninfluence.scoring.batches.score_batches", counting)
     write_rows(tmp_path / "a.jsonl", [{"text": "a"}] * 5000)
     score_files(Source([str(tmp_path / "a.jsonl")]), tmp_path / "out", model=MODEL)
     assert max(alive) <= 7

@@ -158,7 +158,7 @@ def test_what_decides_a_score_is_in_a_fingerprint(model, scorer, tiny_folder, tm
 
 def test_another_version_of_the_numbers_is_another_fingerprint(model, scorer, monkeypatch):
     before = fingerprint(scorer)
-    monkeypatch.setattr("attninfluence.scoring.SCORING_VERSION", 2)
+    monkeypatch.setattr("attninfluence.scoring.reader.SCORING_VERSION", 2)
     assert fingerprint(ai.Scorer(model, HEADS)) != before
 
 

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import attninfluence as ai
-from attninfluence.documents import TextReader
 from attninfluence.scores.document_score import DocumentScore
 from attninfluence.scores.scores import Scores
 from attninfluence.scores.statuses import STATUS_MEANING
 from attninfluence.scores.token_losses import TokenRows
+from attninfluence.scoring.documents import TextReader
 from attninfluence.views.words import escape, excerpt, number, signed, visible
 from tests.scored import HEADS
 from tests.test_views_pieces import HOSTILE, tags

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attninfluence.windows import Window, plan_windows
+from attninfluence.scoring.windows import Window, plan_windows
 
 
 def contexts_by_plan(n, max_length, policy, stride, n_bos):

@@ -110,16 +110,16 @@ def run_task(job: Job, rank: int, dies: int) -> None:
     from datatrove.pipeline.readers import JsonlReader
     from datatrove.pipeline.writers import ParquetWriter
 
-    from attninfluence import scoring
     from attninfluence.integrations.datatrove import (
         AttentionInfluenceScorer,
         DomainQuantiles,
         checkpoint,
     )
+    from attninfluence.scoring import reader
 
     # A clock that is looked at once a chunk, so that a part is as many rows on every machine.
     checkpoint.time = SimpleNamespace(monotonic=count().__next__)  # type: ignore[attr-defined]
-    scoring.CHUNK_TOKENS_PER_THREAD = CHUNK_TOKENS
+    reader.CHUNK_TOKENS_PER_THREAD = CHUNK_TOKENS
     next_step = die_at(dies, job.folder)
     passed = os.open(job.passed_file(rank), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from attninfluence._options import OPTION_NAMES
 from attninfluence.corpus.parquet import python_values
 from attninfluence.model.shared import open_shared
 from attninfluence.scores.scores import Scores
 from attninfluence.scores.table import to_table
-from attninfluence.scoring import score_batches
+from attninfluence.scoring.batches import score_batches
+from attninfluence.scoring.options import OPTION_NAMES
 
 if TYPE_CHECKING:
     from attninfluence.heads.head_scores import HeadScores

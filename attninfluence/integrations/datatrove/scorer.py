@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.typeshelper import StatHints
 
-from attninfluence._options import ScoreOptions
+from attninfluence.scoring.options import ScoreOptions
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -129,7 +129,7 @@ class AttentionInfluenceScorer(PipelineStep):
         if self.checkpoint_folder is None:
             return None
         from attninfluence.integrations.datatrove.checkpoint import TaskCheckpoint
-        from attninfluence.scoring import score_batches
+        from attninfluence.scoring.batches import score_batches
 
         # The scores of no texts say how scores are made.
         made_how = next(score_batches([], **self._how())).metadata | {"tasks": world_size}
@@ -157,7 +157,7 @@ class AttentionInfluenceScorer(PipelineStep):
         self, documents: Iterator[Document], checkpoint: TaskCheckpoint | None
     ) -> Iterator[Document]:
         """The other documents, scored as they are read."""
-        from attninfluence.scoring import score_batches
+        from attninfluence.scoring.batches import score_batches
 
         waiting: deque[Document] = deque()
         chunks = score_batches(_texts(documents, waiting), **self._how())

@@ -9,8 +9,8 @@ from attninfluence.base.whole_number import as_whole_number
 from attninfluence.model.masking import check_mask
 from attninfluence.model.model import Model
 from attninfluence.scores.spans import SPAN_KINDS
+from attninfluence.scoring.windows import check_window
 from attninfluence.tokenizer.tokenizer import BOS_POLICIES, SPECIAL_POLICIES
-from attninfluence.windows import check_window
 
 ENCODING_ERRORS = ("replace", "strict")
 DETAILS = ("document", "token", *SPAN_KINDS)

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attninfluence._core import ModelError
-from attninfluence._options import OPTION_NAMES
 from attninfluence.model.place import Place, hide_places
 from attninfluence.model.shared import open_shared, reopen
 from attninfluence.scores.scores import Scores
-from attninfluence.scoring import SCORING_VERSION, score_batches
+from attninfluence.scoring.batches import score_batches
+from attninfluence.scoring.options import OPTION_NAMES
+from attninfluence.scoring.reader import SCORING_VERSION
 
 if TYPE_CHECKING:
     from attninfluence.heads.head_scores import HeadScores
