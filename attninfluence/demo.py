@@ -149,7 +149,8 @@ class _Bar:
 def _score(
     model: Model, folder: Path, heads: HeadScores, seed: int, total: int, progress: bool
 ) -> dict[str, Any]:
-    from attninfluence.score_files import Source, score_files
+    from attninfluence.run.session import score_files
+    from attninfluence.run.source import Source
 
     bar = _Bar(total, progress)
     with bar.bar:

@@ -15,7 +15,7 @@ from attninfluence.views.words import clip, count, domain_name, number, plural, 
 if TYPE_CHECKING:
     from attninfluence.model.model import Model
     from attninfluence.output.finished import FinishedRun
-    from attninfluence.reservoir import Example
+    from attninfluence.run.examples import Example
 
 
 class Reading(NamedTuple):

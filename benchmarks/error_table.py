@@ -19,8 +19,9 @@ import transformers
 from transformers.utils import logging
 
 from attninfluence import _core
-from attninfluence.reference import Reference
-from attninfluence.verify import PRECISIONS, Difference, choose_heads, compare
+from attninfluence.verify.compare import PRECISIONS, choose_heads, compare
+from attninfluence.verify.reference import Reference
+from attninfluence.verify.table import Difference
 from tests.family_models import FAMILIES, LENGTHS, SUPPORTED, make_family_folder
 from tests.tiny_models import random_ids
 

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from attninfluence import _core
-from attninfluence.reference import Reference
+from attninfluence.verify.reference import Reference
 from tests.family_models import LENGTHS, make_family_folder
 from tests.parity import difference, head_sets
 from tests.tiny_models import random_ids

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from attninfluence.output.part import PartWriter
 from attninfluence.output.score_runs import open_scores
-from attninfluence.reservoir import (
+from attninfluence.run.checkpoint import EXAMPLES_NAME
+from attninfluence.run.examples import (
     EXTREME_DOCUMENTS,
     MOST_DOMAINS,
     MOST_TOKENS,
@@ -19,7 +20,6 @@ from attninfluence.reservoir import (
     example_schema,
     to_table,
 )
-from attninfluence.resumable import EXAMPLES_NAME
 from tests.made_scores import Made, row_of
 
 

@@ -21,7 +21,7 @@ from attninfluence.cli import console, numbers, options
 from attninfluence.heads.head_scores import HeadScores
 from attninfluence.model import load, masking, model
 from attninfluence.output.finished import open_finished
-from attninfluence.run_lock import RunLock
+from attninfluence.run.lock import RunLock
 from attninfluence.scoring import batches, documents, windows
 from attninfluence.scoring import options as scoring_options
 from attninfluence.tokenizer import tokenizer
@@ -351,7 +351,7 @@ def test_shards_columns_and_limits(capsys, corpus, tiny_folder, heads_file):
 def test_dry_run_says_what_to_expect_and_writes_nothing(
     capsys, corpus, tiny_folder, heads_file, monkeypatch
 ):
-    monkeypatch.setattr("attninfluence.dry_run.SAMPLE_SECONDS", 0.3)
+    monkeypatch.setattr("attninfluence.run.dry_run.SAMPLE_SECONDS", 0.3)
     arguments = ["--model", str(tiny_folder), "--heads", str(heads_file)]
     (Path("corpus") / "bad.parquet").write_bytes(b"PAR1")
     status, expected, told = run(

@@ -23,7 +23,7 @@ from attninfluence.base.progress import ProgressBar
 from attninfluence.cli import console, errors, inspect, numbers, select
 from attninfluence.model.opening import bundled_folder
 from attninfluence.output.finished import open_finished
-from attninfluence.run_lock import RunLock
+from attninfluence.run.lock import RunLock
 from tests.child import ROOT
 from tests.score_tables import score_row, write_scores
 from tools.terminal import run_in_terminal
@@ -88,7 +88,7 @@ def quick_commands(folder: Path) -> dict[str, list[str]]:
 def test_json_prints_the_summary_and_nothing_else(
     capsys: Captured, scores: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attninfluence.dry_run.SAMPLE_SECONDS", 0.1)
+    monkeypatch.setattr("attninfluence.run.dry_run.SAMPLE_SECONDS", 0.1)
     monkeypatch.setattr(inspect, "SPEED_SECONDS", 0.05)
     for name, arguments in quick_commands(tiny_folder).items():
         status, out, err = run(capsys, *arguments, "--json")

@@ -20,7 +20,8 @@ import attninfluence as ai
 from attninfluence.integrations.arrow import score_record_batches
 from attninfluence.integrations.datatrove import AttentionInfluenceScorer
 from attninfluence.output.finished import open_finished
-from attninfluence.score_files import Source, score_files
+from attninfluence.run.session import score_files
+from attninfluence.run.source import Source
 from tests.mixed_rows import mixed_rows, string_array
 from tests.test_corpus import write_rows
 

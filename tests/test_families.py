@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from attninfluence import _core
-from attninfluence.reference import Reference
+from attninfluence.verify.reference import Reference
 from tests.child import IS_SANITIZED
 from tests.family_models import (
     FAMILIES,

@@ -37,7 +37,7 @@ class Subject:
 
 
 def open_subject(folder: Path) -> Subject:
-    from attninfluence.reference import Reference
+    from attninfluence.verify.reference import Reference
 
     return Subject(load(folder, precision="fp32", threads=2), Reference(folder))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attninfluence.input_plan import Shard, Slice, parse_shard, plan_slices
+from attninfluence.run.shards import Shard, Slice, parse_shard, plan_slices
 
 FILES = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 30)), max_size=8)
 

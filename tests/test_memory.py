@@ -140,7 +140,7 @@ import ctypes, gc, json, resource, sys
 import numpy as np
 import pyarrow as pa
 import attninfluence
-from attninfluence.score_files import Source, score_files
+from attninfluence.run import Source, score_files
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()

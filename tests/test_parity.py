@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import attninfluence
 from attninfluence import _core
-from attninfluence.reference import Reference
+from attninfluence.verify.reference import Reference
 from tests import oracle as oracle_module
 from tests.oracle import Oracle
 from tests.parity import copy_documents, difference, head_sets

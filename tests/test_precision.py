@@ -19,7 +19,7 @@ import attninfluence
 from attninfluence import _core
 from attninfluence.demo_texts import collect_texts
 from attninfluence.model.opening import bundled_folder
-from attninfluence.reference import Reference
+from attninfluence.verify.reference import Reference
 from tests.child import IS_SANITIZED
 from tests.kernels import KERNELS
 from tests.tiny_models import random_ids

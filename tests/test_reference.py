@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from attninfluence.reference import Reading, Reference
+from attninfluence.verify.reference import Reading, Reference
 from tests.family_models import (
     FAMILIES,
     LENGTHS,

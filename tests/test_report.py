@@ -492,7 +492,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> tuple
     import json
 
     from attninfluence.model.opening import load
-    from attninfluence.score_files import Source, score_files
+    from attninfluence.run.session import score_files
+    from attninfluence.run.source import Source
 
     folder = tmp_path_factory.mktemp("scored")
     texts = [
@@ -578,7 +579,8 @@ def test_another_kernel_than_the_runs_is_told(scored: tuple[Path, Any], tmp_path
 
 def test_examples_that_the_run_kept_show_text_and_tokens(tmp_path, tiny_folder):
     """Without --keep-text and without a model."""
-    from attninfluence.score_files import Source, score_files
+    from attninfluence.run.session import score_files
+    from attninfluence.run.source import Source
     from tests.test_corpus import write_rows
 
     rows = [{"domain": "ab"[i % 2], "text": f"text {i} " + "of the thing " * i} for i in range(40)]

@@ -12,8 +12,8 @@ from attninfluence.output.files import OutputError
 from attninfluence.output.score_runs import open_scores
 from attninfluence.report import write_report
 from attninfluence.report.documents import MOST_OPEN, TOKEN_BYTES, TOKENS_FOLDED, TOKENS_OPEN
-from attninfluence.reservoir import Example, Reservoir
-from attninfluence.resumable import read_examples
+from attninfluence.run.checkpoint import read_examples
+from attninfluence.run.examples import Example, Reservoir
 from attninfluence.views.words import count, number
 from tests.made_examples import example, keep
 from tests.score_tables import score_row, write_scores

@@ -19,9 +19,12 @@ import pytest
 from attninfluence.corpus import CorpusError
 from attninfluence.output.files import OutputError
 from attninfluence.output.finished import open_finished
-from attninfluence.resumable import KERNEL_KEY, read_examples
-from attninfluence.run_lock import LockedError, RunLock
-from attninfluence.score_files import Shard, Source, score_files
+from attninfluence.run.checkpoint import read_examples
+from attninfluence.run.folder import KERNEL_KEY
+from attninfluence.run.lock import LockedError, RunLock
+from attninfluence.run.session import score_files
+from attninfluence.run.shards import Shard
+from attninfluence.run.source import Source
 from tests import disk
 from tests.test_corpus import write_rows
 from tests.test_score_files import MODEL, stand_in
@@ -170,7 +173,7 @@ def rows_scored(corpus: Path, out: Path) -> int:
 KILLED = """
 import os, sys
 from attninfluence import load
-from attninfluence.score_files import Source, score_files
+from attninfluence.run import Source, score_files
 class Log:
     def advance(self, documents, tokens, share):
         os.write(log, f"{documents}\\n".encode())

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from attninfluence.run_lock import LOCK_NAME, LockedError, RunLock, check_unlocked
+from attninfluence.run.lock import LOCK_NAME, LockedError, RunLock, check_unlocked
 
 HOLD = """
 import sys, time
-from attninfluence.run_lock import RunLock
+from attninfluence.run.lock import RunLock
 with RunLock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(60)

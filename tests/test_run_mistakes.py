@@ -12,13 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 
 import attninfluence as ai
-from attninfluence import corpus_reader, dry_run
 from attninfluence.corpus import CorpusError
 from attninfluence.output.files import OutputError
 from attninfluence.output.folder import OutputFolder
-from attninfluence.reservoir import Example, Reservoir
-from attninfluence.run_state import RunState
-from attninfluence.score_files import Shard, Source
+from attninfluence.run import dry_run
+from attninfluence.run import reader as corpus_reader
+from attninfluence.run.examples import Example, Reservoir
+from attninfluence.run.shards import Shard
+from attninfluence.run.source import Source
+from attninfluence.run.state import RunState
 from tests.test_corpus import write_rows
 from tests.test_resume import interrupted, make_corpus, run, table
 from tests.test_score_files import stand_in

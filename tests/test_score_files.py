@@ -20,7 +20,8 @@ from attninfluence.base.text import as_text
 from attninfluence.corpus import CorpusError
 from attninfluence.output.files import OutputError
 from attninfluence.output.finished import open_finished
-from attninfluence.score_files import Source, score_files
+from attninfluence.run.session import score_files
+from attninfluence.run.source import Source
 from attninfluence.scores.scores import Scores
 from attninfluence.scores.token_losses import TokenRows
 from tests.test_corpus import NASTY, SUFFIXES, write_rows

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from attninfluence import _core
-from attninfluence.reference import Reference
+from attninfluence.verify.reference import Reference
 from tests.child import IS_SANITIZED
 from tests.family_models import (
     FAMILIES,

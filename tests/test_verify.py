@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from attninfluence import _core, cli, load
-from attninfluence import reference as reference_module
-from attninfluence import verify as verify_module
-from attninfluence.verify import BOUNDS, READINGS, choose_heads, make_documents, verify
+from attninfluence.verify import compare as compare_module
+from attninfluence.verify import reference as reference_module
+from attninfluence.verify.compare import choose_heads, verify
+from attninfluence.verify.documents import make_documents
+from attninfluence.verify.table import BOUNDS, READINGS
 from tests.family_models import make_family_folder, read_folder, write_folder
 
 
@@ -162,7 +164,7 @@ def test_the_weights_are_opened_once_in_each_precision(
         opened.append(arguments[1:])
         return _core.Model(*arguments)
 
-    monkeypatch.setattr(verify_module, "_core", SimpleNamespace(Model=counted))
+    monkeypatch.setattr(compare_module, "_core", SimpleNamespace(Model=counted))
     verify(model, ("fp32", "bf16"))
     assert opened == [("fp32", None)]
     rows = verify(model, ("bf16",), kernel="portable").rows
@@ -227,7 +229,7 @@ def test_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.delitem(sys.modules, "attninfluence.reference")
+    monkeypatch.delitem(sys.modules, "attninfluence.verify.reference")
     monkeypatch.setitem(sys.modules, missing, None)
     assert cli.main(["verify", str(ordinary)]) == 2
     assert 'pip install "attninfluence[verify]"' in capsys.readouterr().err

@@ -197,7 +197,8 @@ def hostile_scores(folder: Path) -> View:
 def report(folder: Path, rows: Iterable[dict[str, Any]], **options: Any) -> Path:
     """The report of a run over these rows on the bundled model."""
     from attninfluence.report import write_report
-    from attninfluence.score_files import Source, score_files
+    from attninfluence.run.session import score_files
+    from attninfluence.run.source import Source
 
     corpus = folder / "corpus.jsonl"
     corpus.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -192,7 +192,7 @@ def removals(path: Path) -> list[dict[str, Any]]:
 
 def readings(path: Path) -> dict[str, Any]:
     """Losses of every document, base and with each head set masked either way."""
-    from attninfluence.reference import Reference
+    from attninfluence.verify.reference import Reference
     from tests.family_models import LENGTHS
     from tests.parity import head_sets
     from tests.tiny_models import random_ids
@@ -214,7 +214,7 @@ def readings(path: Path) -> dict[str, Any]:
 
 def settings_readings(path: Path, changes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Base losses of one document after each change, None where transformers fails."""
-    from attninfluence.reference import Reference
+    from attninfluence.verify.reference import Reference
     from tests.family_models import changed_settings
     from tests.tiny_models import random_ids
 

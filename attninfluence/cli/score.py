@@ -14,8 +14,8 @@ from attninfluence.cli.numbers import positive, seconds
 from attninfluence.views.words import plural
 
 if TYPE_CHECKING:
-    from attninfluence.input_plan import Shard
-    from attninfluence.score_files import Source
+    from attninfluence.run.shards import Shard
+    from attninfluence.run.source import Source
 
 HELP = "score every document of a corpus, or go on with it"
 DESCRIPTION = """\
@@ -112,7 +112,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _shard(text: str) -> Shard:
-    from attninfluence.input_plan import parse_shard
+    from attninfluence.run.shards import parse_shard
 
     try:
         return parse_shard(text)
@@ -122,7 +122,7 @@ def _shard(text: str) -> Shard:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score and print the totals; 1 when a file had to be left out."""
-    from attninfluence.run_lock import check_unlocked
+    from attninfluence.run.lock import check_unlocked
 
     source = _source(arguments)
     if arguments.dry_run:
@@ -146,7 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _source(arguments: argparse.Namespace) -> Source:
-    from attninfluence.score_files import Source
+    from attninfluence.run.source import Source
 
     return Source(
         arguments.inputs,
@@ -162,7 +162,7 @@ def _source(arguments: argparse.Namespace) -> Source:
 
 
 def _score(arguments: argparse.Namespace, source: Source) -> dict[str, Any]:
-    from attninfluence.score_files import score_files
+    from attninfluence.run.session import score_files
 
     model = options.load_model(arguments)
     with console.ScoreProgress() as progress:
@@ -203,7 +203,7 @@ def _kept(output: str) -> str:
 
 def _expect(arguments: argparse.Namespace, source: Source) -> int:
     """Print what the run would come to; nothing is written."""
-    from attninfluence.dry_run import dry_run
+    from attninfluence.run.dry_run import dry_run
 
     model = options.load_model(arguments)
     expected = dry_run(

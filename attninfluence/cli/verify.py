@@ -11,7 +11,7 @@ from attninfluence.cli import console, options
 from attninfluence.cli.numbers import positive
 
 if TYPE_CHECKING:
-    from attninfluence.verify import ErrorTable
+    from attninfluence.verify.table import ErrorTable
 
 HELP = "compare a model with transformers"
 DESCRIPTION = """\
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the error table; 1 where a bound is exceeded."""
-    from attninfluence.verify import verify
+    from attninfluence.verify.compare import verify
 
     # What transformers says while it loads would stand between the lines of the table.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _report(table: ErrorTable) -> None:
     """The table, what it was made with, and the verdict."""
-    from attninfluence.verify import PAST_WINDOW
+    from attninfluence.verify.documents import PAST_WINDOW
 
     header = ["", "reading", "largest", "mean", "allowed", "logits", "score"]
     rows = [

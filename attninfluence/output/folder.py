@@ -8,7 +8,7 @@ A part is written as ``.part-00007.<run id>.tmp``, closed, reopened to check its
 and renamed, and its folder is synced; a file under its final name is therefore complete, even
 after the power fails. Each part carries the run's id in its metadata, so a part of another run is
 noticed. A folder belongs to one run. One that holds anything is refused here; a run over a corpus
-goes on where it was (`attninfluence.resumable`).
+goes on where it was (`attninfluence.run.folder`).
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from attninfluence.output.files import OutputError
 from attninfluence.output.score_runs import ScoreRuns
 from attninfluence.report.quantile import median
 from attninfluence.report.statistics import Statistics
-from attninfluence.reservoir import Example, Reservoir
-from attninfluence.resumable import read_examples
+from attninfluence.run.checkpoint import read_examples
+from attninfluence.run.examples import Example, Reservoir
 from attninfluence.token_view import (
     Reading,
     TokenView,

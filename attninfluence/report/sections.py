@@ -14,7 +14,7 @@ from attninfluence.report.documents import TOKENS_READ_AGAIN, Document, Document
 from attninfluence.report.given import left_out
 from attninfluence.report.quantile import median
 from attninfluence.report.statistics import SAMPLED, SAMPLED_OF_ALL, Statistics
-from attninfluence.reservoir import (
+from attninfluence.run.examples import (
     EXTREME_DOCUMENTS,
     MOST_DOMAINS,
     MOST_TOKENS,

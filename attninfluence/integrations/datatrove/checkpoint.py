@@ -32,7 +32,7 @@ from attninfluence.integrations.datatrove.files import (
     publish_bytes,
     remove_unfinished,
 )
-from attninfluence.run_lock import LockedError, RunLock
+from attninfluence.run.lock import LockedError, RunLock
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from attninfluence.corpus import CorpusError, file_format, iter_rows
 from attninfluence.corpus.files import open_binary
-from attninfluence.score_files import Source, open_corpus, plan
+from attninfluence.run.source import Source, open_corpus, plan
 
 if TYPE_CHECKING:
-    from attninfluence.corpus_reader import Corpus
-    from attninfluence.input_plan import Slice
     from attninfluence.model.model import Model
+    from attninfluence.run.reader import Corpus
+    from attninfluence.run.shards import Slice
 
 SAMPLED_FILES = 32
 SAMPLED_ROWS = 64  # of a file, in groups of GROUP_ROWS

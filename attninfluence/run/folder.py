@@ -26,7 +26,6 @@ from attninfluence.corpus.files import is_url
 from attninfluence.output.differences import differences, in_words
 from attninfluence.output.files import (
     FORMAT_VERSION,
-    RUN_ID_KEY,
     RUN_NAME,
     SUCCESS_NAME,
     OutputError,
@@ -35,9 +34,10 @@ from attninfluence.output.files import (
     write_json,
 )
 from attninfluence.output.part import PartWriter, open_part
-from attninfluence.reservoir import Example, Reservoir, example_schema, from_table, to_table
-from attninfluence.run_lock import RunLock
-from attninfluence.run_state import RunState
+from attninfluence.run.checkpoint import EXAMPLES_NAME, checkpoint_name, read_checkpoint
+from attninfluence.run.examples import Reservoir, example_schema, from_table, to_table
+from attninfluence.run.lock import RunLock
+from attninfluence.run.state import RunState
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = "attninfluence-scores"
-EXAMPLES_NAME = "_examples.parquet"
 KERNEL_KEY = b"attninfluence.kernel"
 
 _TEMPORARY = re.compile(r"\..*\.tmp")
@@ -204,7 +203,7 @@ class ResumableFolder:
         state, reservoir = RunState(), Reservoir()
         rows = sum(self._count_rows(self.path / part_name(index)) for index in range(self.parts))
         if self.parts:
-            table = _read_checkpoint(self._checkpoint_path(), self.run_id)
+            table = read_checkpoint(self._checkpoint_path(), self.run_id)
             state = RunState.from_json(json.loads(table["state"][0].as_py()))
             reservoir = Reservoir(from_table(table.slice(1).drop_columns("state")))
         if rows != state.tally.rows or (self.totals and rows != self.totals.get("rows")):
@@ -221,7 +220,7 @@ class ResumableFolder:
             return int(file.metadata.num_rows)
 
     def _checkpoint_path(self) -> Path:
-        for name in (_checkpoint_name(self.parts), EXAMPLES_NAME):
+        for name in (checkpoint_name(self.parts), EXAMPLES_NAME):
             if (self.path / name).exists():
                 return self.path / name
         raise OutputError(
@@ -231,7 +230,7 @@ class ResumableFolder:
 
     def _remove_checkpoints(self, but: int) -> None:
         for name in os.listdir(self.path):
-            if _CHECKPOINT.fullmatch(name) and name != _checkpoint_name(but):
+            if _CHECKPOINT.fullmatch(name) and name != checkpoint_name(but):
                 (self.path / name).unlink()
 
     def part(self, schema: pa.Schema, kernel: str) -> PartWriter:
@@ -252,7 +251,7 @@ class ResumableFolder:
         # In a row of its own, as metadata could not hold what a million domains add up to.
         schema = example_schema().append(pa.field("state", pa.large_binary()))
         stored = json.dumps(state.to_json(), ensure_ascii=True).encode()
-        final = self.path / _checkpoint_name(self.parts + 1)
+        final = self.path / checkpoint_name(self.parts + 1)
         final.unlink(missing_ok=True)  # of an attempt whose part could not be written
         writer = PartWriter(final, self.run_id, schema)
         try:
@@ -266,16 +265,12 @@ class ResumableFolder:
 
     def finish(self, totals: dict[str, Any]) -> None:
         """Write _SUCCESS: every part is published and the totals are these."""
-        checkpoint = self.path / _checkpoint_name(self.parts)
+        checkpoint = self.path / checkpoint_name(self.parts)
         if checkpoint.exists():
             os.replace(checkpoint, self.path / EXAMPLES_NAME)
             sync(self.path)
         head = {"run_id": self.run_id, "parts": self.parts}
         write_json(self.path / SUCCESS_NAME, {**head, **totals})
-
-
-def _checkpoint_name(parts: int) -> str:
-    return f".checkpoint-{parts:05d}.parquet"
 
 
 def _identity(description: dict[str, Any]) -> dict[str, Any]:
@@ -286,29 +281,3 @@ def _identity(description: dict[str, Any]) -> dict[str, Any]:
     identity["model"] = {k: v for k, v in model.items() if k in ("fingerprint", "tokenizer")}
     identity["inputs"] = {item["file"]: item["bytes"] for item in identity.get("inputs", [])}
     return identity
-
-
-def _read_checkpoint(path: Path, run_id: str) -> pa.Table:
-    """The state in the first row, an example in each other one."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise OutputError(f"{path}: not a readable checkpoint ({error})") from error
-    found = (table.schema.metadata or {}).get(RUN_ID_KEY, b"none").decode("ascii", "replace")
-    if found != run_id or "state" not in table.column_names:
-        raise OutputError(f"{path}: is not the checkpoint of the run in its folder")
-    return table
-
-
-def read_examples(folder: Path, run_id: str) -> list[Example]:
-    """The examples of a finished run; none where the folder has none.
-
-    OutputError when they are damaged or another run's.
-    """
-    if not (folder / EXAMPLES_NAME).exists():
-        return []
-    table = _read_checkpoint(folder / EXAMPLES_NAME, run_id)
-    return from_table(table.slice(1).drop_columns("state"))

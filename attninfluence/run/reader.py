@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attninfluence.corpus import Columns, CorpusError, InputFile, RowBatch, iter_rows, survey
 from attninfluence.corpus.files import is_url
-from attninfluence.input_plan import Slice
-from attninfluence.run_state import FileTotals, RunState
+from attninfluence.run.shards import Slice
+from attninfluence.run.state import FileTotals, RunState
 
 if TYPE_CHECKING:
     import pyarrow as pa

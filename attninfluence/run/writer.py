@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attninfluence.base.text import printable
-from attninfluence.corpus_reader import Corpus, FileBegun, FileLeftOut, Key
 from attninfluence.output.files import OutputError
 from attninfluence.output.schema import score_schema
-from attninfluence.reservoir import MOST_TOKENS, Example, Reservoir
-from attninfluence.run_state import FileTotals, RunState
+from attninfluence.run.examples import MOST_TOKENS, Example, Reservoir
+from attninfluence.run.reader import Corpus, FileBegun, FileLeftOut, Key
+from attninfluence.run.state import FileTotals, RunState
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from attninfluence.output.part import PartWriter
-    from attninfluence.resumable import ResumableFolder
+    from attninfluence.run.folder import ResumableFolder
     from attninfluence.scores.scores import Scores
     from attninfluence.scores.token_losses import TokenRows
 

@@ -1,7 +1,7 @@
 """What a model gives here beside what transformers gives for it, in fp32 and eager.
 
 The same documents are read by both: as they are, and with the same heads masked. transformers'
-side is `attninfluence.reference`, the only module of the package that needs torch.
+side is `attninfluence.verify.reference`, the only module of the package that needs torch.
 """
 
 from __future__ import annotations
@@ -10,151 +10,27 @@ import importlib.metadata
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence import _core
 from attninfluence.base.progress import ProgressBar
-from attninfluence.base.whole_number import as_whole_number
 from attninfluence.model.model import Model
 from attninfluence.model.opening import load
 from attninfluence.scores.losses import mean_loss, relative_rise
+from attninfluence.verify.documents import make_documents
+from attninfluence.verify.table import READINGS, Difference, ErrorTable
 
 if TYPE_CHECKING:
-    from attninfluence.reference import Reference
+    from attninfluence.verify.reference import Reference
 
 PRECISIONS = ("fp32", "bf16", "int8")
-READINGS = ("base", "uniform", "zero")
-
-# Nats: in fp32 what the loss of any token may differ by, else what losses may on average. bf16 and
-# int8 round every factor of every product: single tokens then move by several times the mean, and
-# in a mixture of experts by up to a nat, where rounding sends one to another expert.
-BOUNDS = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.2}
 
 MASKED_SHARE = 0.05
-
-# Tokens of the longest document: past any window of up to WIDEST_WINDOW keys by PAST_WINDOW rows.
-LONGEST = 640
-WIDEST_WINDOW = 1024
-PAST_WINDOW = 128
-RANDOM_LENGTHS = (2, 33, 160)
-
-TEXTS = (
-    "The lighthouse keeper wrote down the hour, the wind and the ships, as he had every evening "
-    "for thirty years, and then he put out the lamp in the kitchen.",
-    "def median(values):\n    ordered = sorted(values)\n    middle = len(ordered) // 2\n"
-    "    if len(ordered) % 2:\n        return ordered[middle]\n"
-    "    return (ordered[middle - 1] + ordered[middle]) / 2\n",
-    "If 3x + 7 = 22, then 3x = 15 and x = 5. Check: 3 * 5 + 7 = 15 + 7 = 22.",
-    "Größe, naïveté, Ærø \u2014 東京は夜の七時。 Привет, мир! \N{SNOWMAN}",
-)
-NAMES = ("Ada", "Boris", "Chidi", "Dolores", "Emre", "Fatima", "Goran")
-FRUITS = ("pears", "plums", "quinces", "figs", "cherries")
-TOKENS_OF_AN_ENTRY = 8  # at least, of any tokenizer
-
-
-def long_text(n_tokens: int) -> str:
-    """Entries of a list, much alike, of at least that many tokens."""
-    entries = [
-        f"Entry {n}: {NAMES[n % len(NAMES)]} brought {n * 7 % 13 + 2} baskets of "
-        f"{FRUITS[n % len(FRUITS)]} and took {n % 4} home."
-        for n in range(-(-n_tokens // TOKENS_OF_AN_ENTRY))
-    ]
-    return "\n".join(entries)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Losses of one reading in one precision, against transformers' fp32.
-
-    Attributes:
-        largest: the largest difference of a token's loss, without its sign, in nats.
-        mean: the mean of these differences over all tokens, in nats.
-        logits: the largest difference of a logit.
-        score: the largest difference of a document's score; None in the base reading.
-    """
-
-    precision: str
-    kernel: str
-    reading: str
-    largest: float
-    mean: float
-    logits: float
-    score: float | None
-
-    @property
-    def bound(self) -> float:
-        """What `largest` may be in fp32, `mean` otherwise, in nats."""
-        return BOUNDS[self.precision]
-
-    @property
-    def is_within(self) -> bool:
-        return (self.largest if self.precision == "fp32" else self.mean) <= self.bound
-
-
-@dataclass(frozen=True)
-class ErrorTable:
-    """All differences, and what they were found on.
-
-    Attributes:
-        documents: how many were read.
-        tokens: how many were scored.
-        longest: tokens of the longest document.
-        window: keys that a row of a windowed layer sees; 0 where that is no fewer than the context
-            has.
-        heads: those masked.
-        versions: of transformers and torch.
-    """
-
-    rows: tuple[Difference, ...]
-    documents: int
-    tokens: int
-    longest: int
-    window: int
-    heads: tuple[tuple[int, int], ...]
-    versions: dict[str, str]
-
-    @property
-    def is_window_passed(self) -> bool:
-        """Whether some row had more before it than its window, so that the window mattered."""
-        return not self.window or self.longest > self.window
-
-    @property
-    def excess(self) -> str:
-        """A sentence on the first row beyond its bound; empty where there is none."""
-        for row in self.rows:
-            if not row.is_within:
-                exact = row.precision == "fp32"
-                found = (
-                    f"up to {row.largest:.3g} nat" if exact else f"{row.mean:.3g} nat on average"
-                )
-                return (
-                    f"the {row.reading} losses in {row.precision} differ from transformers by "
-                    f"{found}, expected at most {row.bound:g}"
-                )
-        return ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """In JSON values; None for what is not finite."""
-        rows = [asdict(row) | {"bound": row.bound, "within": row.is_within} for row in self.rows]
-        return {
-            "documents": self.documents,
-            "tokens": self.tokens,
-            "longest": self.longest,
-            "window": self.window,
-            "window_passed": self.is_window_passed,
-            "heads": [list(head) for head in self.heads],
-            "versions": self.versions,
-            "rows": [{k: _finite(v) for k, v in row.items()} for row in rows],
-        }
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def verify(
@@ -214,7 +90,7 @@ def _core_of(opened: Model, precision: str, kernel: str | None) -> _core.Model:
 
 def _open_reference(path: str) -> Reference:
     try:
-        from attninfluence.reference import Reference
+        from attninfluence.verify.reference import Reference
     except ImportError as error:
         raise ImportError(
             "comparing with transformers needs torch and transformers: "
@@ -224,32 +100,6 @@ def _open_reference(path: str) -> Reference:
         return Reference(path)
     except (RuntimeError, LookupError, AttributeError, TypeError) as error:
         raise ValueError(f"transformers cannot open {path!r}: {error}") from error
-
-
-def make_documents(model: Model, length: int | None = None) -> list[NDArray[np.int32]]:
-    """Documents of 2 tokens or more, the longest of `length` (`verify`)."""
-    length = _check_length(model, length)
-    if model.has_tokenizer:
-        texts = (*TEXTS, long_text(length))
-        found = [encoding.ids for encoding in model.tokenizer.encode(texts, offsets=False)]
-    else:
-        draw, lengths = np.random.default_rng(0).integers, (*RANDOM_LENGTHS, length)
-        found = [draw(0, model.vocab_size, n, dtype=np.int32) for n in lengths]
-    return [ids[:length] for ids in found if len(ids) >= 2]
-
-
-def _check_length(model: Model, length: int | None) -> int:
-    """`length`, or what None stands for; ValueError outside 2..context."""
-    if length is None:
-        window = model.core.window
-        past = window + PAST_WINDOW if window <= WIDEST_WINDOW else 0
-        return min(max(LONGEST, past), model.context)
-    length = as_whole_number("length", length)
-    if not 2 <= length <= model.context:
-        raise ValueError(
-            f"length must be 2..{model.context} tokens, up to the model's context, got {length}"
-        )
-    return length
 
 
 def choose_heads(n_layers: int, n_heads: int, seed: int) -> NDArray[np.bool_]:

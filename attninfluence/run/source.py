@@ -1,0 +1,95 @@
+"""Which corpus a run reads: its inputs, columns, domains and shard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from attninfluence.corpus import (
+    Columns,
+    CorpusError,
+    InputFile,
+    expand_inputs,
+    kept_types,
+    resolve_columns,
+)
+from attninfluence.run.reader import (
+    Corpus,
+    system_errors_as_bad,
+)
+from attninfluence.run.shards import Shard, Slice, plan_slices
+
+ON_BAD_SHARD = ("stop", "skip")
+DOMAIN_FROM = ("column", "path")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Which files to score and what to read of them.
+
+    Attributes:
+        inputs: files, folders, globs or URLs, in the order in which they are scored.
+        text_column: column that is scored.
+        id_column: None is `id` where a file has it; "" is none.
+        domain_column: None is `domain` where a file has it; "" is none.
+        domain_from: "column", or "path": the first folder below an input folder, or the file's
+            name.
+        keep_columns: further columns, written beside the scores.
+        on_bad_shard: what to do with a file that cannot be read to its end: "stop" the run, or
+            "skip" the file: publish nothing of it, name it in the totals and go on.
+        shard: one of n equal shares of the input, as `parse_shard` reads it; None for all of it.
+        limit: rows to score at most; None for all.
+    """
+
+    inputs: Sequence[str]
+    text_column: str = "text"
+    id_column: str | None = None
+    domain_column: str | None = None
+    domain_from: str = "column"
+    keep_columns: Sequence[str] = ()
+    on_bad_shard: str = "stop"
+    shard: Shard | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("domain_from", self.domain_from, DOMAIN_FROM),
+            ("on_bad_shard", self.on_bad_shard, ON_BAD_SHARD),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        if self.domain_from == "path" and self.domain_column:
+            raise ValueError("a domain comes from a column or from the path, not from both")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit must be at least 1, got {self.limit}")
+
+
+def open_corpus(source: Source) -> Corpus:
+    """Look at every file; CorpusError for one that lacks a column, unless bad files are skipped."""
+    files = expand_inputs(source.inputs)
+    columns: dict[int, Columns] = {}
+    bad: dict[int, str] = {}
+    for index, file in enumerate(files):
+        try:
+            with system_errors_as_bad(file.name, source.on_bad_shard == "skip"):
+                columns[index] = _columns(file, source)
+        except CorpusError as error:
+            if source.on_bad_shard == "stop":
+                raise
+            bad[index] = error.reason
+    types = kept_types([(files[index].name, found) for index, found in columns.items()])
+    by_path = source.domain_from == "path"
+    return Corpus(files, columns, bad, types, by_path, source.on_bad_shard == "skip")
+
+
+def _columns(file: InputFile, source: Source) -> Columns:
+    domain_column = "" if source.domain_from == "path" else source.domain_column
+    return resolve_columns(
+        file.name, source.text_column, source.id_column, domain_column, source.keep_columns
+    )
+
+
+def plan(corpus: Corpus, source: Source) -> list[Slice]:
+    """The rows of the source's shard, in order."""
+    sizes = [file.size for file in corpus.files]
+    return plan_slices(sizes, source.shard or Shard(0, 1), corpus.count_rows)

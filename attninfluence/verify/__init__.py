@@ -1,0 +1,8 @@
+"""A model's losses, logits and scores beside transformers'."""
+
+from __future__ import annotations
+
+from attninfluence.verify.compare import verify
+from attninfluence.verify.table import Difference, ErrorTable
+
+__all__ = ["Difference", "ErrorTable", "verify"]
