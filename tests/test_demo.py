@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from attninfluence import demo, demo_texts
-from attninfluence.demo_texts import LONGEST, SHORTEST, Text
+from attninfluence.demo import steps as demo
+from attninfluence.demo import texts as demo_texts
+from attninfluence.demo.texts import LONGEST, SHORTEST, Text
 from attninfluence.heads.head_scores import HeadScores
 from attninfluence.model.model import Model
 from attninfluence.model.opening import load

@@ -55,7 +55,9 @@ def test_contents_of_the_wheel(tree: Path, tmp_path: Path) -> None:
         "bundled/heads.json",
         "bundled/MODEL_CARD.md",
         "probe/sentences.txt",
-        "data/demo_texts.jsonl",
+        "demo/texts.jsonl",
+        "report/templates/report.html",
+        "report/templates/report.css",
     ):
         assert f"attninfluence/{name}" in names
     assert any(name.startswith("attninfluence/_core.") and name.endswith(".so") for name in names)

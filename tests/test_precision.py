@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import attninfluence
 from attninfluence import _core
-from attninfluence.demo_texts import collect_texts
+from attninfluence.demo.texts import collect_texts
 from attninfluence.model.opening import bundled_folder
 from attninfluence.verify.reference import Reference
 from tests.child import IS_SANITIZED

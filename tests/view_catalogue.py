@@ -207,7 +207,7 @@ def report(folder: Path, rows: Iterable[dict[str, Any]], **options: Any) -> Path
 
 
 def demo_report(folder: Path) -> Path:
-    from attninfluence.demo import run_demo
+    from attninfluence.demo.steps import run_demo
 
     return Path(run_demo(folder / "demo", documents=4, samples=8, progress=False)["report"])
 

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demonstration and print what it came to."""
-    from attninfluence.demo import run_demo
+    from attninfluence.demo.steps import run_demo
 
     try:
         summary = run_demo(

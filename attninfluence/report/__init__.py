@@ -23,9 +23,9 @@ from attninfluence.output.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.report import given, sections
 from attninfluence.report.documents import check_has_text, choose_documents
 from attninfluence.report.page import render
+from attninfluence.report.reading import check_is_the_runs
 from attninfluence.report.statistics import Statistics
 from attninfluence.select.rule import as_fraction
-from attninfluence.token_view import check_is_the_runs
 
 if TYPE_CHECKING:
     from attninfluence.base.progress import Progress

@@ -16,16 +16,10 @@ import numpy as np
 from attninfluence.output.files import OutputError
 from attninfluence.output.score_runs import ScoreRuns
 from attninfluence.report.quantile import median
+from attninfluence.report.reading import Reading, TokenView, kept_reading, read_again, token_view
 from attninfluence.report.statistics import Statistics
 from attninfluence.run.checkpoint import read_examples
 from attninfluence.run.examples import Example, Reservoir
-from attninfluence.token_view import (
-    Reading,
-    TokenView,
-    kept_reading,
-    read_again,
-    token_view,
-)
 from attninfluence.views.tokens import colored_tokens_html, tokens_limit
 from attninfluence.views.words import clip, escape, visible
 

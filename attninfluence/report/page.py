@@ -10,7 +10,7 @@ from markupsafe import Markup
 from attninfluence.views.style import style
 from attninfluence.views.words import visible
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(context: dict[str, Any]) -> str:

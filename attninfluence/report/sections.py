@@ -13,6 +13,7 @@ from attninfluence.report.cuts import totals
 from attninfluence.report.documents import TOKENS_READ_AGAIN, Document, Documents
 from attninfluence.report.given import left_out
 from attninfluence.report.quantile import median
+from attninfluence.report.reading import row_name
 from attninfluence.report.statistics import SAMPLED, SAMPLED_OF_ALL, Statistics
 from attninfluence.run.examples import (
     EXTREME_DOCUMENTS,
@@ -21,7 +22,6 @@ from attninfluence.run.examples import (
     RANDOM_DOCUMENTS,
 )
 from attninfluence.scores.statuses import status_order
-from attninfluence.token_view import row_name
 from attninfluence.views.histogram import bars_svg, beyond_sentence
 from attninfluence.views.length import LengthBin, length_svg, lengths_in_words
 from attninfluence.views.tokens import tokens_scale_svg

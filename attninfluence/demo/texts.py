@@ -2,7 +2,7 @@
 
 code           the source of the standard library, one function or class a text
 documentation  Python's own help (`pydoc_data.topics`), cut at paragraphs
-the others     86 short texts in eight domains, written for the demo (data/demo_texts.jsonl)
+the others     86 short texts in eight domains, written for the demo (texts.jsonl)
 
 An installation without source files or without the help simply lacks that domain.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from attninfluence.base.replacing import naming
 
-PACKAGED = Path(__file__).parent / "data" / "demo_texts.jsonl"
+PACKAGED = Path(__file__).parent / "texts.jsonl"
 SHORTEST, LONGEST = 300, 2500  # characters
 LARGEST_SOURCE = 60_000  # bytes
 

@@ -1,0 +1,1 @@
+"""The whole story on texts that every machine has."""
