@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from attninfluence._core import ModelError
 from attninfluence.base.replacing import replacing
-from attninfluence.heads.head_scores import HeadScores
+from attninfluence.heads.head_table import HeadTable
 from attninfluence.heads.pairs import Head, checked_pairs
 
 FORMAT, VERSIONS = "attninfluence-heads", (1, 2)
@@ -42,7 +42,7 @@ NAMES = (
 SINCE_VERSION_2 = ("interval", "sample_share")
 
 
-def write_heads(heads: HeadScores, path: str | os.PathLike[str]) -> None:
+def write_heads(heads: HeadTable, path: str | os.PathLike[str]) -> None:
     """Writes JSON, whole or not at all; an older file is replaced."""
     content = {
         "format": FORMAT,
@@ -63,9 +63,12 @@ def write_heads(heads: HeadScores, path: str | os.PathLike[str]) -> None:
         file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
-def read_heads(path: str | os.PathLike[str]) -> HeadScores:
-    """What `write_heads` wrote; OSError, or ModelError for what it cannot have written."""
-    return _HeadsFile(Path(path)).head_scores()
+def read_heads(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The fields of the `HeadTable` that `write_heads` wrote, by name.
+
+    OSError, or ModelError for what it cannot have written.
+    """
+    return _HeadsFile(Path(path)).fields()
 
 
 def _without_nan(array: NDArray[np.float64] | None) -> Any:
@@ -100,8 +103,8 @@ class _HeadsFile:
         self._expect_names(names, self.content)
         self._expect_names(self.content, names)
 
-    def head_scores(self) -> HeadScores:
-        """The contents, all checked."""
+    def fields(self) -> dict[str, Any]:
+        """The contents by the names of `HeadTable`, all checked."""
         content = self.content
         model, options = content["model"], content["options"]
         self._expect("model", isinstance(model, str) and bool(model), "a fingerprint")
@@ -112,18 +115,18 @@ class _HeadsFile:
         rate = content["success_rate"]
         self._expect("success_rate", _is_number(rate) and 0 <= rate <= 1, "a number in 0..1")
         scores = self._table("scores", content["scores"], nullable=counted == 0)
-        return HeadScores(
-            scores=scores,
-            standard_error=self._beside(scores, "standard_error", nullable=counted < 2),
-            selected=self._selected(scores, counted),
-            samples=samples,
-            n_counted=counted,
-            success_rate=float(rate),
-            model_fingerprint=model,
-            options=options,
-            interval=self._interval(scores, counted),
-            sample_share=self._sample_share(scores, counted),
-        )
+        return {
+            "scores": scores,
+            "standard_error": self._beside(scores, "standard_error", nullable=counted < 2),
+            "selected": self._selected(scores, counted),
+            "samples": samples,
+            "n_counted": counted,
+            "success_rate": float(rate),
+            "model_fingerprint": model,
+            "options": options,
+            "interval": self._interval(scores, counted),
+            "sample_share": self._sample_share(scores, counted),
+        }
 
     def _object(self) -> dict[str, Any]:
         try:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from attninfluence.heads.choice import Selection
-from attninfluence.heads.pairs import Head
+from attninfluence.base.frame import to_frame
+from attninfluence.heads.file import read_heads, write_heads
+from attninfluence.heads.head_table import HeadTable
+from attninfluence.heads.stability import Stability, stability_of
+from attninfluence.heads.view import heads_view, heads_words
 
 if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-    from attninfluence.heads.stability import Stability
     from attninfluence.views.view import View
 
 
-@dataclass(frozen=True, eq=False)
-class HeadScores:
+@dataclass(frozen=True, eq=False, repr=False)
+class HeadScores(HeadTable):
     """Retrieval scores of all heads, and the heads selected by them.
 
     Attributes:
@@ -39,20 +38,7 @@ class HeadScores:
             at all; NaN when none counted, None from an older heads.json.
     """
 
-    scores: NDArray[np.float64]
-    standard_error: NDArray[np.float64]
-    selected: tuple[Head, ...]
-    samples: int
-    n_counted: int
-    success_rate: float
-    model_fingerprint: str
-    options: dict[str, Any] = field(default_factory=dict)
-    interval: NDArray[np.float64] | None = None
-    sample_share: NDArray[np.float64] | None = None
-
     def __repr__(self) -> str:
-        from attninfluence.heads.view import heads_words
-
         return heads_words(self)
 
     def _repr_html_(self) -> str:
@@ -64,102 +50,14 @@ class HeadScores:
 
         max_heads: how many heads to list, those about the border among them; None lists all.
         """
-        from attninfluence.heads.view import heads_view
-
         return heads_view(self, max_heads)
-
-    def bounds(self) -> NDArray[np.float64]:
-        """float64[2, layers, heads]: low and high ends of 95 % intervals of the scores.
-
-        They are `interval`, or for an older heads.json the scores less and plus 1.96 standard
-        errors, within 0..1. NaN below two counted samples.
-        """
-        if self.interval is not None:
-            return self.interval
-        reach = 1.96 * self.standard_error
-        return np.clip(np.stack([self.scores - reach, self.scores + reach]), 0, 1)
 
     def stability(self) -> Stability:
         """Are these samples enough to tell the selected heads from the others?"""
-        from attninfluence.heads.stability import stability_of
-
         return stability_of(self)
-
-    def ranking(self) -> list[Head]:
-        """All heads, the highest score first; equal scores by (layer, head)."""
-        order = np.argsort(-self.scores, axis=None, kind="stable")
-        return [divmod(int(index), self.scores.shape[1]) for index in order]
-
-    def select(
-        self,
-        fraction: float | None = None,
-        count: int | None = None,
-        threshold: float | None = None,
-    ) -> HeadScores:
-        """The same scores with other heads selected; give exactly one of the arguments.
-
-        Args:
-            fraction: the `ceil(layers * heads * fraction)` highest scores, computed exactly, the
-                fraction taken for the decimal number that it prints as.
-            count: that many of the highest scores.
-            threshold: every score at least this high (Wu et al. 2024 use 0.1); maybe none.
-
-        Raises:
-            ValueError: an argument is out of range, or there are no scores to choose by.
-        """
-        selection = Selection.of(fraction, count, threshold)
-        n = selection.number_of_heads(self.scores)
-        if not self.n_counted:
-            raise ValueError(f"none of the {self.samples} samples counted: there are no scores")
-        chosen = tuple(self.ranking()[:n])
-        options = {**self.options, **selection.as_options()}
-        return replace(self, selected=chosen, options=options)
-
-    def random_control(self, seed: int) -> list[Head]:
-        """As many heads as are selected, drawn from all others, in order of (layer, head).
-
-        Raises:
-            ValueError: fewer heads are left than are selected, or the seed is negative.
-        """
-        if seed < 0:
-            raise ValueError(f"the seed of a random control must be at least 0, not {seed}")
-        taken = set(self.selected)
-        others = [head for head in np.ndindex(self.scores.shape) if head not in taken]
-        if len(others) < len(taken):
-            raise ValueError(
-                f"a control of {len(taken)} heads cannot be drawn: {len(taken)} of "
-                f"{self.scores.size} heads are selected, so only {len(others)} are left"
-            )
-        drawn = np.random.default_rng(seed).choice(len(others), len(taken), replace=False)
-        return [(int(others[index][0]), int(others[index][1])) for index in np.sort(drawn)]
-
-    def columns(self) -> dict[str, Any]:
-        """The columns of tables by name: a row a head, by (layer, head); NaN for no number."""
-        low, high = self._or_unknown(self.interval, (2, *self.scores.shape))
-        layer, head = np.indices(self.scores.shape)
-        rank = np.empty(self.scores.shape, dtype=np.int64)
-        selected = np.zeros(self.scores.shape, dtype=np.bool_)
-        for place, at in enumerate(self.ranking(), start=1):
-            rank[at] = place
-        for at in self.selected:
-            selected[at] = True
-        tables = {
-            "layer": layer,
-            "head": head,
-            "score": self.scores,
-            "standard_error": self.standard_error,
-            "interval_low": low,
-            "interval_high": high,
-            "sample_share": self._or_unknown(self.sample_share, self.scores.shape),
-            "selected": selected,
-            "rank": rank,
-        }
-        return {name: table.ravel() for name, table in tables.items()}
 
     def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame of the columns, a row a head; ImportError, saying so, without pandas."""
-        from attninfluence.base.frame import to_frame
-
         return to_frame(self.columns())
 
     def to_arrow(self) -> pyarrow.Table:
@@ -174,8 +72,6 @@ class HeadScores:
 
         The file is whole or not there at all; an older one is replaced.
         """
-        from attninfluence.heads.file import write_heads
-
         if os.fspath(path).endswith(".html"):
             self.view().save(path)
         else:
@@ -189,11 +85,4 @@ class HeadScores:
             OSError: the file cannot be read.
             ModelError: it is not a heads.json of version 1 or 2, or its values cannot be.
         """
-        from attninfluence.heads.file import read_heads
-
-        return read_heads(path)
-
-    def _or_unknown(
-        self, values: NDArray[np.float64] | None, shape: tuple[int, ...]
-    ) -> NDArray[np.float64]:
-        return np.full(shape, np.nan) if values is None else values
+        return cls(**read_heads(path))

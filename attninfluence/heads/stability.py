@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from attninfluence.views.words import count, number, plural
 
 if TYPE_CHECKING:
-    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.heads.head_table import HeadTable
     from attninfluence.heads.pairs import Head
 
 # Percentile intervals of fewer samples hold the true mean clearly less often than they say.
@@ -55,7 +55,7 @@ class Stability:
         }
 
 
-def stability_of(heads: HeadScores) -> Stability:
+def stability_of(heads: HeadTable) -> Stability:
     """The answer for the heads that are selected now."""
     if not heads.n_counted:
         sentence = f"Too few to tell: none of {plural(heads.samples, 'sample')} counted."
@@ -79,7 +79,7 @@ def stability_of(heads: HeadScores) -> Stability:
     )
 
 
-def _chosen(heads: HeadScores) -> NDArray[np.bool_]:
+def _chosen(heads: HeadTable) -> NDArray[np.bool_]:
     """bool[layers, heads], True where selected."""
     chosen = np.zeros(heads.scores.shape, dtype=np.bool_)
     for head in heads.selected:
@@ -87,7 +87,7 @@ def _chosen(heads: HeadScores) -> NDArray[np.bool_]:
     return chosen
 
 
-def _threshold(heads: HeadScores, chosen: NDArray[np.bool_]) -> float | None:
+def _threshold(heads: HeadTable, chosen: NDArray[np.bool_]) -> float | None:
     """The threshold of the options, where the selected heads are just those that reach it."""
     threshold = share_option(heads, "threshold")
     if threshold is None or not np.array_equal(heads.scores >= threshold, chosen):
@@ -95,7 +95,7 @@ def _threshold(heads: HeadScores, chosen: NDArray[np.bool_]) -> float | None:
     return threshold
 
 
-def share_option(heads: HeadScores, name: str) -> float | None:
+def share_option(heads: HeadTable, name: str) -> float | None:
     """An option that is a number in 0..1; None for anything else, which a file may hold."""
     value = heads.options.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -103,7 +103,7 @@ def share_option(heads: HeadScores, name: str) -> float | None:
     return float(value) if 0 <= value <= 1 else None
 
 
-def _too_few(heads: HeadScores) -> Stability:
+def _too_few(heads: HeadTable) -> Stability:
     needed = _asked_for(heads, LEAST_COUNTED)
     sentence = (
         f"Too few to tell: {count(heads.n_counted)} of {plural(heads.samples, 'sample')} counted, "
@@ -113,7 +113,7 @@ def _too_few(heads: HeadScores) -> Stability:
     return Stability(None, sentence, samples_needed=needed)
 
 
-def _not_by_score(heads: HeadScores) -> Stability:
+def _not_by_score(heads: HeadTable) -> Stability:
     sentence = (
         "Samples do not decide: the selection does not follow the scores, a head left out scores "
         "higher than a selected one."
@@ -121,7 +121,7 @@ def _not_by_score(heads: HeadScores) -> Stability:
     return Stability(None, sentence)
 
 
-def _at_border(heads: HeadScores, chosen: NDArray[np.bool_], border: float, name: str) -> Stability:
+def _at_border(heads: HeadTable, chosen: NDArray[np.bool_], border: float, name: str) -> Stability:
     low, high = heads.bounds()
     reaching = (low <= border) & (border <= high)
     if not reaching.any():
@@ -145,7 +145,7 @@ def _outlook(needed: int | None) -> str:
     return f"about {count(needed)} samples would part them if the scores stay as they are"
 
 
-def _samples_needed(heads: HeadScores, reaching: NDArray[np.bool_], border: float) -> int | None:
+def _samples_needed(heads: HeadTable, reaching: NDArray[np.bool_], border: float) -> int | None:
     """Samples after which QUANTILE standard errors no longer reach from any score to the border."""
     gap = np.abs(heads.scores[reaching] - border)
     if (gap == 0).any():
@@ -154,7 +154,7 @@ def _samples_needed(heads: HeadScores, reaching: NDArray[np.bool_], border: floa
     return _asked_for(heads, max(heads.n_counted * ratio**2, heads.n_counted + 1))
 
 
-def _asked_for(heads: HeadScores, counted: float) -> int:
+def _asked_for(heads: HeadTable, counted: float) -> int:
     """Samples to ask for so that so many count, rounded up to two digits."""
     asked = counted * heads.samples / heads.n_counted
     unit = int(10 ** max(0, math.floor(math.log10(asked)) - 1))

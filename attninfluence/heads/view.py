@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attninfluence.base.whole_number import as_whole_number
-from attninfluence.heads.stability import share_option
+from attninfluence.heads.stability import share_option, stability_of
 from attninfluence.views.drawing import Scale, svg, svg_line
 from attninfluence.views.heatmap import heatmap_svg, heatmap_top
 from attninfluence.views.table import table_html, wide
@@ -18,7 +18,7 @@ from attninfluence.views.view import View, quiet
 from attninfluence.views.words import count, escape, number, percent, plural
 
 if TYPE_CHECKING:
-    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.heads.head_table import HeadTable
     from attninfluence.heads.pairs import Head
     from attninfluence.heads.stability import Stability
 
@@ -32,11 +32,11 @@ FROM_VERSION_1 = (
 )
 
 
-def heads_view(heads: HeadScores, max_heads: int | None) -> View:
+def heads_view(heads: HeadTable, max_heads: int | None) -> View:
     """The view of a `HeadScores`; at most `max_heads` heads are listed, None lists all."""
     if max_heads is not None and as_whole_number("max_heads", max_heads) < 1:
         raise ValueError(f"max_heads must be at least 1, or None for all, not {max_heads}")
-    stability = heads.stability()
+    stability = stability_of(heads)
     listed, left_out = _listed(heads, max_heads)
     body = [
         f"<p>{escape(_what_was_found(heads))}</p>",
@@ -51,7 +51,7 @@ def heads_view(heads: HeadScores, max_heads: int | None) -> View:
     return View(TITLE, "".join(body), heads_words(heads))
 
 
-def _what_was_found(heads: HeadScores) -> str:
+def _what_was_found(heads: HeadTable) -> str:
     layers, width = heads.scores.shape
     return (
         f"{count(len(heads.selected))} of {plural(heads.scores.size, 'head')} selected"
@@ -62,7 +62,7 @@ def _what_was_found(heads: HeadScores) -> str:
     )
 
 
-def _by(heads: HeadScores) -> str:
+def _by(heads: HeadTable) -> str:
     """The rule of the selection in brackets, where the options name one."""
     fraction, threshold = (share_option(heads, name) for name in ("fraction", "threshold"))
     if fraction is not None:
@@ -70,7 +70,7 @@ def _by(heads: HeadScores) -> str:
     return "" if threshold is None else f" (scores from {threshold:g})"
 
 
-def _map(heads: HeadScores) -> str:
+def _map(heads: HeadTable) -> str:
     layers, width = heads.scores.shape
     label = f"Retrieval scores of {plural(layers, 'layer')} of {plural(width, 'head')}"
     if heads.n_counted:
@@ -84,7 +84,7 @@ def _name(head: Head) -> str:
     return f"layer {head[0]}, head {head[1]}"
 
 
-def _listed(heads: HeadScores, most: int | None) -> tuple[list[Head | None], str]:
+def _listed(heads: HeadTable, most: int | None) -> tuple[list[Head | None], str]:
     """The heads to list, None at a gap, and a sentence on what is left out.
 
     The selected come first, then the others, each by score; where not all have room, the best and
@@ -110,7 +110,7 @@ def _listed(heads: HeadScores, most: int | None) -> tuple[list[Head | None], str
     )
 
 
-def _table(heads: HeadScores, stability: Stability, listed: Sequence[Head | None]) -> str:
+def _table(heads: HeadTable, stability: Stability, listed: Sequence[Head | None]) -> str:
     has_share = heads.sample_share is not None
     top = heatmap_top(heads.bounds())
     border = "" if math.isnan(stability.border) else ", border dashed"
@@ -130,23 +130,23 @@ def _table(heads: HeadScores, stability: Stability, listed: Sequence[Head | None
     return table_html(columns, rows, "The heads with the highest scores")
 
 
-def _interval(heads: HeadScores, head: Head) -> str:
+def _interval(heads: HeadTable, head: Head) -> str:
     low, high = heads.bounds()[:, head[0], head[1]]
     return "–" if math.isnan(low) else f"{number(low)} to {number(high)}"
 
 
-def _share(heads: HeadScores, head: Head) -> str:
+def _share(heads: HeadTable, head: Head) -> str:
     share = np.nan if heads.sample_share is None else float(heads.sample_share[head])
     return "–" if math.isnan(share) else percent(share, 1)
 
 
-def _state(heads: HeadScores, stability: Stability, head: Head) -> str:
+def _state(heads: HeadTable, stability: Stability, head: Head) -> str:
     state = "selected" if head in heads.selected else "left out"
     near = head in stability.doubtful or head in stability.rivals
     return f"{state}, within chance" if near else state
 
 
-def _range_svg(heads: HeadScores, head: Head, border: float, top: float) -> str:
+def _range_svg(heads: HeadTable, head: Head, border: float, top: float) -> str:
     """The score as a point on its interval, from 0 to `top`, with the border."""
     score = float(heads.scores[head])
     low, high = (float(end) for end in heads.bounds()[:, head[0], head[1]])
@@ -161,9 +161,9 @@ def _range_svg(heads: HeadScores, head: Head, border: float, top: float) -> str:
     return svg(160, 16, f"{number(score)}, interval {_interval(heads, head)}", body)
 
 
-def heads_words(heads: HeadScores) -> str:
+def heads_words(heads: HeadTable) -> str:
     """A `HeadScores` in lines of at most 80 characters."""
-    stability = heads.stability()
+    stability = stability_of(heads)
     layers, width = heads.scores.shape
     lines = [
         f"HeadScores: {count(len(heads.selected))} of {plural(heads.scores.size, 'head')} selected"
@@ -182,7 +182,7 @@ def heads_words(heads: HeadScores) -> str:
     return "\n".join(lines)
 
 
-def _words_table(heads: HeadScores, stability: Stability) -> list[str]:
+def _words_table(heads: HeadTable, stability: Stability) -> list[str]:
     listed, left_out = _listed(heads, WORDS_HEADS)
     digits = len(str(max(heads.scores.shape) - 1))
     lines = []
