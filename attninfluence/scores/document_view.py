@@ -25,7 +25,7 @@ from attninfluence.views.view import View, quiet
 from attninfluence.views.words import count, escape, excerpt, number, plural, signed
 
 if TYPE_CHECKING:
-    from attninfluence.scores.document_score import DocumentScore
+    from attninfluence.scores.document_row import DocumentRow
     from attninfluence.scores.span_ranks import RankedSpan, SpanChoice
     from attninfluence.scores.token_losses import TokenLosses
 
@@ -45,7 +45,7 @@ class _Shown(NamedTuple):
 
 
 def document_view(
-    document: DocumentScore, *, max_tokens: int | None, spans: SpanChoice, limit: float | None
+    document: DocumentRow, *, max_tokens: int | None, spans: SpanChoice, limit: float | None
 ) -> View:
     """See `DocumentScore.view`."""
     if max_tokens is not None and as_whole_number("max_tokens", max_tokens) < 1:
@@ -69,7 +69,7 @@ def document_view(
 # -------------------------------------------------------------------------------- totals
 
 
-def _totals(document: DocumentScore) -> str:
+def _totals(document: DocumentRow) -> str:
     facts = [
         f"loss {number(document.base_loss)} → {number(document.ref_loss)} nats without the heads",
         f"{count(document.n_scored)} of {plural(document.n_tokens, 'token')} scored",
@@ -82,7 +82,7 @@ def _totals(document: DocumentScore) -> str:
     return totals + "".join(map(quiet, _remarks(document)))
 
 
-def _remarks(document: DocumentScore) -> list[str]:
+def _remarks(document: DocumentRow) -> list[str]:
     """What the totals do not say: why there is no score, what of the text was not read as it is."""
     remarks = []
     if document.status != "ok":
@@ -99,7 +99,7 @@ def _remarks(document: DocumentScore) -> list[str]:
 # -------------------------------------------------------------------------------- tokens
 
 
-def _tokens(document: DocumentScore, max_tokens: int | None, limit: float | None) -> str:
+def _tokens(document: DocumentRow, max_tokens: int | None, limit: float | None) -> str:
     losses = document.token_losses()
     shown = _shown(document.text, losses, max_tokens)
     limit = limit or tokens_limit([losses.delta])
@@ -149,7 +149,7 @@ def _left_out(shown: _Shown, tokens: int) -> str:
 # --------------------------------------------------------------------------------- spans
 
 
-def _spans(document: DocumentScore, spans: SpanChoice) -> tuple[str, list[str]]:
+def _spans(document: DocumentRow, spans: SpanChoice) -> tuple[str, list[str]]:
     """The spans as HTML, and the first three of them as plain lines."""
     ranked = document.rank_spans(spans)
     one, many = _noun(spans)
@@ -177,7 +177,7 @@ def _noun(spans: SpanChoice) -> tuple[str, str]:
     return ("match", "matches") if isinstance(spans, str | re.Pattern) else ("span", "spans")
 
 
-def _meaning(document: DocumentScore, one: str, many: str) -> str:
+def _meaning(document: DocumentRow, one: str, many: str) -> str:
     total = (document.ref_loss - document.base_loss) * document.n_scored
     rises = f"{'rises' if total > 0 else 'falls'} by {number(abs(total), 2)} nats in all"
     shares = "" if total > 0 else ", so that there are no shares of a rise"

@@ -15,7 +15,7 @@ from attninfluence.output.tally import domain_order
 from attninfluence.select.in_memory import ScoredDocuments
 
 if TYPE_CHECKING:
-    from attninfluence.scores.scores import Scores
+    from attninfluence.scores.score_rows import ScoreRows
 
 
 def as_column(values: Iterable[Any], name: str, documents: int) -> NDArray[np.object_]:
@@ -36,7 +36,7 @@ def as_column(values: Iterable[Any], name: str, documents: int) -> NDArray[np.ob
     return column
 
 
-def group(scores: Scores, domains: NDArray[np.object_] | None) -> ScoredDocuments:
+def group(scores: ScoreRows, domains: NDArray[np.object_] | None) -> ScoredDocuments:
     """The documents of `scores` by the names in `domains`, None for one domain of all.
 
     A name that is missing (None, NaN, pandas.NA) is no domain, which is a group as others are.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +13,20 @@ from numpy.typing import NDArray
 from attninfluence.base.frame import to_frame
 from attninfluence.base.whole_number import as_whole_number
 from attninfluence.scores.document_score import DocumentScore
-from attninfluence.scores.spans import SpanScore
-from attninfluence.scores.token_losses import TokenLosses, TokenRows
-from attninfluence.views.words import plural
+from attninfluence.scores.score_rows import ScoreRows
+from attninfluence.scores.token_losses import TokenLosses
+from attninfluence.scores.view import scores_view
+from attninfluence.views.saving import save_result
 
 if TYPE_CHECKING:
     import pandas
     import pyarrow
 
-    from attninfluence.tokenizer.tokenizer import Tokenizer
     from attninfluence.views.view import View
 
 
 @dataclass(repr=False, eq=False, slots=True)
-class Scores:
+class Scores(ScoreRows):
     """Scores of n documents, in the order they were given (METHOD.md section 4).
 
     score, base_loss, ref_loss: float64[n], NaN where `status` says there is none; losses
@@ -42,75 +39,6 @@ class Scores:
     metadata: model fingerprint, precision, kernel, heads and every option, for the record.
     token_rows, tokenizer: what `token_losses` reads, with detail "token".
     """
-
-    score: NDArray[np.float64]
-    base_loss: NDArray[np.float64]
-    ref_loss: NDArray[np.float64]
-    n_tokens: NDArray[np.int64]
-    n_scored: NDArray[np.int64]
-    status: list[str]
-    truncated: NDArray[np.bool_]
-    repaired: NDArray[np.bool_]
-    control_score: NDArray[np.float64] | None = None
-    control_loss: NDArray[np.float64] | None = None
-    messages: dict[int, str] = field(default_factory=dict)
-    spans: list[list[SpanScore]] | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    token_rows: list[TokenRows] | None = None
-    tokenizer: Tokenizer | None = None
-
-    @classmethod
-    def empty(cls, n: int, *, control: bool, detail: str, metadata: dict[str, Any]) -> Scores:
-        """n rows with no score yet: NaN, 0, status "ok"."""
-        return cls(
-            score=np.full(n, math.nan),
-            base_loss=np.full(n, math.nan),
-            ref_loss=np.full(n, math.nan),
-            n_tokens=np.zeros(n, dtype=np.int64),
-            n_scored=np.zeros(n, dtype=np.int64),
-            status=["ok"] * n,
-            truncated=np.zeros(n, dtype=np.bool_),
-            repaired=np.zeros(n, dtype=np.bool_),
-            control_score=np.full(n, math.nan) if control else None,
-            control_loss=np.full(n, math.nan) if control else None,
-            spans=None if detail in ("document", "token") else [[] for _ in range(n)],
-            metadata=metadata,
-            token_rows=[] if detail == "token" else None,
-        )
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Scores]) -> Scores:
-        """The rows of at least one part, one after the other.
-
-        ValueError, naming what differs, for parts that were not scored in the same way: by
-        another model, precision, kernel, head or option.
-        """
-        first = parts[0]
-        for part in parts:
-            _check_same_way(first.metadata, part.metadata)
-
-        def joined(name: str) -> Any:
-            if getattr(first, name) is None:
-                return None
-            columns = [getattr(part, name) for part in parts]
-            if isinstance(columns[0], np.ndarray):
-                return np.concatenate(columns)
-            return [row for column in columns for row in column]
-
-        starts = itertools.accumulate((len(part) for part in parts[:-1]), initial=0)
-        return cls(
-            **{name: joined(name) for name in _PER_DOCUMENT},
-            messages={
-                start + index: message
-                for start, part in zip(starts, parts, strict=True)
-                for index, message in part.messages.items()
-            },
-            metadata=first.metadata,
-            tokenizer=first.tokenizer,
-        )
-
-    def __len__(self) -> int:
-        return len(self.status)
 
     def __iter__(self) -> Iterator[DocumentScore]:
         return (self[index] for index in range(len(self)))
@@ -140,15 +68,6 @@ class Scores:
         names += [] if self.control_score is None else ["control_score", "control_loss"]
         lines = [_quartiles(name, getattr(self, name)) for name in names]
         return "\n".join([f"Scores: {self.sentence()}", *lines])
-
-    def sentence(self) -> str:
-        """How many documents, scored tokens and documents of each status there are, in words."""
-        parts = [
-            plural(len(self), "document"),
-            f"{plural(int(self.n_scored.sum()), 'token')} scored",
-        ]
-        parts += [f"{number:,} {status}" for status, number in Counter(self.status).most_common()]
-        return ", ".join(parts)
 
     def token_losses(self, index: int) -> TokenLosses:
         """The tokens of one document and their losses; needs detail="token".
@@ -200,8 +119,6 @@ class Scores:
                 fraction outside (0, 1] and for examples below 0.
             TypeError: for a single text in place of domains, texts or names.
         """
-        from attninfluence.scores.view import scores_view
-
         return scores_view(
             self, domains=domains, texts=texts, names=names, fraction=fraction, examples=examples
         )
@@ -218,45 +135,12 @@ class Scores:
             ValueError: for another suffix.
             OSError: when the file cannot be written.
         """
-        from attninfluence.views.saving import save_result
-
         save_result(path, view=self.view, table=self.to_arrow)
-
-    def columns(self) -> dict[str, Any]:
-        """The columns by name, in the order in which tables have them."""
-        names = ["n_tokens", "n_scored", "base_loss", "ref_loss", "score"]
-        names += [] if self.control_score is None else ["control_loss", "control_score"]
-        return {name: getattr(self, name) for name in [*names, "status", "truncated", "repaired"]}
 
     def _index(self, index: int) -> int:
         if not -len(self) <= as_whole_number("the number of a document", index) < len(self):
             raise IndexError(f"document {index} of {len(self)}")
         return range(len(self))[index]
-
-
-_PER_DOCUMENT = (
-    "score",
-    "base_loss",
-    "ref_loss",
-    "n_tokens",
-    "n_scored",
-    "status",
-    "truncated",
-    "repaired",
-    "control_score",
-    "control_loss",
-    "spans",
-    "token_rows",
-)
-
-
-def _check_same_way(first: dict[str, Any], other: dict[str, Any]) -> None:
-    for name in sorted(first.keys() | other.keys()):
-        if first.get(name) != other.get(name):
-            raise ValueError(
-                f"scores that were made in different ways are not joined: {name} is "
-                f"{first.get(name)!r} in one part and {other.get(name)!r} in another"
-            )
 
 
 def _item(values: NDArray[np.float64] | None, index: int) -> float | None:

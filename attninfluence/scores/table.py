@@ -11,7 +11,7 @@ import pyarrow as pa
 from attninfluence.views.saving import null_for_nan
 
 if TYPE_CHECKING:
-    from attninfluence.scores.scores import Scores
+    from attninfluence.scores.score_rows import ScoreRows
     from attninfluence.scores.token_losses import TokenLosses, TokenRows
 
 SPAN_TYPE = pa.list_(
@@ -30,7 +30,7 @@ SPAN_TYPE = pa.list_(
 )
 
 
-def to_table(scores: Scores) -> pa.Table:
+def to_table(scores: ScoreRows) -> pa.Table:
     """The columns of `scores`, NaN as null, its metadata as JSON in the schema."""
     columns = {
         name: pa.array(values, from_pandas=True) for name, values in scores.columns().items()

@@ -34,7 +34,7 @@ from attninfluence.views.words import (
 )
 
 if TYPE_CHECKING:
-    from attninfluence.scores.scores import Scores
+    from attninfluence.scores.score_rows import ScoreRows
 
 MOST_DOMAINS = 12
 NAME_CHARACTERS = 80
@@ -48,7 +48,7 @@ Column = NDArray[np.object_]
 class _Set:
     """Scores with what was given beside them, and what follows from it."""
 
-    scores: Scores
+    scores: ScoreRows
     documents: ScoredDocuments
     by_domain: bool  # whether the domains have names
     texts: Column | None
@@ -81,7 +81,7 @@ class _Set:
 
 
 def scores_view(
-    scores: Scores,
+    scores: ScoreRows,
     *,
     domains: Iterable[Any] | None,
     texts: Iterable[Any] | None,
@@ -102,7 +102,7 @@ def scores_view(
 
 
 def _collect(
-    scores: Scores,
+    scores: ScoreRows,
     domains: Iterable[Any] | None,
     texts: Iterable[Any] | None,
     names: Iterable[Any] | None,
@@ -163,7 +163,7 @@ def _made_with(metadata: dict[str, Any]) -> str:
     return " · ".join(facts)
 
 
-def _statuses(scores: Scores) -> str:
+def _statuses(scores: ScoreRows) -> str:
     """How often each status is there and what it means; nothing where all is ok."""
     counts = Counter(scores.status)
     if not set(counts) - {"ok"}:
@@ -180,13 +180,13 @@ def _escaped(row: Iterable[str]) -> list[str]:
     return [escape(cell) for cell in row]
 
 
-def _meaning(scores: Scores, status: str) -> str:
+def _meaning(scores: ScoreRows, status: str) -> str:
     message = scores.messages.get(scores.status.index(status), "")
     meaning = STATUS_MEANING.get(status, "")
     return f"{meaning}; the first one: {clip(message, EXCERPT_CHARACTERS)}" if message else meaning
 
 
-def _losses(scores: Scores) -> str:
+def _losses(scores: ScoreRows) -> str:
     names = {"score": "score", "base_loss": "base loss, nats", "ref_loss": "reference loss, nats"}
     if scores.control_score is not None:
         names |= {"control_score": "control score", "control_loss": "control loss, nats"}
