@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copyreg
 import importlib.metadata
 import json
 import pickle
@@ -220,7 +221,7 @@ def test_a_pickle_opens_with_the_same_arithmetic(tiny_folder, precision):
 @pytest.mark.parametrize("kernel", ["sve", "openblas-0.0.0-KATMAI"])
 def test_a_pickle_is_refused_where_its_kernel_is_not(tiny_folder, kernel):
     model = ai.load(tiny_folder, precision="fp32", kernel="portable", threads=2)
-    reopen, arguments = model.__reduce__()
+    reopen, arguments = copyreg.dispatch_table[ai.Model](model)
     elsewhere = [kernel if argument == "portable" else argument for argument in arguments]
     with pytest.raises(ai.ModelError, match=f"in fp32 with the kernel '{kernel}'.*portable"):
         reopen(*elsewhere)

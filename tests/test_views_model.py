@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 import attninfluence as ai
-from attninfluence.model.description import describe
+from attninfluence.model import model as model_module
 from attninfluence.model.lines import lines_of
-from attninfluence.views import facts as facts_module
 from attninfluence.views.facts import fact_lines
 from attninfluence.views.words import escape
 from tests.made_heads import head_scores
@@ -21,7 +20,7 @@ from tests.test_views_pieces import HOSTILE, tags
 def test_a_model_shows_what_inspect_says(tiny_folder: Path) -> None:
     model = ai.load(tiny_folder, precision="fp32", threads=2)
     view = model.view()
-    lines = [*lines_of(describe(model)), ("threads", "2")]
+    lines = [*lines_of(model.describe()), ("threads", "2")]
     for label, text in lines:
         assert escape(text) in view.body and f">{label}<" in view.body + "><"
     assert repr(view).splitlines() == fact_lines(lines)
@@ -53,7 +52,7 @@ def test_large_weights_are_not_read_to_be_looked_at(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = ai.load(tiny_folder)
-    monkeypatch.setattr(facts_module, "QUICK_BYTES", 10)
+    monkeypatch.setattr(model_module, "QUICK_BYTES", 10)
     assert "not computed yet" in model.view().body
     assert model.fingerprint[:12] in model.view().body
 

@@ -33,11 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the description."""
-    from attninfluence.model.description import describe
     from attninfluence.model.lines import lines_of
 
     model = options.load_model(arguments)
-    described = {**describe(model), "speed": _speed(model)}
+    described = {**model.describe(), "speed": _speed(model)}
     console.print_facts(lines_of(described))
     console.print_json(described)
     return 0

@@ -5,18 +5,37 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attninfluence.base.text import as_text
 from attninfluence.base.whole_number import as_whole_number
 from attninfluence.probe.samples import Sample
-
-if TYPE_CHECKING:
-    from attninfluence.model.model import Model
+from attninfluence.tokenizer.ids import as_ids
+from attninfluence.tokenizer.tokenizer import Tokenizer
 
 Query = int | Iterable[int] | None
+
+
+class AttentionModel(Protocol):
+    """What a reading needs of a model; `attninfluence.model.Model` has it."""
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def has_tokenizer(self) -> bool: ...
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    def attention(self, token_ids: ArrayLike, layer: int, head: int) -> NDArray[np.float32]:
+        """float32[T, T]: row t holds the weights of query t."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +80,7 @@ class Step:
 
 
 def read_head(
-    model: Model,
+    model: AttentionModel,
     document: str | bytes | ArrayLike | Sample,
     layer: int,
     head: int,
@@ -101,10 +120,7 @@ def copy_steps(reading: HeadReading) -> list[Step]:
     return steps
 
 
-def _ids_of(model: Model, document: str | bytes | ArrayLike | Sample) -> NDArray[np.int32]:
-    from attninfluence.base.text import as_text
-    from attninfluence.tokenizer.ids import as_ids
-
+def _ids_of(model: AttentionModel, document: str | bytes | ArrayLike | Sample) -> NDArray[np.int32]:
     if isinstance(document, Sample):
         ids = document.ids
     elif isinstance(document, str | bytes):
@@ -154,7 +170,7 @@ def _steps_of(sample: Sample, query: Query) -> tuple[int, ...]:
     return tuple(range(start - 1, stop - 1))
 
 
-def _token_strings(model: Model, ids: NDArray[Any]) -> list[str]:
+def _token_strings(model: AttentionModel, ids: NDArray[Any]) -> list[str]:
     """Each token's text; its number where the model has none for it."""
     strings = [str(token) for token in ids.tolist()]
     if not model.has_tokenizer:

@@ -1,30 +1,22 @@
-"""What a model is, in JSON values."""
+"""What a model is, in JSON values: the parts of `Model.describe`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attninfluence._core import kernels
+
 if TYPE_CHECKING:
     from attninfluence._core import Model as Core
     from attninfluence.heads.head_scores import HeadScores
-    from attninfluence.model.model import Model
+    from attninfluence.tokenizer.tokenizer import Tokenizer
 
 Described = dict[str, Any]
 
 
-def describe(model: Model, *, fingerprint: bool = True) -> Described:
-    """The model in JSON values; None for what it does not have.
-
-    fingerprint: False leaves it None; it takes a reading of every file of the folder, once.
-    ModelError when the tokenizer or the heads.json of the folder cannot be read.
-    """
-    from attninfluence import _core
-
-    core, found = model.core, model.heads
+def describe_shape(core: Core) -> Described:
+    """Family and sizes; None for what the model does not have."""
     return {
-        "path": model.path,
-        "commit": model.commit,
-        "fingerprint": model.fingerprint if fingerprint else None,
         "family": core.model_type,
         "parameters": core.n_parameters,
         "layers": core.n_layers,
@@ -36,28 +28,9 @@ def describe(model: Model, *, fingerprint: bool = True) -> Described:
         "heads": core.n_heads,
         "key_value_heads": core.n_kv_heads,
         "head_dim": core.head_dim,
-        "context": model.context,
+        "context": core.max_position_embeddings,
         "window": _window(core),
         "rope": _rope(core),
-        **_tokenizer(model),
-        "weight_bytes": {
-            "fp32": core.fp32_bytes,
-            "bf16": core.bf16_bytes,
-            "int8": core.int8_bytes,
-        },
-        "precision": model.precision,
-        "kernel": model.kernel,
-        "kernels": list(_core.kernels(model.precision)),
-        **_heads(found),
-    }
-
-
-def _heads(found: HeadScores | None) -> Described:
-    if found is None:
-        return {"retrieval_heads": None, "stability": None}
-    return {
-        "retrieval_heads": [list(map(int, head)) for head in found.selected],
-        "stability": found.stability().summary(),
     }
 
 
@@ -86,14 +59,37 @@ def _rope(core: Core) -> dict[str, Any] | None:
     }
 
 
-def _tokenizer(model: Model) -> dict[str, Any]:
-    """The kind and size of the tokenizer, and what stands before each text."""
-    if not model.has_tokenizer:
+def describe_tokenizer(tokenizer: Tokenizer | None) -> Described:
+    """Its kind and size, and what stands before each text; None without one."""
+    if tokenizer is None:
         return {"tokenizer": None, "bos": None, "bos_ids": None}
-    tokenizer = model.tokenizer
     bos = tokenizer.bos_ids("auto")
     return {
         "tokenizer": {"kind": tokenizer.kind, "vocabulary": tokenizer.vocab_size},
         "bos": tokenizer.token_strings(bos),
         "bos_ids": bos,
+    }
+
+
+def describe_arithmetic(core: Core) -> Described:
+    """Bytes of the weights in each precision, and with what matrices are multiplied."""
+    return {
+        "weight_bytes": {
+            "fp32": core.fp32_bytes,
+            "bf16": core.bf16_bytes,
+            "int8": core.int8_bytes,
+        },
+        "precision": core.precision,
+        "kernel": core.kernel,
+        "kernels": list(kernels(core.precision)),
+    }
+
+
+def describe_heads(found: HeadScores | None) -> Described:
+    """Those that are selected, and whether the samples tell them from the others."""
+    if found is None:
+        return {"retrieval_heads": None, "stability": None}
+    return {
+        "retrieval_heads": [list(map(int, head)) for head in found.selected],
+        "stability": found.stability().summary(),
     }

@@ -1,25 +1,24 @@
-"""The lines in which a person is told what `model_description.describe` holds."""
+"""The lines in which a person is told what `Model.describe` holds."""
 
 from __future__ import annotations
 
 from attninfluence.model.description import Described
-
-Line = tuple[str, str]  # label and text
+from attninfluence.views.facts import Fact
 
 MAX_HEADS = 20
 FINGERPRINT_DIGITS = 12  # as errors tell it
 
 
-def lines_of(described: Described) -> list[Line]:
+def lines_of(described: Described) -> list[Fact]:
     """(label, text) of each line; both are empty between two groups."""
     groups = (_identity, _shape, _attention, _text, _cost)
-    lines: list[Line] = []
+    lines: list[Fact] = []
     for group in groups:
         lines += [*([("", "")] if lines else []), *group(described)]
     return lines
 
 
-def _identity(of: Described) -> list[Line]:
+def _identity(of: Described) -> list[Fact]:
     tied = "; embeddings and output are one matrix" if of["tied_embeddings"] else ""
     return [
         ("path", of["path"]),
@@ -36,7 +35,7 @@ def _fingerprint(digits: str | None) -> str:
     return digits[:FINGERPRINT_DIGITS]
 
 
-def _shape(of: Described) -> list[Line]:
+def _shape(of: Described) -> list[Fact]:
     lines = [
         ("layers", f"{of['layers']:,}"),
         ("hidden size", f"{of['hidden_size']:,}"),
@@ -49,7 +48,7 @@ def _shape(of: Described) -> list[Line]:
     return lines
 
 
-def _attention(of: Described) -> list[Line]:
+def _attention(of: Described) -> list[Fact]:
     heads = f"{of['heads']} a layer, {of['key_value_heads']} for keys and values"
     return [
         ("heads", f"{heads}, {of['head_dim']} dimensions each"),
@@ -78,7 +77,7 @@ def _window(of: Described) -> str:
     return f"a window of {of['window']['tokens']:,} tokens in {where}"
 
 
-def _positions(of: Described) -> list[Line]:
+def _positions(of: Described) -> list[Fact]:
     rope = of["rope"]
     if rope is None:
         return [("RoPE", "none; positions are learned")]
@@ -106,7 +105,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
-def _text(of: Described) -> list[Line]:
+def _text(of: Described) -> list[Fact]:
     if of["tokenizer"] is None:
         return [("tokenizer", "none in the folder")]
     tokenizer = of["tokenizer"]
@@ -118,7 +117,7 @@ def _text(of: Described) -> list[Line]:
     ]
 
 
-def _cost(of: Described) -> list[Line]:
+def _cost(of: Described) -> list[Fact]:
     memory = (f"{_bytes(size)} in {name}" for name, size in of["weight_bytes"].items())
     return [
         ("weights", ", ".join(memory)),
@@ -128,7 +127,7 @@ def _cost(of: Described) -> list[Line]:
     ]
 
 
-def _speed(speed: Described | None) -> list[Line]:
+def _speed(speed: Described | None) -> list[Fact]:
     """Of a description to which a measured speed was added."""
     if speed is None:
         return []

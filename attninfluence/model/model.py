@@ -14,18 +14,30 @@ from numpy.typing import ArrayLike, NDArray
 from attninfluence import _core
 from attninfluence._core import ModelError
 from attninfluence.base.whole_number import as_whole_number
+from attninfluence.model.description import (
+    Described,
+    describe_arithmetic,
+    describe_heads,
+    describe_shape,
+    describe_tokenizer,
+)
 from attninfluence.model.fingerprint import digest_files, digest_stamps, stamp_files
+from attninfluence.model.lines import lines_of
 from attninfluence.model.masking import check_mask
-from attninfluence.model.place import Place, hide_places
+from attninfluence.model.place import Place
 from attninfluence.model.threads import default_threads
 from attninfluence.tokenizer.files import has_tokenizer
 from attninfluence.tokenizer.ids import as_ids
 from attninfluence.tokenizer.tokenizer import Tokenizer
+from attninfluence.views.facts import facts_view
 
 if TYPE_CHECKING:
     from attninfluence.heads.head_scores import HeadScores
     from attninfluence.probe.samples import Sample
     from attninfluence.views.view import View
+
+# A folder is read once for its fingerprint; beyond this, only when somebody asks for it.
+QUICK_BYTES = 2e9
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
@@ -88,19 +100,35 @@ class Model:
 
         It computes the fingerprint of weights below 2 GB only; `fingerprint` computes any.
         """
-        from attninfluence.views.facts import model_view
-
-        return model_view(self, has_fingerprint=self._fingerprint is not None)
+        is_quick = self._fingerprint is not None or self.core.bf16_bytes <= QUICK_BYTES
+        try:
+            lines = lines_of(self.describe(fingerprint=is_quick))
+        except ModelError as error:
+            lines = [("model", repr(self)), ("not described", str(error))]
+        lines.append(("threads", str(self.threads)))
+        title = self.place.hub_id or Path(self.path).name
+        return facts_view(f"Model {title}", "Facts of the model", lines)
 
     def _repr_html_(self) -> str:
         """A notebook shows `view()`."""
         return self.view()._repr_html_()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        from attninfluence.model.shared import reopen
+    def describe(self, *, fingerprint: bool = True) -> Described:
+        """What `attninfluence inspect` prints, in JSON values; None for what it does not have.
 
-        hide_places()
-        return reopen, (self.place, self.fingerprint, self.precision, self.kernel)
+        fingerprint: False leaves it None; it takes a reading of every file of the folder, once.
+        ModelError when the tokenizer or the heads.json of the folder cannot be read.
+        """
+        found = self.heads
+        return {
+            "path": self.path,
+            "commit": self.commit,
+            "fingerprint": self.fingerprint if fingerprint else None,
+            **describe_shape(self.core),
+            **describe_tokenizer(self.tokenizer if self.has_tokenizer else None),
+            **describe_arithmetic(self.core),
+            **describe_heads(found),
+        }
 
     @property
     def n_layers(self) -> int:

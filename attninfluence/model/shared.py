@@ -7,12 +7,13 @@ that opens one, maps the packed weights from a file (`attninfluence.model.packed
 
 from __future__ import annotations
 
+import copyreg
 import os
 import threading
 import weakref
 from collections import deque
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from attninfluence import _core
 from attninfluence._core import ModelError
@@ -21,7 +22,7 @@ from attninfluence.model.hub import resolve_folder
 from attninfluence.model.model import Model
 from attninfluence.model.opening import bundled_folder, check_is_model
 from attninfluence.model.packed_cache import open_packed
-from attninfluence.model.place import Place
+from attninfluence.model.place import Place, hide_places
 from attninfluence.model.threads import in_worker_process
 
 
@@ -98,6 +99,16 @@ def reopen(place: Place, fingerprint: str, precision: str, kernel: str) -> Model
         model = model or _get(content, _find(place, fingerprint), is_worker=True)
         _keep(model)
         return model
+
+
+def _reduced(model: Model) -> tuple[Any, ...]:
+    """How a model is pickled: what `reopen` needs."""
+    hide_places()
+    return reopen, (model.place, model.fingerprint, model.precision, model.kernel)
+
+
+# Here, and not in Model, which knows nothing of processes: `attninfluence.model` imports both.
+copyreg.pickle(Model, _reduced)
 
 
 def _share(model: Model, threads: int | None) -> Model:
