@@ -89,11 +89,11 @@ def from_file(options: argparse.Namespace, folder: Path, heads: str) -> dict[str
 
 def reading(model: Model, path: Path) -> float:
     """Seconds of reading the file twice, as a run does, and tokenising its texts."""
-    from attninfluence.corpus import Columns, iter_rows, survey
+    from attninfluence.corpus import Columns, iter_rows, survey_file
 
     columns = Columns("text", None, "domain")
     started = time.monotonic()
-    survey(str(path), columns)
+    survey_file(str(path), columns)
     for batch in iter_rows(str(path), columns):
         model.tokenizer.encode(batch.texts)
     return time.monotonic() - started

@@ -39,7 +39,7 @@ def test_bash_completes(tmp_path: Path) -> None:
         for line, _ in COMPLETED
     ]
     find = "function=$(complete -p attninfluence | sed 's/.*-F \\([^ ]*\\).*/\\1/')"
-    script = "\n".join([completion.script_of("bash"), find, *tries])
+    script = "\n".join([completion.script_of(cli.build_parser(), "bash"), find, *tries])
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attninfluence.corpus import CorpusError, iter_rows, kept_types, resolve_columns, survey
+from attninfluence.corpus import CorpusError, iter_rows, kept_types, resolve_columns, survey_file
 from attninfluence.corpus.kept import from_json
 from tests.test_corpus import SUFFIXES, write_rows
 
@@ -36,7 +36,7 @@ def kept(*paths: Path, name: str = "k", batch_size: int = 2) -> list[pa.ChunkedA
         arrays = [batch.kept[name] for batch in batches]
         for array in arrays:
             array.validate(full=True)
-        assert survey(path, columns, types).rows == sum(map(len, arrays))
+        assert survey_file(path, columns, types).rows == sum(map(len, arrays))
         found.append(pa.chunked_array(arrays, types[name]))
     return found
 

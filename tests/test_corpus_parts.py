@@ -23,7 +23,7 @@ from attninfluence.corpus import (
     expand_inputs,
     iter_rows,
     resolve_columns,
-    survey,
+    survey_file,
 )
 from attninfluence.mix.extract import extract_rows
 from tests.test_corpus import SUFFIXES, compress, read_all, write_rows
@@ -88,7 +88,7 @@ def test_urls_are_read_alike(files, tmp_path, suffix):
         (file,) = expand_inputs([pattern])
         assert (file.size, file.domain) == (path.stat().st_size, "a")
         columns = resolve_columns(file.name)
-        assert survey(file.name, columns) == survey(str(path), columns)
+        assert survey_file(file.name, columns) == survey_file(str(path), columns)
         assert rows_of(file.name, 4, 3) == rows_of(path, 4, 3)
         target = tmp_path / f"b{suffix}"
         assert extract_rows(file.name, pa.array([0]).to_numpy(), target) == 1
@@ -221,7 +221,7 @@ def test_survey_counts_and_hashes(files, suffix):
     path = files[suffix]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     rows = 1 if "txt" in suffix else len(ROWS)
-    assert survey(str(path), resolve_columns(str(path))) == Survey(rows, digest)
+    assert survey_file(str(path), resolve_columns(str(path))) == Survey(rows, digest)
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])
@@ -232,9 +232,9 @@ def test_survey_refuses_what_iter_rows_refuses(tmp_path, suffix):
     with pytest.raises(CorpusError) as expected:
         list(iter_rows(str(path), columns))
     with pytest.raises(CorpusError) as found:
-        survey(str(path), columns)
+        survey_file(str(path), columns)
     assert str(found.value) == str(expected.value)
-    assert survey(str(path), columns._replace(id="id")).rows == 701
+    assert survey_file(str(path), columns._replace(id="id")).rows == 701
 
 
 CUT = (".jsonl.gz", ".jsonl.zst", ".parquet", ".txt.gz", ".txt.zst")
@@ -253,7 +253,7 @@ def test_a_file_cut_at_any_byte_is_refused(tmp_path, files, suffix):
         with pytest.raises(CorpusError, match=rf"cut{suffix}: "):
             list(iter_rows(str(path), columns))
         with pytest.raises(CorpusError, match=rf"cut{suffix}: "):
-            survey(str(path), columns)
+            survey_file(str(path), columns)
 
 
 @pytest.mark.parametrize("suffix", CUT[:2])

@@ -16,7 +16,7 @@ import pytest
 import zstandard
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from attninfluence.corpus import expand_inputs, iter_rows, resolve_columns, survey
+from attninfluence.corpus import expand_inputs, iter_rows, resolve_columns, survey_file
 from tests.child import run_python
 
 MB = 1_000_000
@@ -24,16 +24,16 @@ MB = 1_000_000
 # A survey reads as iter_rows does, and hashes the file besides.
 READ = """
 import re, sys
-from attninfluence.corpus import resolve_columns, survey
+from attninfluence.corpus import resolve_columns, survey_file
 
 def memory(key):
     # Not ru_maxrss, which a process takes over from the one that started it.
     return int(re.search(key + r":\\s+(\\d+) kB", open("/proc/self/status").read())[1]) * 1024
 
 path, small = sys.argv[1:]
-survey(small, resolve_columns(small))
+survey_file(small, resolve_columns(small))
 before = memory("VmRSS")
-print(survey(path, resolve_columns(path)).rows, memory("VmHWM") - before)
+print(survey_file(path, resolve_columns(path)).rows, memory("VmHWM") - before)
 """
 
 
@@ -151,5 +151,5 @@ def test_of_a_remote_jsonl_file_come_the_first_blocks(counted):
     assert [text for batch in batches for text in batch.texts] == texts[:300]
     assert counted.fetched < 11 * MB
     counted.fetched = 0
-    assert survey("counted://c/a.jsonl", columns).rows == len(texts)
+    assert survey_file("counted://c/a.jsonl", columns).rows == len(texts)
     assert counted.fetched == len(lines)

@@ -13,9 +13,10 @@ import pytest
 
 from attninfluence.base import quantiles
 from attninfluence.output.score_runs import open_scores
-from attninfluence.report import FRACTIONS, statistics, write_report
+from attninfluence.report import statistics, write_report
 from attninfluence.report.sample import rank_correlation
 from attninfluence.report.statistics import Statistics
+from attninfluence.report.write import FRACTIONS
 from attninfluence.select.rule import Rule
 from attninfluence.views.words import count, number, percent
 from tests.made_scores import STATUSES, Made, make_columns, write_made

@@ -16,7 +16,7 @@ from attninfluence.corpus import CorpusError
 from attninfluence.output.files import OutputError
 from attninfluence.output.folder import OutputFolder
 from attninfluence.run import dry_run
-from attninfluence.run import reader as corpus_reader
+from attninfluence.run import reader as reader_module
 from attninfluence.run.examples import Example, Reservoir
 from attninfluence.run.shards import Shard
 from attninfluence.run.source import Source
@@ -48,7 +48,7 @@ def test_the_order_of_the_inputs_is_part_of_a_run(tmp_path, corpus):
 @pytest.mark.parametrize("row", [0, 150])
 def test_a_file_that_is_replaced_after_it_was_digested_is_noticed(tmp_path, monkeypatch, row):
     path = write_rows(tmp_path / "a.jsonl", [{"text": f"old {i}"} for i in range(600)])
-    real = corpus_reader.iter_rows
+    real = reader_module.iter_rows
 
     def replacing(*arguments: Any, **options: Any) -> Any:
         for batch in real(*arguments, **options):
@@ -57,7 +57,7 @@ def test_a_file_that_is_replaced_after_it_was_digested_is_noticed(tmp_path, monk
                 os.utime(path, ns=(0, 0))
             yield batch
 
-    monkeypatch.setattr(corpus_reader, "iter_rows", replacing)
+    monkeypatch.setattr(reader_module, "iter_rows", replacing)
     with pytest.raises(CorpusError, match="has changed since rows of it were scored"):
         run(path, tmp_path / "out")
 
@@ -81,14 +81,14 @@ def test_examples_do_not_keep_what_they_are_cut_from(tmp_path, corpus, monkeypat
 
 
 def test_files_that_the_system_refuses_are_skipped_like_damaged_ones(tmp_path, corpus, monkeypatch):
-    real = corpus_reader.survey
+    real = reader_module.survey_file
 
     def survey(name: str, *arguments: Any) -> Any:
         if name.endswith("b.parquet"):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return real(name, *arguments)
 
-    monkeypatch.setattr(corpus_reader, "survey", survey)
+    monkeypatch.setattr(reader_module, "survey_file", survey)
     (corpus / "d.jsonl").symlink_to("nowhere")
     with pytest.raises(FileNotFoundError, match=r"d\.jsonl"):
         run(corpus, tmp_path / "out")
@@ -112,13 +112,13 @@ def test_a_refused_run_leaves_the_files_of_another_alone(tmp_path, corpus):
 
 def test_a_file_on_a_border_is_looked_at_once(tmp_path, monkeypatch):
     looked: list[str] = []
-    real = corpus_reader.survey
+    real = reader_module.survey_file
 
     def survey(name: str, *arguments: Any) -> Any:
         looked.append(name)
         return real(name, *arguments)
 
-    monkeypatch.setattr(corpus_reader, "survey", survey)
+    monkeypatch.setattr(reader_module, "survey_file", survey)
     path = write_rows(tmp_path / "a.jsonl", [{"text": f"text {i}"} for i in range(30)])
     source = Source([str(path)], shard=Shard(1, 3))
     assert run(path, tmp_path / "out", source=source)["rows"] == 10

@@ -64,10 +64,11 @@ def build_parser() -> Program:
         allow_abbrev=False,
     )
     program.add_argument("--version", action="version", version=f"attninfluence {__version__}")
+    program.set_defaults(program=program)
     for module in COMMANDS:
         command = program.add_command(
             module.__name__.rsplit(".", 1)[-1],
-            help=module.HELP,
+            module.HELP,
             description=module.DESCRIPTION,
             epilog=f"example:\n  {module.EXAMPLE}",
             formatter_class=argparse.RawDescriptionHelpFormatter,

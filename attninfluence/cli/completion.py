@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from attninfluence.cli import console
+from attninfluence.cli.parser import Program
 
 HELP = "print a script that lets a shell complete with Tab"
 DESCRIPTION = """\
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the script."""
     shell = arguments.shell
-    script = script_of(shell)
+    script = script_of(arguments.program, shell)
     if console.is_quiet():
         console.print_json({"shell": shell, "script": script})
     else:
@@ -48,18 +49,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def script_of(shell: str) -> str:
+def script_of(program: Program, shell: str) -> str:
     """The script for a shell.
 
     The shell reads it once and then completes on its own: no Python starts when Tab is pressed.
     """
     import shtab
 
-    from attninfluence.cli import COMMANDS, build_parser
-
-    program = build_parser()
-    for module, command in zip(COMMANDS, program.commands.values(), strict=True):
-        command.description = module.HELP  # a line, which a shell shows beside the name
+    for command in program.commands.values():
+        command.description = command.summary  # a line, which a shell shows beside the name
         for action in command._actions:
             if action.metavar == "FILE" or action.dest in FILES:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]

@@ -10,7 +10,12 @@ from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of a command: an error is one line, and names the help instead of printing it."""
+    """The parser of a command: an error is one line, and names the help instead of printing it.
+
+    summary: the line that the program's help has for it.
+    """
+
+    summary = ""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
@@ -46,10 +51,12 @@ class Program(Parser):
         )
         self.commands: dict[str, Parser] = {}
 
-    def add_command(self, name: str, **how: Any) -> Parser:
+    def add_command(self, name: str, summary: str, **how: Any) -> Parser:
         """A command's parser, to be given its arguments."""
-        self.commands[name] = self._subparsers_action.add_parser(name, **how)
-        return self.commands[name]
+        command: Parser = self._subparsers_action.add_parser(name, help=summary, **how)
+        command.summary = summary
+        self.commands[name] = command
+        return command
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """The arguments of the command that the words give; SystemExit, told, where they do not.

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page."""
-    from attninfluence.report import write_report
+    from attninfluence.report.write import write_report
 
     model = None if arguments.model is None else _model_of_the_run(arguments)
     with console.ScoreProgress("rows read") as progress:

@@ -13,7 +13,7 @@ from attninfluence.corpus.files import CorpusError, file_format, file_size
 from attninfluence.corpus.inputs import InputFile, expand_inputs
 from attninfluence.corpus.kept import kept_types
 from attninfluence.corpus.rows import RowBatch, iter_rows
-from attninfluence.corpus.survey import Survey, survey
+from attninfluence.corpus.survey import Survey, survey_file
 
 __all__ = [
     "Columns",
@@ -27,5 +27,5 @@ __all__ = [
     "iter_rows",
     "kept_types",
     "resolve_columns",
-    "survey",
+    "survey_file",
 ]

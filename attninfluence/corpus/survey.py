@@ -55,7 +55,9 @@ class _HashedReader(io.RawIOBase):
         return self._hash.hexdigest()
 
 
-def survey(path: str, columns: Columns, types: Mapping[str, pa.DataType] | None = None) -> Survey:
+def survey_file(
+    path: str, columns: Columns, types: Mapping[str, pa.DataType] | None = None
+) -> Survey:
     """Read one file to its last row, as `iter_rows` with the same arguments would.
 
     Raises CorpusError exactly when `iter_rows` does, so that a file is known to be sound before

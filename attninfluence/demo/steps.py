@@ -177,7 +177,7 @@ def _select(folder: Path, fraction: float) -> dict[str, Any]:
 
 
 def _report(model: Model, folder: Path, heads: HeadScores, fraction: float) -> Path:
-    from attninfluence.report import write_report
+    from attninfluence.report.write import write_report
 
     return write_report(
         folder / "scores",

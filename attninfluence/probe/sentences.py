@@ -75,7 +75,9 @@ def _texts_of_file(path: str) -> Iterator[str]:
         with open(path, encoding="utf-8", errors="replace") as lines:
             yield from lines
         return
-    from attninfluence.corpus import expand_inputs, iter_rows, resolve_columns
+    from attninfluence.corpus.columns import resolve_columns
+    from attninfluence.corpus.inputs import expand_inputs
+    from attninfluence.corpus.rows import iter_rows
 
     for file in expand_inputs([path]):
         for batch in iter_rows(file.name, resolve_columns(file.name)):

@@ -10,8 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from attninfluence.corpus import CorpusError, file_format, iter_rows
-from attninfluence.corpus.files import open_binary
+from attninfluence.corpus.files import CorpusError, file_format, open_binary
+from attninfluence.corpus.rows import iter_rows
 from attninfluence.run.source import Source, open_corpus, plan
 
 if TYPE_CHECKING:

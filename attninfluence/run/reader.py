@@ -14,15 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attninfluence.corpus import Columns, CorpusError, InputFile, RowBatch, iter_rows, survey
-from attninfluence.corpus.files import is_url
+from attninfluence.corpus.columns import Columns
+from attninfluence.corpus.files import CorpusError, is_url
+from attninfluence.corpus.inputs import InputFile
+from attninfluence.corpus.rows import RowBatch, iter_rows
+from attninfluence.corpus.survey import Survey, survey_file
 from attninfluence.run.shards import Slice
 from attninfluence.run.state import FileTotals, RunState
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from attninfluence.corpus import Survey
 
 
 class Key(NamedTuple):
@@ -77,7 +78,7 @@ class Corpus:
             raise CorpusError(self.files[file].name, self.bad[file])
         if file not in self.surveys:
             with system_errors_as_bad(self.files[file].name, self.skip_bad):
-                found = survey(self.files[file].name, self.columns[file], self.kept_types)
+                found = survey_file(self.files[file].name, self.columns[file], self.kept_types)
             self.surveys[file] = found
         return self.surveys[file]
 

@@ -15,9 +15,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.progress import Progress
-from attninfluence.corpus import (
-    CorpusError,
-)
+from attninfluence.corpus.files import CorpusError
 from attninfluence.output.part import iter_part_columns
 from attninfluence.output.schema import score_schema
 from attninfluence.output.tally import count_repeated

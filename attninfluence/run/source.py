@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attninfluence.corpus import (
-    Columns,
-    CorpusError,
-    InputFile,
-    expand_inputs,
-    kept_types,
-    resolve_columns,
-)
+from attninfluence.corpus.columns import Columns, resolve_columns
+from attninfluence.corpus.files import CorpusError
+from attninfluence.corpus.inputs import InputFile, expand_inputs
+from attninfluence.corpus.kept import kept_types
 from attninfluence.run.reader import (
     Corpus,
     system_errors_as_bad,
