@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from tests.child import ROOT
-from tests.made_examples import examples_of, keep
-from tests.made_scores import make_columns, write_made
+from tests.kit.child import ROOT
+from tests.kit.made_examples import examples_of, keep
+from tests.kit.made_scores import make_columns, write_made
 
 HEADING = "The report of a million rows"
 CHILD = """

@@ -4,7 +4,7 @@
         [--kind gpt2 ...]
 
 FOLDER holds .jsonl or .jsonl.gz files of {"id", "domain", "text"}; the texts are drawn
-evenly from them. Each kind of tests/tokenizer_kinds.py reads all texts twice: with what
+evenly from them. Each kind of tests/tokenizer/tokenizer_kinds.py reads all texts twice: with what
 looks like a special token as text, and as the token. Exit status 1 when any ids differ.
 """
 
@@ -21,8 +21,8 @@ from pathlib import Path
 
 from attninfluence.tokenizer.tokenizer import Tokenizer
 from benchmarks.bench_precision import read_corpus
-from tests.tokenizer_kinds import END, KINDS
-from tests.tokenizer_reference import Reference
+from tests.tokenizer.tokenizer_kinds import END, KINDS
+from tests.tokenizer.tokenizer_reference import Reference
 
 TEXTS = 20_000
 CHUNK = 500

@@ -2,7 +2,7 @@
 
     python -m benchmarks.error_table            (or: make error-table)
 
-Each family is read in the random configurations of tests/family_variants.py, once with weights
+Each family is read in the random configurations of tests/kit/family_variants.py, once with weights
 spread as in published models before training, in every precision, and once with attention so peaked
 that every part of the family matters, in fp32.
 """
@@ -22,8 +22,8 @@ from attninfluence import _core
 from attninfluence.verify.compare import PRECISIONS, choose_heads, compare
 from attninfluence.verify.reference import Reference
 from attninfluence.verify.table import Difference
-from tests.family_models import FAMILIES, LENGTHS, SUPPORTED, make_family_folder
-from tests.tiny_models import random_ids
+from tests.kit.family_models import FAMILIES, LENGTHS, SUPPORTED, make_family_folder
+from tests.kit.tiny_models import random_ids
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "ACCURACY.md"
 
@@ -35,7 +35,7 @@ unpadded document at a time), in nats a token: the largest and the mean over all
 of {lengths} random ids, read as they are and with 5 % of the heads masked, uniformly and to zero.
 
 The models are random ones of each family, small, in at least two configurations that make each
-peculiarity matter (tests/family_variants.py). Their weights are spread as in published models
+peculiarity matter (tests/kit/family_variants.py). Their weights are spread as in published models
 before training; "fp32, peaked" are the same models with attention so sharp that a missing part of
 a family would show, which sharpens rounding too. Kernels: {kernels}.
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser import Tab, open_browser
-from tests.tiny_models import make_llama_folder
+from tests.kit.tiny_models import make_llama_folder
+from tests.views.browser import Tab, open_browser
 
 # Read when torch, tokenizers and huggingface_hub are imported, which tests do later.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -148,7 +148,8 @@ def prepare(root: Path, families: Sequence[str], cases: Path) -> None:
 
 def cases_of(family: str, folders: Iterator[Path]) -> Iterator[dict[str, Any]]:
     """Every configuration whole, with its settings changed, and the other forms of a folder."""
-    from tests.family_models import (
+    from tests.core.test_settings import PUBLISHED, TELLING
+    from tests.kit.family_models import (
         FAMILIES,
         LEFT_OUT,
         default_shape,
@@ -156,7 +157,6 @@ def cases_of(family: str, folders: Iterator[Path]) -> Iterator[dict[str, Any]]:
         make_left_out_folder,
         with_saved_buffers,
     )
-    from tests.test_settings import PUBLISHED, TELLING
 
     variants = [name for name, variant in FAMILIES[family].items() if not variant.refused]
     for variant in variants:
@@ -181,8 +181,8 @@ def cases_of(family: str, folders: Iterator[Path]) -> Iterator[dict[str, Any]]:
 
 def removals(path: Path) -> list[dict[str, Any]]:
     """Each setting of config.json removed."""
-    from tests.family_models import REMOVED, read_folder
-    from tests.test_settings import NO_NUMBERS
+    from tests.core.test_settings import NO_NUMBERS
+    from tests.kit.family_models import REMOVED, read_folder
 
     config = read_folder(path)[0]
     names = [name for name in config if name not in NO_NUMBERS]
@@ -193,9 +193,9 @@ def removals(path: Path) -> list[dict[str, Any]]:
 def readings(path: Path) -> dict[str, Any]:
     """Losses of every document, base and with each head set masked either way."""
     from attninfluence.verify.reference import Reference
-    from tests.family_models import LENGTHS
-    from tests.parity import head_sets
-    from tests.tiny_models import random_ids
+    from tests.kit.family_models import LENGTHS
+    from tests.kit.parity import head_sets
+    from tests.kit.tiny_models import random_ids
 
     reference = Reference(path)
     config = reference.model.config
@@ -215,8 +215,8 @@ def readings(path: Path) -> dict[str, Any]:
 def settings_readings(path: Path, changes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Base losses of one document after each change, None where transformers fails."""
     from attninfluence.verify.reference import Reference
-    from tests.family_models import changed_settings
-    from tests.tiny_models import random_ids
+    from tests.kit.family_models import changed_settings
+    from tests.kit.tiny_models import random_ids
 
     ids, expected = random_ids(130, 130, 290), []
     for fields in changes:
@@ -233,7 +233,7 @@ def settings_readings(path: Path, changes: Sequence[dict[str, Any]]) -> dict[str
 
 def label(fields: dict[str, Any]) -> str:
     """A change in words."""
-    from tests.family_models import REMOVED
+    from tests.kit.family_models import REMOVED
 
     return ", ".join(f"no {k}" if v is REMOVED else f"{k} {v!r:.40}" for k, v in fields.items())
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the environment in which tests/test_engines.py runs Ray, Spark and Daft, with the package of
+# Makes the environment in which tests/integrations/test_engines.py runs Ray, Spark and Daft, with the package of
 # this checkout installed: engines-venv.sh FOLDER. PYTHON names another Python than python3.
 set -eu
 

@@ -36,7 +36,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.disk import die_at
+from tests.run.disk import die_at
 
 DOMAINS = ("code", "prose", "web")
 CHUNK_TOKENS = 256

@@ -2,7 +2,7 @@
 # Runs the tests on a build with AddressSanitizer and UndefinedBehaviorSanitizer.
 #
 #     tools/test-sanitize.sh                        the whole suite
-#     tools/test-sanitize.sh tests/test_bits.py     any arguments go to pytest
+#     tools/test-sanitize.sh tests/core/test_bits.py     any arguments go to pytest
 #
 # The build is a copy of the tree in build/sanitize, so the ordinary one stays as it is.
 # PYTHON names the interpreter (python3), which needs what the tests need.
@@ -38,17 +38,19 @@ status=0
 # These run no C of ours, or none that the others do not run: they are about transformers and its
 # tokenizers, about files and tables, about engines and examples.
 ignored=
-for name in arrow benchmarks cli_completion cli_select cli_terminal corpus corpus_inputs \
-    corpus_kept corpus_parts corpus_streaming datatrove datatrove_checkpoint datatrove_selection \
-    demo differences docs engines error_table everywhere examples input_plan mix output prefetch \
-    quantiles reference replacing report report_documents report_numbers report_scale resume \
-    run_lock run_mistakes score_runs scored_documents scorer scorer_datasets select select_scale \
-    slurm stability tokenizer_kinds views_attention views_heads views_model views_pieces; do
-    [ -e "tests/test_$name.py" ] || {
-        echo "tests/test_$name.py: no such file, though it is left out here" >&2
+for path in base corpus demo integrations mix output report select \
+    cli/test_cli_completion.py cli/test_cli_select.py cli/test_cli_terminal.py \
+    heads/test_stability.py heads/test_views_attention.py heads/test_views_heads.py \
+    house/test_benchmarks.py house/test_docs.py house/test_error_table.py house/test_everywhere.py \
+    house/test_examples.py house/test_slurm.py model/test_views_model.py run/test_input_plan.py \
+    run/test_resume.py run/test_run_lock.py run/test_run_mistakes.py scoring/test_prefetch.py \
+    scoring/test_scorer.py scoring/test_scorer_datasets.py tokenizer/test_tokenizer_kinds.py \
+    verify/test_reference.py views/test_views_pieces.py; do
+    [ -e "tests/$path" ] || {
+        echo "tests/$path: no such file or folder, though it is left out here" >&2
         exit 2
     }
-    ignored="$ignored --ignore=tests/test_$name.py"
+    ignored="$ignored --ignore=tests/$path"
 done
 # shellcheck disable=SC2086 # a list of words
 "$python" -m pytest -p no:cacheprovider $ignored "$@" || status=$?
