@@ -200,7 +200,6 @@ static void check_refused_model(void) {
 void test_kernel(void) {
     look_at_cpu();
     check_order();
-    refuse(ATI_FP32, ""); /* first: before it is open, that is OpenBLAS's full name */
     check_refused();
     check_best();
     check_found(ATI_FP32);

@@ -63,6 +63,7 @@ void test_safetensors(void);
 void test_checkpoint(void);
 void test_config(void);
 void test_rope(void);
+void test_blas(void);
 void test_weights(void);
 void test_allocations(void);
 void test_packed(void);
