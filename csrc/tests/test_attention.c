@@ -78,7 +78,7 @@ static void set_up(setting *s, const test_multiplier *g, size_t n_rows, size_t w
     CHECK(ati_tiles_bytes(&s->model, n_rows, &bytes));
     s->memory = test_alloc(bytes);
     memset(s->memory, 0xff, bytes); /* NaN, which no product with 0 removes */
-    ati_tiles_place(&s->model, n_rows, s->memory, &s->tiles);
+    ati_tiles_lay_out(&s->model, n_rows, s->memory, &s->tiles);
     s->keys = test_alloc(keys * ati_key_bytes(&s->model));
     s->values = test_alloc(keys * ati_value_bytes(&s->model));
     memset(s->keys, 0xff, keys * ati_key_bytes(&s->model));

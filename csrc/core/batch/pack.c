@@ -21,12 +21,12 @@ void ati_branches_plan(const ati_config *config, const ati_batch *batch, ati_bra
     for (size_t v = 0; v < batch->n_variants; v++) {
         ati_branch branch = {&batch->variants[v], v,
                              first_masked_layer(config, &batch->variants[v])};
-        size_t place = v;
-        while (place > 0 && branches[place - 1].first_layer > branch.first_layer) {
-            branches[place] = branches[place - 1];
-            place--;
+        size_t at = v;
+        while (at > 0 && branches[at - 1].first_layer > branch.first_layer) {
+            branches[at] = branches[at - 1];
+            at--;
         }
-        branches[place] = branch;
+        branches[at] = branch;
     }
 }
 

@@ -63,8 +63,8 @@ size_t ati_value_bytes(const ati_model *model) {
     return ati_value_columns(&model->config) * ATI_STEP_BYTES / format->values_per_step;
 }
 
-static void place_rows(cursor *c, const ati_model *model, const ati_pack *pack, size_t n_readings,
-                       ati_rows *rows) {
+static void lay_out_rows(cursor *c, const ati_model *model, const ati_pack *pack, size_t n_readings,
+                         ati_rows *rows) {
     const ati_config *config = &model->config;
     size_t all = 0, keys = 0;
     c->fits = c->fits && ati_mul(pack->n_rows, n_readings, &all) &&
@@ -81,15 +81,15 @@ bool ati_rows_bytes(const ati_model *model, const ati_pack *pack, size_t n_readi
                     size_t *bytes) {
     ati_rows rows;
     cursor c = {.fits = true};
-    place_rows(&c, model, pack, n_readings, &rows);
+    lay_out_rows(&c, model, pack, n_readings, &rows);
     *bytes = c.used;
     return c.fits;
 }
 
-void ati_rows_place(const ati_model *model, const ati_pack *pack, size_t n_readings, void *memory,
-                    ati_rows *rows) {
+void ati_rows_lay_out(const ati_model *model, const ati_pack *pack, size_t n_readings, void *memory,
+                      ati_rows *rows) {
     cursor c = {.memory = memory, .fits = true};
-    place_rows(&c, model, pack, n_readings, rows);
+    lay_out_rows(&c, model, pack, n_readings, rows);
 }
 
 /* Rows that hold what any product with weights, but for the last of a layer, reads. */
@@ -109,7 +109,7 @@ static char *take_inputs(cursor *c, const ati_model *model, size_t rows) {
 
 /* The rows between the two products of an MLP or an expert, whichever are longer, and
  * the floats that become a block of them. */
-static void place_inner(cursor *c, const ati_model *model, ati_tiles *tiles) {
+static void lay_out_inner(cursor *c, const ati_model *model, ati_tiles *tiles) {
     const ati_config *config = &model->config;
     const ati_format *format = model->kernel->linear->format;
     const size_t sizes[] = {config->intermediate_size, config->expert_size};
@@ -126,7 +126,7 @@ static void place_inner(cursor *c, const ati_model *model, ati_tiles *tiles) {
     tiles->activated = take_floats(c, ATI_ROW_BLOCK, columns);
 }
 
-static void place_experts(cursor *c, const ati_model *model, ati_tiles *tiles) {
+static void lay_out_experts(cursor *c, const ati_model *model, ati_tiles *tiles) {
     const ati_config *config = &model->config;
     size_t rows = config->n_experts > 0 ? ATI_ROW_BLOCK : 0;
     tiles->logits = take_floats(c, 1, config->n_experts);
@@ -138,14 +138,14 @@ static void place_experts(cursor *c, const ati_model *model, ati_tiles *tiles) {
     tiles->gathered_factors = take_floats(c, 1, rows);
 }
 
-static void place_tiles(cursor *c, const ati_model *model, size_t longest, ati_tiles *tiles) {
+static void lay_out_tiles(cursor *c, const ati_model *model, size_t longest, ati_tiles *tiles) {
     const ati_config *config = &model->config;
     const ati_names *names = &config->family->names;
     const ati_gemm *attention = model->kernel->attention;
     bool has_post_norms = names->attention_post_norm != NULL || names->mlp_post_norm != NULL;
     tiles->x = take_inputs(c, model, ATI_ROW_BLOCK);
     tiles->product = take_floats(c, ATI_ROW_BLOCK, ATI_MOST_CHUNK);
-    place_inner(c, model, tiles);
+    lay_out_inner(c, model, tiles);
     tiles->row = take_floats(c, 1, config->hidden_size);
     tiles->queries = take_rows(c, attention, ATI_QUERY_ROWS, config->head_dim);
     tiles->scores = take_floats(c, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
@@ -155,18 +155,18 @@ static void place_tiles(cursor *c, const ati_model *model, size_t longest, ati_t
     tiles->attention = take_floats(c, 1, longest);
     tiles->sums = (double *)(void *)take(c, config->head_dim, sizeof(double));
     tiles->branch = take_floats(c, has_post_norms ? ATI_ROW_BLOCK : 0, config->hidden_size);
-    place_experts(c, model, tiles);
+    lay_out_experts(c, model, tiles);
 }
 
 bool ati_tiles_bytes(const ati_model *model, size_t longest, size_t *bytes) {
     ati_tiles tiles;
     cursor c = {.fits = true};
-    place_tiles(&c, model, longest, &tiles);
+    lay_out_tiles(&c, model, longest, &tiles);
     *bytes = c.used;
     return c.fits;
 }
 
-void ati_tiles_place(const ati_model *model, size_t longest, void *memory, ati_tiles *tiles) {
+void ati_tiles_lay_out(const ati_model *model, size_t longest, void *memory, ati_tiles *tiles) {
     cursor c = {.memory = memory, .fits = true};
-    place_tiles(&c, model, longest, tiles);
+    lay_out_tiles(&c, model, longest, tiles);
 }

@@ -61,11 +61,11 @@ size_t ati_value_bytes(const ati_model *model);
 /* Bytes of the matrices of a pack, read n_readings times; false when that does not
  * fit a size_t. */
 bool ati_rows_bytes(const ati_model *model, const ati_pack *pack, size_t n_readings, size_t *bytes);
-void ati_rows_place(const ati_model *model, const ati_pack *pack, size_t n_readings, void *memory,
-                    ati_rows *rows);
+void ati_rows_lay_out(const ati_model *model, const ati_pack *pack, size_t n_readings, void *memory,
+                      ati_rows *rows);
 
 /* The same for the tiles of a thread, for documents of up to `longest` tokens. */
 bool ati_tiles_bytes(const ati_model *model, size_t longest, size_t *bytes);
-void ati_tiles_place(const ati_model *model, size_t longest, void *memory, ati_tiles *tiles);
+void ati_tiles_lay_out(const ati_model *model, size_t longest, void *memory, ati_tiles *tiles);
 
 #endif

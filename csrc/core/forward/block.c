@@ -5,26 +5,26 @@
 
 #include <string.h>
 
-/* The rows of the first `readings` readings in blocks, this thread's one by one.
+/* The rows of the first `n_readings` readings in blocks, this thread's one by one.
  * With tiles, whose bits no division changes, every thread gets as many as the next. */
-static size_t count_blocks(const ati_part *part, size_t readings) {
-    size_t rows = part->pass->pack->n_rows * readings, size = part->worker->size;
+static size_t count_blocks(const ati_part *part, size_t n_readings) {
+    size_t rows = part->pass->pack->n_rows * n_readings, size = part->worker->size;
     size_t blocks = (rows + ATI_ROW_BLOCK - 1) / ATI_ROW_BLOCK;
     return ati_uses_blas(part->pass->model) ? blocks : ati_round_up(blocks, size);
 }
 
-static ati_row_block find_block(const ati_part *part, size_t readings, size_t number) {
-    size_t rows = part->pass->pack->n_rows * readings, blocks = count_blocks(part, readings);
+static ati_row_block find_block(const ati_part *part, size_t n_readings, size_t number) {
+    size_t rows = part->pass->pack->n_rows * n_readings, blocks = count_blocks(part, n_readings);
     size_t each = ati_uses_blas(part->pass->model) ? ATI_ROW_BLOCK
                                                    : ati_gemm_rows((rows + blocks - 1) / blocks);
     size_t first = number * each < rows ? number * each : rows;
     return (ati_row_block){first, rows - first < each ? rows - first : each};
 }
 
-void ati_each_block(const ati_part *part, size_t layer, size_t readings, ati_block_step *step) {
-    size_t blocks = count_blocks(part, readings);
+void ati_each_block(const ati_part *part, size_t layer, size_t n_readings, ati_block_step *step) {
+    size_t blocks = count_blocks(part, n_readings);
     for (size_t b = 0; b < blocks; b++) {
-        ati_row_block block = find_block(part, readings, b);
+        ati_row_block block = find_block(part, n_readings, b);
         if (ati_is_mine(part, b) && block.count > 0 && ati_worker_continue(part->worker)) {
             step(part, layer, block);
         }
@@ -53,8 +53,8 @@ void ati_norm_rows(const ati_part *part, ati_row_block block, const ati_norm *no
 static void add_columns(const ati_sink *sink, const ati_product *product, const float *columns,
                         size_t row, const float *bias, size_t width) {
     float factor = sink->factor * (sink->factors != NULL ? sink->factors[row] : 1.0F);
-    size_t place = sink->rows != NULL ? sink->rows[row] : row;
-    float *to = sink->to + place * width + product->first;
+    size_t to_row = sink->rows != NULL ? sink->rows[row] : row;
+    float *to = sink->to + to_row * width + product->first;
     if (sink->factors != NULL && !(sink->factors[row] > 0.0F)) {
         return;
     }

@@ -14,8 +14,8 @@ enum { ATI_PIECE_ROWS = 2 * ATI_QUERY_ROWS };
 
 typedef void ati_block_step(const ati_part *part, size_t layer, ati_row_block block);
 
-/* Takes this thread's blocks of the first `readings` readings through a step. */
-void ati_each_block(const ati_part *part, size_t layer, size_t readings, ati_block_step *step);
+/* Takes this thread's blocks of the first `n_readings` readings through a step. */
+void ati_each_block(const ati_part *part, size_t layer, size_t n_readings, ati_block_step *step);
 
 /* tiles->row = norm(row of hidden), or that row where there is no norm. */
 const float *ati_normed_row(const ati_part *part, const ati_norm *norm, size_t row);

@@ -80,47 +80,47 @@ static void add_branches(const ati_part *part, size_t layer, ati_row_block block
     }
 }
 
-/* One layer; `readings` grows by the variants whose first masked head is in it.
+/* One layer; `n_readings` grows by the variants whose first masked head is in it.
  * False once the run is cancelled. */
-static bool run_layer(const ati_part *part, size_t layer, size_t *readings) {
-    size_t more_readings = ati_count_readings(part->pass, layer);
-    ati_each_block(part, layer, *readings, ati_project_heads);
+static bool run_layer(const ati_part *part, size_t layer, size_t *n_readings) {
+    size_t n_after = ati_count_readings(part->pass, layer);
+    ati_each_block(part, layer, *n_readings, ati_project_heads);
     if (!ati_worker_barrier(part->worker)) {
         return false;
     }
-    ati_pack_heads(part, layer, *readings);
+    ati_pack_heads(part, layer, *n_readings);
     if (!ati_worker_barrier(part->worker)) {
         return false;
     }
-    ati_attend_heads(part, layer, *readings);
+    ati_attend_heads(part, layer, *n_readings);
     ati_look(part, layer);
     if (!ati_worker_barrier(part->worker)) {
         return false;
     }
-    if (more_readings > *readings) {
-        ati_branch_heads(part, layer, *readings, more_readings);
-        *readings = more_readings;
+    if (n_after > *n_readings) {
+        ati_branch_heads(part, layer, *n_readings, n_after);
+        *n_readings = n_after;
         if (!ati_worker_barrier(part->worker)) {
             return false;
         }
     }
-    ati_each_block(part, layer, *readings, add_branches);
+    ati_each_block(part, layer, *n_readings, add_branches);
     return true;
 }
 
 void ati_forward(const ati_part *part) {
-    size_t readings = 1;
+    size_t n_readings = 1;
     embed(part);
     tabulate_rope(part);
     if (!ati_worker_barrier(part->worker)) {
         return;
     }
     for (size_t l = 0; l < part->pass->model->config.n_layers; l++) {
-        if (!run_layer(part, l, &readings)) {
+        if (!run_layer(part, l, &n_readings)) {
             return;
         }
     }
     if (ati_worker_barrier(part->worker)) {
-        ati_losses(part, readings);
+        ati_losses(part, n_readings);
     }
 }

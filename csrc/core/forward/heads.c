@@ -92,16 +92,16 @@ void ati_project_heads(const ati_part *part, size_t l, ati_row_block block) {
     }
 }
 
-void ati_pack_heads(const ati_part *part, size_t layer, size_t readings) {
+void ati_pack_heads(const ati_part *part, size_t layer, size_t n_readings) {
     const ati_pass *pass = part->pass;
     const ati_config *config = &pass->model->config;
     size_t group = config->n_heads / config->n_kv_heads, task = 0;
-    for (size_t place = 0; place < readings; place++) {
+    for (size_t reading = 0; reading < n_readings; reading++) {
         for (size_t s = 0; s < pass->pack->n_segments; s++) {
             for (size_t head = 0; head < config->n_heads; head += group, task++) {
                 if (ati_is_mine(part, task) && ati_worker_continue(part->worker)) {
                     ati_head_input input =
-                        ati_segment_head(pass, layer, &pass->pack->segments[s], place, head);
+                        ati_segment_head(pass, layer, &pass->pack->segments[s], reading, head);
                     ati_pack_keys(pass->model->kernel->attention, &input);
                 }
             }
@@ -111,13 +111,13 @@ void ati_pack_heads(const ati_part *part, size_t layer, size_t readings) {
 
 /* heads = softmax(q k^T) v of one head, from row `first` on. */
 static void attend_rows(const ati_part *part, size_t layer, const ati_segment *segment,
-                        size_t place, size_t head, size_t first) {
+                        size_t reading, size_t head, size_t first) {
     const ati_pass *pass = part->pass;
     const ati_gemm *gemm = pass->model->kernel->attention;
     size_t columns = ati_query_columns(&pass->model->config);
-    ati_head_input input = ati_segment_head(pass, layer, segment, place, head);
-    float *out =
-        pass->rows.heads + ati_segment_row(pass, segment, place) * columns + head * input.head_dim;
+    ati_head_input input = ati_segment_head(pass, layer, segment, reading, head);
+    float *out = pass->rows.heads + ati_segment_row(pass, segment, reading) * columns +
+                 head * input.head_dim;
     size_t last = first + ATI_PIECE_ROWS < input.n_rows ? first + ATI_PIECE_ROWS : input.n_rows;
     for (; first < last && ati_worker_continue(part->worker); first += gemm->query_rows) {
         ati_attend(gemm, &input, first, out, columns, part->tiles);
@@ -137,62 +137,62 @@ static void mask_head(const ati_part *part, size_t layer, const ati_segment *seg
                     out, columns, part->tiles->sums);
 }
 
-static void attend_head(const ati_part *part, size_t layer, size_t place,
+static void attend_head(const ati_part *part, size_t layer, size_t reading,
                         const ati_segment *segment, size_t head, size_t *task) {
     const ati_pass *pass = part->pass;
-    const ati_variant *variant = place == 0 ? NULL : pass->branches[place - 1].variant;
+    const ati_variant *variant = reading == 0 ? NULL : pass->branches[reading - 1].variant;
     if (variant != NULL && ati_is_masked(&pass->model->config, variant, layer, head)) {
         if (ati_is_mine(part, (*task)++)) {
-            mask_head(part, layer, segment, place, place, head, variant->mask);
+            mask_head(part, layer, segment, reading, reading, head, variant->mask);
         }
         return;
     }
     for (size_t first = 0; first < segment->n_rows; first += ATI_PIECE_ROWS) {
         if (ati_is_mine(part, (*task)++)) {
-            attend_rows(part, layer, segment, place, head, first);
+            attend_rows(part, layer, segment, reading, head, first);
         }
     }
 }
 
-void ati_attend_heads(const ati_part *part, size_t layer, size_t readings) {
+void ati_attend_heads(const ati_part *part, size_t layer, size_t n_readings) {
     const ati_pass *pass = part->pass;
     size_t task = 0;
-    for (size_t place = 0; place < readings; place++) {
+    for (size_t reading = 0; reading < n_readings; reading++) {
         for (size_t s = 0; s < pass->pack->n_segments; s++) {
             for (size_t head = 0; head < pass->model->config.n_heads; head++) {
-                attend_head(part, layer, place, &pass->pack->segments[s], head, &task);
+                attend_head(part, layer, reading, &pass->pack->segments[s], head, &task);
             }
         }
     }
 }
 
 size_t ati_count_readings(const ati_pass *pass, size_t layer) {
-    size_t readings = 1;
-    while (readings <= pass->n_branches && pass->branches[readings - 1].first_layer <= layer) {
-        readings++;
+    size_t n_readings = 1;
+    while (n_readings <= pass->n_branches && pass->branches[n_readings - 1].first_layer <= layer) {
+        n_readings++;
     }
-    return readings;
+    return n_readings;
 }
 
-void ati_branch_heads(const ati_part *part, size_t layer, size_t readings, size_t more_readings) {
+void ati_branch_heads(const ati_part *part, size_t layer, size_t n_before, size_t n_after) {
     const ati_pass *pass = part->pass;
     const ati_config *config = &pass->model->config;
     size_t width = config->hidden_size, columns = ati_query_columns(config), task = 0;
-    for (size_t place = readings; place < more_readings; place++) {
-        const ati_variant *variant = pass->branches[place - 1].variant;
+    for (size_t reading = n_before; reading < n_after; reading++) {
+        const ati_variant *variant = pass->branches[reading - 1].variant;
         for (size_t s = 0; s < pass->pack->n_segments; s++, task++) {
             if (!ati_is_mine(part, task)) {
                 continue;
             }
             const ati_segment *segment = &pass->pack->segments[s];
-            size_t from = segment->row, to = ati_segment_row(pass, segment, place);
+            size_t from = segment->row, to = ati_segment_row(pass, segment, reading);
             memcpy(pass->rows.hidden + to * width, pass->rows.hidden + from * width,
                    segment->n_rows * width * sizeof(float));
             memcpy(pass->rows.heads + to * columns, pass->rows.heads + from * columns,
                    segment->n_rows * columns * sizeof(float));
             for (size_t head = 0; head < config->n_heads; head++) {
                 if (ati_is_masked(config, variant, layer, head)) {
-                    mask_head(part, layer, segment, 0, place, head, variant->mask);
+                    mask_head(part, layer, segment, 0, reading, head, variant->mask);
                 }
             }
         }

@@ -9,17 +9,17 @@
 void ati_project_heads(const ati_part *part, size_t layer, ati_row_block block);
 
 /* Packs the keys and values of every document and reading for attention. */
-void ati_pack_heads(const ati_part *part, size_t layer, size_t readings);
+void ati_pack_heads(const ati_part *part, size_t layer, size_t n_readings);
 
 /* heads = softmax(q k^T) v, or what the mask puts in their place. */
-void ati_attend_heads(const ati_part *part, size_t layer, size_t readings);
+void ati_attend_heads(const ati_part *part, size_t layer, size_t n_readings);
 
 /* The readings after this layer's attention. */
 size_t ati_count_readings(const ati_pass *pass, size_t layer);
 
 /* The variants whose first masked head is in this layer leave the base reading: up to
  * here, and in this layer's other heads, they are the same. */
-void ati_branch_heads(const ati_part *part, size_t layer, size_t readings, size_t more_readings);
+void ati_branch_heads(const ati_part *part, size_t layer, size_t n_before, size_t n_after);
 
 /* hidden += norm(heads W_o^T + b). */
 void ati_add_heads(const ati_part *part, size_t layer, ati_row_block block);

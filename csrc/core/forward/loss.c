@@ -11,7 +11,7 @@
 /* The kernel's row tile of one document in one reading: one row, or ATI_ROW_TILE. */
 typedef struct {
     const ati_segment *segment;
-    size_t place;    /* the reading's place in the rows: 0 the base, 1 + b branch b */
+    size_t reading;  /* 0 the base, 1 + b branch b */
     size_t position; /* of the first row within the document */
 } row_tile;
 
@@ -30,16 +30,16 @@ typedef struct {
     double total;      /* of exp(logit - largest) */
 } row_state;
 
-/* Whether numbers of the reading at `place` go to reading `number` (0 the base,
+/* Whether the numbers of a reading go to output `output` of a document (0 the base,
  * 1 + v variant v): a variant without a masked head takes them from the base. */
-static bool gives_reading(const ati_pass *pass, size_t place, size_t number) {
+static bool gives_output(const ati_pass *pass, size_t reading, size_t output) {
     for (size_t b = 0; b < pass->n_branches; b++) {
-        if (pass->branches[b].number + 1 == number) {
+        if (pass->branches[b].number + 1 == output) {
             bool leaves = pass->branches[b].first_layer < pass->model->config.n_layers;
-            return place == (leaves ? b + 1 : 0);
+            return reading == (leaves ? b + 1 : 0);
         }
     }
-    return place == number; /* the base */
+    return reading == output; /* the base */
 }
 
 /* The token that follows `position`, or -1 where its loss is not wanted. */
@@ -56,11 +56,11 @@ static void take_in(row_state *state, float *logits, size_t first, size_t count,
     }
     float largest = ati_max(logits, count);
     if (largest > state->largest) {
-        size_t place = 0;
-        while (logits[place] != largest) {
-            place++;
+        size_t at = 0;
+        while (logits[at] != largest) {
+            at++;
         }
-        state->predicted = (int32_t)(first + place);
+        state->predicted = (int32_t)(first + at);
         state->total *= exp((double)state->largest - (double)largest);
         state->largest = largest;
     }
@@ -71,7 +71,7 @@ static void keep_logits(const ati_pass *pass, const row_tile *tile, size_t posit
                         const float *logits, size_t first, size_t count) {
     const ati_document *document = tile->segment->document;
     for (size_t r = 0; document->logits != NULL && r <= pass->n_branches; r++) {
-        if (document->logits[r] != NULL && gives_reading(pass, tile->place, r)) {
+        if (document->logits[r] != NULL && gives_output(pass, tile->reading, r)) {
             size_t row = position * pass->model->config.vocab_size;
             memcpy(document->logits[r] + row + first, logits, count * sizeof(*logits));
         }
@@ -84,11 +84,11 @@ static void keep_loss(const ati_pass *pass, const row_tile *tile, size_t positio
     size_t index = position + 1 - document->first_scored;
     double loss = (double)state->largest + log(state->total) - (double)state->target;
     for (size_t r = 0; document->losses != NULL && r <= pass->n_branches; r++) {
-        if (gives_reading(pass, tile->place, r)) {
+        if (gives_output(pass, tile->reading, r)) {
             document->losses[r][index] = (float)loss;
         }
     }
-    if (document->predicted != NULL && tile->place == 0) {
+    if (document->predicted != NULL && tile->reading == 0) {
         document->predicted[index] = state->predicted;
     }
 }
@@ -108,7 +108,7 @@ static void norm_job(const ati_part *part, const loss_job *job) {
     for (size_t i = 0; i < job->n_tiles * job->tile_rows; i++) {
         size_t position;
         const row_tile *tile = find_row(job, i, &position);
-        size_t row = ati_segment_row(pass, tile->segment, tile->place) + position;
+        size_t row = ati_segment_row(pass, tile->segment, tile->reading) + position;
         ati_norm_row(&pass->model->weights.final_norm,
                      pass->rows.hidden + row * config->hidden_size, config->hidden_size,
                      part->tiles->row);
@@ -175,36 +175,36 @@ static bool is_wanted(const ati_pass *pass, const row_tile *tile, size_t tile_ro
     const ati_document *document = tile->segment->document;
     bool wants_logits = false;
     for (size_t r = 0; document->logits != NULL && r <= pass->n_branches; r++) {
-        wants_logits |= document->logits[r] != NULL && gives_reading(pass, tile->place, r);
+        wants_logits |= document->logits[r] != NULL && gives_output(pass, tile->reading, r);
     }
     bool wants_losses =
-        document->losses != NULL || (document->predicted != NULL && tile->place == 0);
+        document->losses != NULL || (document->predicted != NULL && tile->reading == 0);
     bool has_scored = tile->position + tile_rows >= document->first_scored &&
                       tile->position + 1 < document->n_tokens;
     return wants_logits || (wants_losses && has_scored);
 }
 
 /* Rows of a job: a whole block, or, shared by threads, so few that all have as many. */
-static size_t job_rows(const ati_part *part, size_t readings) {
-    size_t rows = part->pass->pack->n_rows * readings, size = part->worker->size;
+static size_t job_rows(const ati_part *part, size_t n_readings) {
+    size_t rows = part->pass->pack->n_rows * n_readings, size = part->worker->size;
     size_t share = ati_gemm_rows((rows + size - 1) / size);
     bool whole = ati_uses_blas(part->pass->model) || share > ATI_ROW_BLOCK;
     return whole ? ATI_ROW_BLOCK : share;
 }
 
-void ati_losses(const ati_part *part, size_t readings) {
+void ati_losses(const ati_part *part, size_t n_readings) {
     const ati_pass *pass = part->pass;
     loss_job job = {.n_tiles = 0, .tile_rows = pass->model->kernel->linear->row_tile};
-    size_t most = job_rows(part, readings) / job.tile_rows, task = 0;
-    for (size_t place = 0; place < readings; place++) {
+    size_t most = job_rows(part, n_readings) / job.tile_rows, task = 0;
+    for (size_t reading = 0; reading < n_readings; reading++) {
         for (size_t s = 0; s < pass->pack->n_segments; s++) {
             const ati_segment *segment = &pass->pack->segments[s];
             for (size_t position = 0; position < segment->n_rows; position += job.tile_rows) {
-                row_tile tile = {segment, place, position};
+                row_tile tile = {segment, reading, position};
                 if (is_wanted(pass, &tile, job.tile_rows)) {
                     job.tiles[job.n_tiles++] = tile;
                 }
-                bool last = place + 1 == readings && s + 1 == pass->pack->n_segments &&
+                bool last = reading + 1 == n_readings && s + 1 == pass->pack->n_segments &&
                             position + job.tile_rows == segment->n_rows;
                 if (job.n_tiles == most || (last && job.n_tiles > 0)) {
                     if (ati_is_mine(part, task++)) {

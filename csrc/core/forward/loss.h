@@ -6,8 +6,8 @@
 #include "forward/pass.h"
 
 /* Writes the losses, predictions and logits that documents ask for, from the
- * residual stream after the last layer. `readings` readings stand in the rows;
+ * residual stream after the last layer. `n_readings` readings stand in the rows;
  * variants that never left the base get its numbers. */
-void ati_losses(const ati_part *part, size_t readings);
+void ati_losses(const ati_part *part, size_t n_readings);
 
 #endif

@@ -21,10 +21,10 @@ typedef struct {
     const ati_tiles *tiles;
 } ati_part;
 
-/* The first row of a segment in reading `place`: 0 is the base, 1 + b branch b. */
+/* The first row of a segment in a reading: 0 is the base, 1 + b branch b. */
 static inline size_t ati_segment_row(const ati_pass *pass, const ati_segment *segment,
-                                     size_t place) {
-    return place * pass->pack->n_rows + segment->row;
+                                     size_t reading) {
+    return reading * pass->pack->n_rows + segment->row;
 }
 
 /* Table number `number` of the pass: of the rotary settings config.ropes[number]. */
@@ -32,17 +32,17 @@ static inline float *ati_rope_rows(const ati_pass *pass, size_t number) {
     return pass->rows.rope + number * pass->pack->n_rows * ati_rotary_dim(&pass->model->config);
 }
 
-/* Queries, keys and values of one head of a layer, for the segment in reading `place`.
+/* Queries, keys and values of one head of a layer, for the segment in a reading.
  * The packed ones are those of the head's group. */
 static inline ati_head_input ati_segment_head(const ati_pass *pass, size_t layer,
-                                              const ati_segment *segment, size_t place,
+                                              const ati_segment *segment, size_t reading,
                                               size_t head) {
     const ati_config *config = &pass->model->config;
     size_t columns = ati_qkv_columns(config), width = config->head_dim;
     size_t kv_head = ati_kv_head(config, head);
     const ati_attention_rule *rule = &pass->model->weights.layers[layer].attention;
-    const float *row = pass->rows.qkv + ati_segment_row(pass, segment, place) * columns;
-    size_t key = (place * config->n_kv_heads + kv_head) * pass->pack->n_keys + segment->key;
+    const float *row = pass->rows.qkv + ati_segment_row(pass, segment, reading) * columns;
+    size_t key = (reading * config->n_kv_heads + kv_head) * pass->pack->n_keys + segment->key;
     return (ati_head_input){
         .rule = rule,
         .sink = rule->sinks != NULL ? rule->sinks + head : NULL,

@@ -78,7 +78,7 @@ static ati_attention_rule make_rule(const ati_config *config, size_t l) {
     };
 }
 
-static void place_attention(cursor *c, size_t l, ati_layer_weights *layer) {
+static void lay_out_attention(cursor *c, size_t l, ati_layer_weights *layer) {
     const ati_config *config = c->config;
     const ati_family *family = config->family;
     size_t hidden = config->hidden_size;
@@ -97,7 +97,7 @@ static void place_attention(cursor *c, size_t l, ati_layer_weights *layer) {
 }
 
 /* The layer's MLP or experts, into mlps; returns what is left of them. */
-static ati_mlp *place_mlps(cursor *c, size_t l, ati_mlp *mlps, ati_layer_weights *layer) {
+static ati_mlp *lay_out_mlps(cursor *c, size_t l, ati_mlp *mlps, ati_layer_weights *layer) {
     const ati_config *config = c->config;
     const ati_family *family = config->family;
     bool is_sparse = config->layers[l].is_sparse;
@@ -114,16 +114,16 @@ static ati_mlp *place_mlps(cursor *c, size_t l, ati_mlp *mlps, ati_layer_weights
     return mlps + layer->n_mlps;
 }
 
-static ati_mlp *place_layer(cursor *c, size_t l, ati_mlp *mlps, ati_layer_weights *layer) {
+static ati_mlp *lay_out_layer(cursor *c, size_t l, ati_mlp *mlps, ati_layer_weights *layer) {
     const ati_config *config = c->config;
     const ati_family *family = config->family;
     size_t hidden = config->hidden_size;
     bool shares_norm =
         config->parallel && (family->parallel_shares_norm || !family->names.mlp_norm);
-    place_attention(c, l, layer);
+    lay_out_attention(c, l, layer);
     layer->mlp_norm = shares_norm ? layer->attention_norm
                                   : take_norm(c, family->names.mlp_norm, hidden, family->norm_bias);
-    mlps = place_mlps(c, l, mlps, layer);
+    mlps = lay_out_mlps(c, l, mlps, layer);
     layer->mlp_post_norm = take_norm(c, family->names.mlp_post_norm, hidden, family->norm_bias);
     layer->activate = (ati_activate){
         .kind = config->activation, .alpha = config->glu_alpha, .limit = config->glu_limit};
@@ -133,7 +133,7 @@ static ati_mlp *place_layer(cursor *c, size_t l, ati_mlp *mlps, ati_layer_weight
 /* Sets every pointer of *weights; weights->layers and weights->mlps are there. The head
  * serves as the embeddings too where they are tied, if it has the attention's format,
  * which is as wide as any: int8 would round what no product asks to be rounded. */
-static void place(cursor *c, ati_weights *weights) {
+static void lay_out(cursor *c, ati_weights *weights) {
     const ati_config *config = c->config;
     const ati_family *family = config->family;
     size_t vocab = config->vocab_size, hidden = config->hidden_size;
@@ -149,7 +149,7 @@ static void place(cursor *c, ati_weights *weights) {
     }
     weights->final_norm = take_norm(c, family->names.final_norm, hidden, family->norm_bias);
     for (size_t l = 0; l < config->n_layers; l++) {
-        mlps = place_layer(c, l, mlps, &weights->layers[l]);
+        mlps = lay_out_layer(c, l, mlps, &weights->layers[l]);
     }
 }
 
@@ -283,7 +283,7 @@ static void settle(cursor *c, void *memory, ati_weights *weights) {
     weights->memory = memory;
     weights->bytes = c->used;
     *c = (cursor){.config = c->config, .kernel = c->kernel, .base = memory, .fits = true};
-    place(c, weights);
+    lay_out(c, weights);
 }
 
 static ati_status check_fits(const cursor *c, ati_error *error) {
@@ -341,7 +341,7 @@ ati_status ati_weights_load(const char *folder, const ati_config *config, const 
     }
     if (status == ATI_OK) {
         ati_tensors_find_names(&tensors);
-        place(&c, weights);
+        lay_out(&c, weights);
         status = check_all(&tensors, weights);
     }
     if (status == ATI_OK) {
@@ -364,7 +364,7 @@ ati_status ati_weights_map(const char *path, const char *key, const ati_config *
     *weights = (ati_weights){0};
     ati_status status = make_layers(config, weights, error);
     if (status == ATI_OK) {
-        place(&c, weights);
+        lay_out(&c, weights);
         status = check_fits(&c, error);
     }
     ati_packed packed = {
@@ -391,7 +391,7 @@ size_t ati_weights_measure(const ati_config *config, const ati_kernel *kernel) {
     ati_error error;
     cursor c = {.config = config, .kernel = kernel, .fits = true};
     if (make_layers(config, &weights, &error) == ATI_OK) {
-        place(&c, &weights);
+        lay_out(&c, &weights);
     }
     ati_weights_free(&weights);
     return c.used;

@@ -155,7 +155,7 @@ static void read_pack(const ati_job *job, const ati_pack *pack, void *memory, at
         .n_branches = job->batch->n_variants,
         .pack = pack,
     };
-    ati_rows_place(job->model, pack, 1 + job->batch->n_variants, memory, &pass.rows);
+    ati_rows_lay_out(job->model, pack, 1 + job->batch->n_variants, memory, &pass.rows);
     ati_forward(&(ati_part){&pass, worker, tiles});
 }
 
@@ -166,7 +166,7 @@ static void work(ati_job *job, size_t number) {
     size_t tiles_bytes;
     ati_tiles tiles;
     (void)ati_tiles_bytes(job->model, job->longest, &tiles_bytes);
-    ati_tiles_place(job->model, job->longest, memory, &tiles);
+    ati_tiles_lay_out(job->model, job->longest, memory, &tiles);
 
     ati_worker worker = {&job->team, number, job->team.size, number == 0, {0, 0}};
     for (size_t p = 0; p < job->n_team_packs && ati_worker_barrier(&worker); p++) {
