@@ -24,7 +24,7 @@ typedef struct {
     ati_head_input head;      /* of numbers in -2..2 */
     ati_head_input reference; /* the same, as the kernel rounds them */
     ati_model model;
-    ati_tiles tiles;
+    ati_scratch scratch;
     void *memory, *keys, *values;
 } setting;
 
@@ -75,10 +75,10 @@ static void set_up(setting *s, const test_multiplier *g, size_t n_rows, size_t w
                                    .head_dim = width,
                                    .hidden_size = width,
                                    .intermediate_size = width};
-    CHECK(ati_tiles_bytes(&s->model, n_rows, &bytes));
+    CHECK(ati_scratch_bytes(&s->model, n_rows, &bytes));
     s->memory = test_alloc(bytes);
     memset(s->memory, 0xff, bytes); /* NaN, which no product with 0 removes */
-    ati_tiles_lay_out(&s->model, n_rows, s->memory, &s->tiles);
+    ati_scratch_lay_out(&s->model, n_rows, s->memory, &s->scratch);
     s->keys = test_alloc(keys * ati_key_bytes(&s->model));
     s->values = test_alloc(keys * ati_value_bytes(&s->model));
     memset(s->keys, 0xff, keys * ati_key_bytes(&s->model));
@@ -126,7 +126,7 @@ static size_t attend_blocks(const setting *s, size_t every) {
     size_t rows = s->gemm->query_rows, n_blocks = (s->head.n_rows + rows - 1) / rows;
     for (size_t b = n_blocks; b-- > 0;) {
         if (b % every == 0 || b + 1 == n_blocks) {
-            ati_attend(s->gemm, &s->head, b * rows, out, s->head.head_dim, &s->tiles);
+            ati_attend(s->gemm, &s->head, b * rows, out, s->head.head_dim, &s->scratch);
         }
     }
     return n_blocks;

@@ -109,7 +109,7 @@ static char *take_inputs(cursor *c, const ati_model *model, size_t rows) {
 
 /* The rows between the two products of an MLP or an expert, whichever are longer, and
  * the floats that become a block of them. */
-static void lay_out_inner(cursor *c, const ati_model *model, ati_tiles *tiles) {
+static void lay_out_inner(cursor *c, const ati_model *model, ati_scratch *scratch) {
     const ati_config *config = &model->config;
     const ati_format *format = model->kernel->linear->format;
     const size_t sizes[] = {config->intermediate_size, config->expert_size};
@@ -122,51 +122,53 @@ static void lay_out_inner(cursor *c, const ati_model *model, ati_tiles *tiles) {
             columns = block > columns ? block : columns;
         }
     }
-    tiles->inner = take(c, ATI_ROW_BLOCK, row);
-    tiles->activated = take_floats(c, ATI_ROW_BLOCK, columns);
+    scratch->inner = take(c, ATI_ROW_BLOCK, row);
+    scratch->activated = take_floats(c, ATI_ROW_BLOCK, columns);
 }
 
-static void lay_out_experts(cursor *c, const ati_model *model, ati_tiles *tiles) {
+static void lay_out_experts(cursor *c, const ati_model *model, ati_scratch *scratch) {
     const ati_config *config = &model->config;
     size_t rows = config->n_experts > 0 ? ATI_ROW_BLOCK : 0;
-    tiles->logits = take_floats(c, 1, config->n_experts);
-    tiles->experts =
+    scratch->logits = take_floats(c, 1, config->n_experts);
+    scratch->experts =
         (uint16_t *)(void *)take(c, rows * config->experts_per_token, sizeof(uint16_t));
-    tiles->factors = take_floats(c, rows, config->experts_per_token);
-    tiles->gathered = take_rows(c, model->kernel->linear, rows, config->hidden_size);
-    tiles->gathered_rows = (uint16_t *)(void *)take(c, rows, sizeof(uint16_t));
-    tiles->gathered_factors = take_floats(c, 1, rows);
+    scratch->factors = take_floats(c, rows, config->experts_per_token);
+    scratch->gathered = take_rows(c, model->kernel->linear, rows, config->hidden_size);
+    scratch->gathered_rows = (uint16_t *)(void *)take(c, rows, sizeof(uint16_t));
+    scratch->gathered_factors = take_floats(c, 1, rows);
 }
 
-static void lay_out_tiles(cursor *c, const ati_model *model, size_t longest, ati_tiles *tiles) {
+static void lay_out_scratch(cursor *c, const ati_model *model, size_t longest,
+                            ati_scratch *scratch) {
     const ati_config *config = &model->config;
     const ati_names *names = &config->family->names;
     const ati_gemm *attention = model->kernel->attention;
     bool has_post_norms = names->attention_post_norm != NULL || names->mlp_post_norm != NULL;
-    tiles->x = take_inputs(c, model, ATI_ROW_BLOCK);
-    tiles->product = take_floats(c, ATI_ROW_BLOCK, ATI_MOST_CHUNK);
-    lay_out_inner(c, model, tiles);
-    tiles->row = take_floats(c, 1, config->hidden_size);
-    tiles->queries = take_rows(c, attention, ATI_QUERY_ROWS, config->head_dim);
-    tiles->scores = take_floats(c, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
-    tiles->weights = take_rows(c, attention, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
-    tiles->mixed = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
-    tiles->added = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
-    tiles->attention = take_floats(c, 1, longest);
-    tiles->sums = (double *)(void *)take(c, config->head_dim, sizeof(double));
-    tiles->branch = take_floats(c, has_post_norms ? ATI_ROW_BLOCK : 0, config->hidden_size);
-    lay_out_experts(c, model, tiles);
+    scratch->x = take_inputs(c, model, ATI_ROW_BLOCK);
+    scratch->product = take_floats(c, ATI_ROW_BLOCK, ATI_MOST_CHUNK);
+    lay_out_inner(c, model, scratch);
+    scratch->row = take_floats(c, 1, config->hidden_size);
+    scratch->queries = take_rows(c, attention, ATI_QUERY_ROWS, config->head_dim);
+    scratch->scores = take_floats(c, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
+    scratch->weights = take_rows(c, attention, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
+    scratch->mixed = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
+    scratch->added = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
+    scratch->attention = take_floats(c, 1, longest);
+    scratch->sums = (double *)(void *)take(c, config->head_dim, sizeof(double));
+    scratch->branch = take_floats(c, has_post_norms ? ATI_ROW_BLOCK : 0, config->hidden_size);
+    lay_out_experts(c, model, scratch);
 }
 
-bool ati_tiles_bytes(const ati_model *model, size_t longest, size_t *bytes) {
-    ati_tiles tiles;
+bool ati_scratch_bytes(const ati_model *model, size_t longest, size_t *bytes) {
+    ati_scratch scratch;
     cursor c = {.fits = true};
-    lay_out_tiles(&c, model, longest, &tiles);
+    lay_out_scratch(&c, model, longest, &scratch);
     *bytes = c.used;
     return c.fits;
 }
 
-void ati_tiles_lay_out(const ati_model *model, size_t longest, void *memory, ati_tiles *tiles) {
+void ati_scratch_lay_out(const ati_model *model, size_t longest, void *memory,
+                         ati_scratch *scratch) {
     cursor c = {.memory = memory, .fits = true};
-    lay_out_tiles(&c, model, longest, tiles);
+    lay_out_scratch(&c, model, longest, scratch);
 }

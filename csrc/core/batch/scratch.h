@@ -47,7 +47,7 @@ typedef struct {
     char *gathered;          /* [ATI_ROW_BLOCK] rows of hidden_size */
     uint16_t *gathered_rows; /* [ATI_ROW_BLOCK] */
     float *gathered_factors; /* [ATI_ROW_BLOCK] */
-} ati_tiles;
+} ati_scratch;
 
 /* head_dim up to whole panels. */
 static inline size_t ati_value_columns(const ati_config *config) {
@@ -64,8 +64,9 @@ bool ati_rows_bytes(const ati_model *model, const ati_pack *pack, size_t n_readi
 void ati_rows_lay_out(const ati_model *model, const ati_pack *pack, size_t n_readings, void *memory,
                       ati_rows *rows);
 
-/* The same for the tiles of a thread, for documents of up to `longest` tokens. */
-bool ati_tiles_bytes(const ati_model *model, size_t longest, size_t *bytes);
-void ati_tiles_lay_out(const ati_model *model, size_t longest, void *memory, ati_tiles *tiles);
+/* The same for the scratch of a thread, for documents of up to `longest` tokens. */
+bool ati_scratch_bytes(const ati_model *model, size_t longest, size_t *bytes);
+void ati_scratch_lay_out(const ati_model *model, size_t longest, void *memory,
+                         ati_scratch *scratch);
 
 #endif

@@ -12,7 +12,7 @@ typedef struct {
 struct ati_workspace {
     const ati_model *model;
     ati_arena shared;   /* rows of a pack that all threads read together */
-    ati_arena *threads; /* [n_threads] tiles, then rows of a pack */
+    ati_arena *threads; /* [n_threads] scratch, then rows of a pack */
     size_t n_threads;
     ati_arena plan; /* segments, packs and branches */
 };

@@ -83,20 +83,20 @@ void ati_pack_keys(const ati_gemm *gemm, const ati_head_input *head) {
 typedef struct {
     float largest[ATI_QUERY_ROWS], total[ATI_QUERY_ROWS];
     size_t first, count; /* rows of the document */
-    size_t columns;      /* of tiles->mixed */
+    size_t columns;      /* of scratch->mixed */
 } query_block;
 
 static void start_rows(const ati_layout *layout, const ati_head_input *head, query_block *block,
-                       const ati_tiles *tiles) {
+                       const ati_scratch *scratch) {
     for (size_t row = 0; row < block->count; row++) {
-        memcpy(tiles->mixed, head->q + (block->first + row) * head->stride,
+        memcpy(scratch->mixed, head->q + (block->first + row) * head->stride,
                head->head_dim * sizeof(float));
-        ati_scale(tiles->mixed, head->head_dim, head->rule->scale);
-        ati_write_row(layout, tiles->mixed, tiles->queries + row * layout->row);
+        ati_scale(scratch->mixed, head->head_dim, head->rule->scale);
+        ati_write_row(layout, scratch->mixed, scratch->queries + row * layout->row);
         block->largest[row] = head->sink != NULL ? *head->sink : -INFINITY;
         block->total[row] = head->sink != NULL ? 1.0F : 0.0F;
     }
-    memset(tiles->mixed, 0, block->count * block->columns * sizeof(float));
+    memset(scratch->mixed, 0, block->count * block->columns * sizeof(float));
 }
 
 /* What `row` sees of the n_keys keys from `key` on. */
@@ -110,22 +110,22 @@ static key_range find_seen(const ati_head_input *head, size_t row, size_t key, s
 /* Scores [count, n_keys] of the keys from `key` on become weights, as rows of the
  * product with the values. */
 static void soften(const ati_layout *layout, const ati_head_input *head, query_block *block,
-                   size_t key, size_t n_keys, const ati_tiles *tiles) {
+                   size_t key, size_t n_keys, const ati_scratch *scratch) {
     for (size_t row = 0; row < block->count; row++) {
-        float *scores = tiles->scores + row * ATI_KEY_BLOCK;
+        float *scores = scratch->scores + row * ATI_KEY_BLOCK;
         key_range seen = find_seen(head, block->first + row, key, n_keys);
         if (head->rule->soft_cap > 0.0F) {
             ati_soft_cap(scores + seen.first, seen.last - seen.first, head->rule->soft_cap);
         }
         soften_row(scores, seen, n_keys, &block->largest[row], &block->total[row],
-                   tiles->mixed + row * block->columns, head->head_dim);
-        layout->format->write_block(scores, n_keys, tiles->weights + row * layout->row,
+                   scratch->mixed + row * block->columns, head->head_dim);
+        layout->format->write_block(scores, n_keys, scratch->weights + row * layout->row,
                                     n_keys / layout->format->values_per_step);
     }
 }
 
 void ati_attend(const ati_gemm *gemm, const ati_head_input *head, size_t first, float *out,
-                size_t out_stride, const ati_tiles *tiles) {
+                size_t out_stride, const ati_scratch *scratch) {
     const ati_layout queries = ati_layout_of(gemm->format, head->head_dim);
     const ati_layout weights = ati_layout_of(gemm->format, ATI_KEY_BLOCK);
     size_t rest = head->n_rows - first, panels = ati_count_panels(head->head_dim);
@@ -133,24 +133,24 @@ void ati_attend(const ati_gemm *gemm, const ati_head_input *head, size_t first, 
     block.count = rest < gemm->query_rows ? rest : gemm->query_rows;
     assert(first % gemm->query_rows == 0);
 
-    start_rows(&queries, head, &block, tiles);
+    start_rows(&queries, head, &block, scratch);
     size_t unseen = ati_first_visible(head, first) / ATI_KEY_BLOCK * ATI_KEY_BLOCK;
     for (size_t key = unseen; key < first + block.count; key += ATI_KEY_BLOCK) {
         size_t ahead = ati_round_up(first + block.count - key, ATI_PANEL);
         size_t n_keys = ahead < ATI_KEY_BLOCK ? ahead : ATI_KEY_BLOCK;
         value_block values = find_values(gemm->format, head, key);
-        ati_multiply(gemm, &queries, tiles->queries, block.count,
+        ati_multiply(gemm, &queries, scratch->queries, block.count,
                      head->keys + key / ATI_PANEL * queries.panel, n_keys / ATI_PANEL,
-                     tiles->scores, ATI_KEY_BLOCK);
-        soften(&weights, head, &block, key, n_keys, tiles);
-        ati_multiply_block(gemm, tiles->weights, weights.row, block.count, values.panels,
+                     scratch->scores, ATI_KEY_BLOCK);
+        soften(&weights, head, &block, key, n_keys, scratch);
+        ati_multiply_block(gemm, scratch->weights, weights.row, block.count, values.panels,
                            values.stride, panels, n_keys / gemm->format->values_per_step, false,
-                           tiles->added, block.columns);
-        ati_add_to(tiles->mixed, tiles->added, block.count * block.columns);
+                           scratch->added, block.columns);
+        ati_add_to(scratch->mixed, scratch->added, block.count * block.columns);
     }
     for (size_t row = 0; row < block.count; row++) {
         float *to = out + (first + row) * out_stride;
-        memcpy(to, tiles->mixed + row * block.columns, head->head_dim * sizeof(*to));
+        memcpy(to, scratch->mixed + row * block.columns, head->head_dim * sizeof(*to));
         ati_scale(to, head->head_dim, 1.0F / block.total[row]);
     }
 }

@@ -33,7 +33,7 @@ void ati_pack_keys(const ati_gemm *gemm, const ati_head_input *head);
 /* Rows first..first + gemm->query_rows - 1 of out (fewer at the end), by blocks of
  * keys and an on-line softmax; first is a multiple of gemm->query_rows. */
 void ati_attend(const ati_gemm *gemm, const ati_head_input *head, size_t first, float *out,
-                size_t out_stride, const ati_tiles *tiles);
+                size_t out_stride, const ati_scratch *scratch);
 
 /* The first key that a row sees. */
 static inline size_t ati_first_visible(const ati_head_input *head, size_t row) {

@@ -37,15 +37,15 @@ const float *ati_normed_row(const ati_part *part, const ati_norm *norm, size_t r
     if (norm->weight == NULL) {
         return hidden;
     }
-    ati_norm_row(norm, hidden, width, part->tiles->row);
-    return part->tiles->row;
+    ati_norm_row(norm, hidden, width, part->scratch->row);
+    return part->scratch->row;
 }
 
 void ati_norm_rows(const ati_part *part, ati_row_block block, const ati_norm *norm,
                    const ati_matrix *w) {
     for (size_t row = 0; row < block.count; row++) {
         ati_write_row(&w->layout, ati_normed_row(part, norm, block.first + row),
-                      part->tiles->x + row * w->layout.row);
+                      part->scratch->x + row * w->layout.row);
     }
 }
 
@@ -70,7 +70,7 @@ void ati_add_product(const ati_part *part, const char *x, size_t n_rows, const a
     ati_product product = ati_product_of(x, n_rows, w);
     while (ati_product_next(&product, part)) {
         for (size_t row = 0; row < n_rows; row++) {
-            add_columns(sink, &product, part->tiles->product + row * product.stride, row, bias,
+            add_columns(sink, &product, part->scratch->product + row * product.stride, row, bias,
                         width);
         }
     }
@@ -83,15 +83,15 @@ ati_sink ati_begin_branch(const ati_part *part, ati_row_block block, const ati_n
         return (ati_sink){.to = part->pass->rows.hidden + block.first * width,
                           .factor = config->residual_multiplier};
     }
-    memset(part->tiles->branch, 0, block.count * width * sizeof(float));
-    return (ati_sink){.to = part->tiles->branch, .factor = 1.0F};
+    memset(part->scratch->branch, 0, block.count * width * sizeof(float));
+    return (ati_sink){.to = part->scratch->branch, .factor = 1.0F};
 }
 
 void ati_end_branch(const ati_part *part, ati_row_block block, const ati_norm *norm) {
     const ati_config *config = &part->pass->model->config;
     size_t width = config->hidden_size;
     for (size_t row = 0; norm->weight != NULL && row < block.count; row++) {
-        float *added = part->tiles->branch + row * width;
+        float *added = part->scratch->branch + row * width;
         ati_norm_row(norm, added, width, added);
         ati_add_scaled(part->pass->rows.hidden + (block.first + row) * width, added, width,
                        config->residual_multiplier);

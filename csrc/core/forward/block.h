@@ -17,10 +17,10 @@ typedef void ati_block_step(const ati_part *part, size_t layer, ati_row_block bl
 /* Takes this thread's blocks of the first `n_readings` readings through a step. */
 void ati_each_block(const ati_part *part, size_t layer, size_t n_readings, ati_block_step *step);
 
-/* tiles->row = norm(row of hidden), or that row where there is no norm. */
+/* scratch->row = norm(row of hidden), or that row where there is no norm. */
 const float *ati_normed_row(const ati_part *part, const ati_norm *norm, size_t row);
 
-/* tiles->x = norm(hidden) for the rows of a block, laid out for w. */
+/* scratch->x = norm(hidden) for the rows of a block, laid out for w. */
 void ati_norm_rows(const ati_part *part, ati_row_block block, const ati_norm *norm,
                    const ati_matrix *w);
 

@@ -67,11 +67,11 @@ static void multiply_qkv(const ati_part *part, const ati_layer_weights *layer,
     size_t columns = layer->qkv.n;
     float *qkv = part->pass->rows.qkv + block.first * columns;
     ati_norm_rows(part, block, &layer->attention_norm, &layer->qkv);
-    ati_product product = ati_product_of(part->tiles->x, block.count, &layer->qkv);
+    ati_product product = ati_product_of(part->scratch->x, block.count, &layer->qkv);
     while (ati_product_next(&product, part)) {
         for (size_t row = 0; row < block.count; row++) {
             float *to = qkv + row * columns + product.first;
-            memcpy(to, part->tiles->product + row * product.stride, product.count * sizeof(*to));
+            memcpy(to, part->scratch->product + row * product.stride, product.count * sizeof(*to));
             if (layer->qkv_bias != NULL) {
                 ati_add_to(to, layer->qkv_bias + product.first, product.count);
             }
@@ -120,7 +120,7 @@ static void attend_rows(const ati_part *part, size_t layer, const ati_segment *s
                  head * input.head_dim;
     size_t last = first + ATI_PIECE_ROWS < input.n_rows ? first + ATI_PIECE_ROWS : input.n_rows;
     for (; first < last && ati_worker_continue(part->worker); first += gemm->query_rows) {
-        ati_attend(gemm, &input, first, out, columns, part->tiles);
+        ati_attend(gemm, &input, first, out, columns, part->scratch);
     }
 }
 
@@ -134,7 +134,7 @@ static void mask_head(const ati_part *part, size_t layer, const ati_segment *seg
     float *out =
         pass->rows.heads + ati_segment_row(pass, segment, to) * columns + head * input.head_dim;
     ati_masked_head(mask, input.v, input.stride, input.n_rows, input.rule->window, input.head_dim,
-                    out, columns, part->tiles->sums);
+                    out, columns, part->scratch->sums);
 }
 
 static void attend_head(const ati_part *part, size_t layer, size_t reading,
@@ -204,9 +204,9 @@ void ati_add_heads(const ati_part *part, size_t l, ati_row_block block) {
     const ati_layout *layout = &layer->output.layout;
     const float *heads = part->pass->rows.heads + block.first * layout->k;
     for (size_t row = 0; row < block.count; row++) {
-        ati_write_row(layout, heads + row * layout->k, part->tiles->x + row * layout->row);
+        ati_write_row(layout, heads + row * layout->k, part->scratch->x + row * layout->row);
     }
     ati_sink sink = ati_begin_branch(part, block, &layer->attention_post_norm);
-    ati_add_product(part, part->tiles->x, block.count, &layer->output, layer->output_bias, &sink);
+    ati_add_product(part, part->scratch->x, block.count, &layer->output, layer->output_bias, &sink);
     ati_end_branch(part, block, &layer->attention_post_norm);
 }

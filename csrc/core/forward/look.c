@@ -55,7 +55,7 @@ void ati_look(const ati_part *part, size_t layer) {
             ati_head_input input = ati_segment_head(pass, layer, segment, 0, head);
             if (document->copies != NULL) {
                 document->copies[layer * n_heads + head] =
-                    count_copies(&input, document, part->tiles->attention);
+                    count_copies(&input, document, part->scratch->attention);
             }
             if (wants_attention && document->head == head) {
                 write_attention(&input, document, part->worker);

@@ -8,18 +8,19 @@
 #include <math.h>
 #include <string.h>
 
-/* The kernel's row tile of one document in one reading: one row, or ATI_ROW_TILE. */
+/* Rows of one document in one reading, as many as the kernel's row tile: one, or
+ * ATI_ROW_TILE. */
 typedef struct {
     const ati_segment *segment;
     size_t reading;  /* 0 the base, 1 + b branch b */
     size_t position; /* of the first row within the document */
-} row_tile;
+} loss_rows;
 
-/* Tiles that fill a row block. */
+/* Rows that go through the output projection together, at most a row block. */
 typedef struct {
-    row_tile tiles[ATI_ROW_BLOCK];
-    size_t n_tiles;
-    size_t tile_rows;
+    loss_rows parts[ATI_ROW_BLOCK];
+    size_t n_parts;
+    size_t rows_each;
 } loss_job;
 
 /* What is known of a row's softmax over the vocabulary so far. */
@@ -67,52 +68,52 @@ static void take_in(row_state *state, float *logits, size_t first, size_t count,
     state->total += (double)ati_exp_sum(logits, count, state->largest);
 }
 
-static void keep_logits(const ati_pass *pass, const row_tile *tile, size_t position,
+static void keep_logits(const ati_pass *pass, const loss_rows *rows, size_t position,
                         const float *logits, size_t first, size_t count) {
-    const ati_document *document = tile->segment->document;
+    const ati_document *document = rows->segment->document;
     for (size_t r = 0; document->logits != NULL && r <= pass->n_branches; r++) {
-        if (document->logits[r] != NULL && gives_output(pass, tile->reading, r)) {
+        if (document->logits[r] != NULL && gives_output(pass, rows->reading, r)) {
             size_t row = position * pass->model->config.vocab_size;
             memcpy(document->logits[r] + row + first, logits, count * sizeof(*logits));
         }
     }
 }
 
-static void keep_loss(const ati_pass *pass, const row_tile *tile, size_t position,
+static void keep_loss(const ati_pass *pass, const loss_rows *rows, size_t position,
                       const row_state *state) {
-    const ati_document *document = tile->segment->document;
+    const ati_document *document = rows->segment->document;
     size_t index = position + 1 - document->first_scored;
     double loss = (double)state->largest + log(state->total) - (double)state->target;
     for (size_t r = 0; document->losses != NULL && r <= pass->n_branches; r++) {
-        if (gives_output(pass, tile->reading, r)) {
+        if (gives_output(pass, rows->reading, r)) {
             document->losses[r][index] = (float)loss;
         }
     }
-    if (document->predicted != NULL && tile->reading == 0) {
+    if (document->predicted != NULL && rows->reading == 0) {
         document->predicted[index] = state->predicted;
     }
 }
 
-/* The tile that row number `row` of the job is in, and its position. */
-static const row_tile *find_row(const loss_job *job, size_t row, size_t *position) {
-    const row_tile *tile = &job->tiles[row / job->tile_rows];
-    *position = tile->position + row % job->tile_rows;
-    return tile;
+/* The part that row number `row` of the job is in, and the row's position. */
+static const loss_rows *find_row(const loss_job *job, size_t row, size_t *position) {
+    const loss_rows *rows = &job->parts[row / job->rows_each];
+    *position = rows->position + row % job->rows_each;
+    return rows;
 }
 
-/* The job's rows after the last norm, in tiles->x. */
+/* The job's rows after the last norm, in scratch->x. */
 static void norm_job(const ati_part *part, const loss_job *job) {
     const ati_pass *pass = part->pass;
     const ati_config *config = &pass->model->config;
     const ati_layout *layout = &pass->model->weights.head.layout;
-    for (size_t i = 0; i < job->n_tiles * job->tile_rows; i++) {
+    for (size_t i = 0; i < job->n_parts * job->rows_each; i++) {
         size_t position;
-        const row_tile *tile = find_row(job, i, &position);
-        size_t row = ati_segment_row(pass, tile->segment, tile->reading) + position;
+        const loss_rows *rows = find_row(job, i, &position);
+        size_t row = ati_segment_row(pass, rows->segment, rows->reading) + position;
         ati_norm_row(&pass->model->weights.final_norm,
                      pass->rows.hidden + row * config->hidden_size, config->hidden_size,
-                     part->tiles->row);
-        ati_write_row(layout, part->tiles->row, part->tiles->x + i * layout->row);
+                     part->scratch->row);
+        ati_write_row(layout, part->scratch->row, part->scratch->x + i * layout->row);
     }
 }
 
@@ -138,12 +139,12 @@ static void take_in_columns(const ati_part *part, const loss_job *job, const ati
                             row_state *states) {
     for (size_t i = 0; i < product->n_rows; i++) {
         size_t position;
-        const row_tile *tile = find_row(job, i, &position);
-        const ati_document *document = tile->segment->document;
-        float *logits = part->tiles->product + i * product->stride;
+        const loss_rows *rows = find_row(job, i, &position);
+        const ati_document *document = rows->segment->document;
+        float *logits = part->scratch->product + i * product->stride;
         if (position < document->n_tokens) {
             finish_logits(part->pass->model, logits, product->first, product->count);
-            keep_logits(part->pass, tile, position, logits, product->first, product->count);
+            keep_logits(part->pass, rows, position, logits, product->first, product->count);
             take_in(&states[i], logits, product->first, product->count,
                     scored_token(document, position));
         }
@@ -152,35 +153,36 @@ static void take_in_columns(const ati_part *part, const loss_job *job, const ati
 
 static void run_job(const ati_part *part, const loss_job *job) {
     row_state states[ATI_ROW_BLOCK];
-    size_t n_rows = job->n_tiles * job->tile_rows;
+    size_t n_rows = job->n_parts * job->rows_each;
     for (size_t i = 0; i < n_rows; i++) {
         states[i] = (row_state){.largest = -INFINITY};
     }
     norm_job(part, job);
-    ati_product product = ati_product_of(part->tiles->x, n_rows, &part->pass->model->weights.head);
+    ati_product product =
+        ati_product_of(part->scratch->x, n_rows, &part->pass->model->weights.head);
     while (ati_product_next(&product, part)) {
         take_in_columns(part, job, &product, states);
     }
     for (size_t i = 0; i < n_rows; i++) {
         size_t position;
-        const row_tile *tile = find_row(job, i, &position);
-        if (scored_token(tile->segment->document, position) >= 0) {
-            keep_loss(part->pass, tile, position, &states[i]);
+        const loss_rows *rows = find_row(job, i, &position);
+        if (scored_token(rows->segment->document, position) >= 0) {
+            keep_loss(part->pass, rows, position, &states[i]);
         }
     }
 }
 
-/* Whether any row of the tile has something to say. */
-static bool is_wanted(const ati_pass *pass, const row_tile *tile, size_t tile_rows) {
-    const ati_document *document = tile->segment->document;
+/* Whether any of the rows has something to say. */
+static bool is_wanted(const ati_pass *pass, const loss_rows *rows, size_t rows_each) {
+    const ati_document *document = rows->segment->document;
     bool wants_logits = false;
     for (size_t r = 0; document->logits != NULL && r <= pass->n_branches; r++) {
-        wants_logits |= document->logits[r] != NULL && gives_output(pass, tile->reading, r);
+        wants_logits |= document->logits[r] != NULL && gives_output(pass, rows->reading, r);
     }
     bool wants_losses =
-        document->losses != NULL || (document->predicted != NULL && tile->reading == 0);
-    bool has_scored = tile->position + tile_rows >= document->first_scored &&
-                      tile->position + 1 < document->n_tokens;
+        document->losses != NULL || (document->predicted != NULL && rows->reading == 0);
+    bool has_scored = rows->position + rows_each >= document->first_scored &&
+                      rows->position + 1 < document->n_tokens;
     return wants_logits || (wants_losses && has_scored);
 }
 
@@ -194,23 +196,23 @@ static size_t job_rows(const ati_part *part, size_t n_readings) {
 
 void ati_losses(const ati_part *part, size_t n_readings) {
     const ati_pass *pass = part->pass;
-    loss_job job = {.n_tiles = 0, .tile_rows = pass->model->kernel->linear->row_tile};
-    size_t most = job_rows(part, n_readings) / job.tile_rows, task = 0;
+    loss_job job = {.n_parts = 0, .rows_each = pass->model->kernel->linear->row_tile};
+    size_t most = job_rows(part, n_readings) / job.rows_each, task = 0;
     for (size_t reading = 0; reading < n_readings; reading++) {
         for (size_t s = 0; s < pass->pack->n_segments; s++) {
             const ati_segment *segment = &pass->pack->segments[s];
-            for (size_t position = 0; position < segment->n_rows; position += job.tile_rows) {
-                row_tile tile = {segment, reading, position};
-                if (is_wanted(pass, &tile, job.tile_rows)) {
-                    job.tiles[job.n_tiles++] = tile;
+            for (size_t position = 0; position < segment->n_rows; position += job.rows_each) {
+                loss_rows rows = {segment, reading, position};
+                if (is_wanted(pass, &rows, job.rows_each)) {
+                    job.parts[job.n_parts++] = rows;
                 }
                 bool last = reading + 1 == n_readings && s + 1 == pass->pack->n_segments &&
-                            position + job.tile_rows == segment->n_rows;
-                if (job.n_tiles == most || (last && job.n_tiles > 0)) {
+                            position + job.rows_each == segment->n_rows;
+                if (job.n_parts == most || (last && job.n_parts > 0)) {
                     if (ati_is_mine(part, task++)) {
                         run_job(part, &job);
                     }
-                    job.n_tiles = 0;
+                    job.n_parts = 0;
                 }
             }
         }

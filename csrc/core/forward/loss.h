@@ -1,5 +1,5 @@
-/* The output projection and the loss, tile by tile: logits [rows, vocab] are
- * never held. */
+/* The output projection and the loss, some rows and columns at a time: logits
+ * [rows, vocab] are never held. */
 #ifndef ATI_LOSS_H
 #define ATI_LOSS_H
 

@@ -17,14 +17,14 @@ typedef struct {
     bool is_gated; /* two columns of the first product make one of these */
 } inner_block;
 
-/* tiles->activated [rows, width] = act of the columns in tiles->product. */
+/* scratch->activated [rows, width] = act of the columns in scratch->product. */
 static void activate(const ati_part *part, const ati_activate *activate, const ati_mlp *mlp,
                      const ati_product *product, const inner_block *inner) {
     size_t shared = inner->is_gated ? 2 : 1;
     for (size_t row = 0; row < product->n_rows; row++) {
-        float *from = part->tiles->product + row * product->stride;
+        float *from = part->scratch->product + row * product->stride;
         float *to =
-            part->tiles->activated + row * inner->width + product->first / shared - inner->first;
+            part->scratch->activated + row * inner->width + product->first / shared - inner->first;
         if (mlp->up_bias != NULL) {
             ati_add_to(from, mlp->up_bias + product->first, product->count);
         }
@@ -55,11 +55,11 @@ static void run_mlp(const ati_part *part, const ati_layer_weights *layer, const 
         }
         for (size_t row = 0; row < n_rows; row++) {
             layout->format->write_block(
-                part->tiles->activated + row * inner.width, count,
-                part->tiles->inner + row * layout->row + b * layout->row_block, layout->steps);
+                part->scratch->activated + row * inner.width, count,
+                part->scratch->inner + row * layout->row + b * layout->row_block, layout->steps);
         }
     }
-    ati_add_product(part, part->tiles->inner, n_rows, &mlp->down, mlp->down_bias, sink);
+    ati_add_product(part, part->scratch->inner, n_rows, &mlp->down, mlp->down_bias, sink);
 }
 
 /* ---- Experts ---- */
@@ -83,20 +83,21 @@ static void choose_experts(const ati_config *config, float *logits, uint16_t *ex
     ati_scale(factors, k, 1.0F / (config->normalises_routing ? chosen : total));
 }
 
-/* tiles->x = norm(hidden), laid out for the experts, and which of them each row takes. */
+/* scratch->x = norm(hidden), laid out for the experts, and which of them each row takes. */
 static void route(const ati_part *part, const ati_layer_weights *layer, ati_row_block block) {
     const ati_config *config = &part->pass->model->config;
-    const ati_tiles *tiles = part->tiles;
+    const ati_scratch *scratch = part->scratch;
     const ati_layout *layout = &layer->mlps[0].up.layout;
     size_t width = config->hidden_size, k = config->experts_per_token;
     for (size_t row = 0; row < block.count; row++) {
         const float *x = ati_normed_row(part, &layer->mlp_norm, block.first + row);
-        ati_write_row(layout, x, tiles->x + row * layout->row);
+        ati_write_row(layout, x, scratch->x + row * layout->row);
         for (size_t e = 0; e < layer->n_mlps; e++) {
             float bias = layer->router_bias != NULL ? layer->router_bias[e] : 0.0F;
-            tiles->logits[e] = ati_dot(layer->router + e * width, x, width) + bias;
+            scratch->logits[e] = ati_dot(layer->router + e * width, x, width) + bias;
         }
-        choose_experts(config, tiles->logits, tiles->experts + row * k, tiles->factors + row * k);
+        choose_experts(config, scratch->logits, scratch->experts + row * k,
+                       scratch->factors + row * k);
     }
 }
 
@@ -104,28 +105,28 @@ static void route(const ati_part *part, const ati_layer_weights *layer, ati_row_
 static float find_factor(const ati_part *part, size_t row, size_t expert) {
     size_t k = part->pass->model->config.experts_per_token;
     for (size_t i = row * k; i < (row + 1) * k; i++) {
-        if (part->tiles->experts[i] == expert) {
-            return part->tiles->factors[i];
+        if (part->scratch->experts[i] == expert) {
+            return part->scratch->factors[i];
         }
     }
     return 0.0F;
 }
 
-/* Gathers the rows of tiles->x that take an expert in tiles->gathered; returns how many.
+/* Gathers the rows of scratch->x that take an expert in scratch->gathered; returns how many.
  * OpenBLAS's bits depend on a row's place: there all rows stay where they are, and those
  * that do not take it have the factor 0. */
 static size_t gather_rows(const ati_part *part, ati_row_block block, size_t expert,
                           size_t row_bytes) {
-    const ati_tiles *tiles = part->tiles;
+    const ati_scratch *scratch = part->scratch;
     bool stay = ati_uses_blas(part->pass->model), any = false;
     size_t n = 0;
     for (size_t row = 0; row < block.count; row++) {
         float factor = find_factor(part, row, expert);
         any = any || factor > 0.0F;
         if (stay || factor > 0.0F) {
-            memcpy(tiles->gathered + n * row_bytes, tiles->x + row * row_bytes, row_bytes);
-            tiles->gathered_rows[n] = (uint16_t)row;
-            tiles->gathered_factors[n] = factor;
+            memcpy(scratch->gathered + n * row_bytes, scratch->x + row * row_bytes, row_bytes);
+            scratch->gathered_rows[n] = (uint16_t)row;
+            scratch->gathered_factors[n] = factor;
             n++;
         }
     }
@@ -135,12 +136,12 @@ static size_t gather_rows(const ati_part *part, ati_row_block block, size_t expe
 static void add_experts(const ati_part *part, const ati_layer_weights *layer, ati_row_block block,
                         ati_sink sink) {
     route(part, layer, block);
-    sink.rows = part->tiles->gathered_rows;
-    sink.factors = part->tiles->gathered_factors;
+    sink.rows = part->scratch->gathered_rows;
+    sink.factors = part->scratch->gathered_factors;
     for (size_t e = 0; e < layer->n_mlps; e++) {
         size_t n = gather_rows(part, block, e, layer->mlps[e].up.layout.row);
         if (n > 0 && ati_worker_continue(part->worker)) {
-            run_mlp(part, layer, &layer->mlps[e], part->tiles->gathered, n, &sink);
+            run_mlp(part, layer, &layer->mlps[e], part->scratch->gathered, n, &sink);
         }
     }
 }
@@ -152,7 +153,7 @@ void ati_add_mlp(const ati_part *part, size_t l, ati_row_block block) {
         add_experts(part, layer, block, sink);
     } else {
         ati_norm_rows(part, block, &layer->mlp_norm, &layer->mlps[0].up);
-        run_mlp(part, layer, &layer->mlps[0], part->tiles->x, block.count, &sink);
+        run_mlp(part, layer, &layer->mlps[0], part->scratch->x, block.count, &sink);
     }
     ati_end_branch(part, block, &layer->mlp_post_norm);
 }

@@ -18,7 +18,7 @@ typedef struct {
 typedef struct {
     const ati_pass *pass;
     ati_worker *worker;
-    const ati_tiles *tiles;
+    const ati_scratch *scratch;
 } ati_part;
 
 /* The first row of a segment in a reading: 0 is the base, 1 + b branch b. */

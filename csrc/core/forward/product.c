@@ -28,6 +28,6 @@ bool ati_product_next(ati_product *product, const ati_part *part) {
     size_t n_rows = w->gemm->tile == NULL ? ATI_ROW_BLOCK : product->n_rows;
     ati_multiply(w->gemm, &w->layout, product->x, n_rows,
                  w->panels + product->first / ATI_PANEL * w->layout.panel, panels,
-                 part->tiles->product, product->stride);
+                 part->scratch->product, product->stride);
     return true;
 }

@@ -9,7 +9,7 @@
  *     ati_product product = ati_product_of(x, n_rows, &weights);
  *     while (ati_product_next(&product, part)) {
  *         ... columns first..first + count - 1 of x w^T, row r of them at
- *             part->tiles->product + r * stride ...
+ *             part->scratch->product + r * stride ...
  *     }
  */
 typedef struct {

@@ -125,7 +125,7 @@ static ati_status measure_rows(const ati_job *job, size_t first, size_t last, si
 }
 
 static ati_status make_room(ati_job *job, ati_error *error) {
-    size_t shared = 0, rows = 0, tiles = 0, bytes = 0;
+    size_t shared = 0, rows = 0, scratch = 0, bytes = 0;
     ati_workspace *workspace = job->workspace;
     ati_status status = measure_rows(job, 0, job->n_team_packs, &shared, error);
     if (status == ATI_OK) {
@@ -137,8 +137,8 @@ static ati_status make_room(ati_job *job, ati_error *error) {
     if (status == ATI_OK) {
         status = ati_workspace_widen(workspace, job->n_threads, error);
     }
-    if (status == ATI_OK &&
-        (!ati_tiles_bytes(job->model, job->longest, &tiles) || !ati_add(rows, tiles, &bytes))) {
+    if (status == ATI_OK && (!ati_scratch_bytes(job->model, job->longest, &scratch) ||
+                             !ati_add(rows, scratch, &bytes))) {
         status = ati_fail(error, ATI_ARG, "a document of %zu tokens is too large", job->longest);
     }
     for (size_t i = 0; status == ATI_OK && i < job->n_threads; i++) {
@@ -148,7 +148,7 @@ static ati_status make_room(ati_job *job, ati_error *error) {
 }
 
 static void read_pack(const ati_job *job, const ati_pack *pack, void *memory, ati_worker *worker,
-                      const ati_tiles *tiles) {
+                      const ati_scratch *scratch) {
     ati_pass pass = {
         .model = job->model,
         .branches = job->branches,
@@ -156,21 +156,21 @@ static void read_pack(const ati_job *job, const ati_pack *pack, void *memory, at
         .pack = pack,
     };
     ati_rows_lay_out(job->model, pack, 1 + job->batch->n_variants, memory, &pass.rows);
-    ati_forward(&(ati_part){&pass, worker, tiles});
+    ati_forward(&(ati_part){&pass, worker, scratch});
 }
 
 /* One thread's part of the job: the team packs with the others, then packs of
  * its own. */
 static void work(ati_job *job, size_t number) {
     char *memory = job->workspace->threads[number].memory;
-    size_t tiles_bytes;
-    ati_tiles tiles;
-    (void)ati_tiles_bytes(job->model, job->longest, &tiles_bytes);
-    ati_tiles_lay_out(job->model, job->longest, memory, &tiles);
+    size_t scratch_bytes;
+    ati_scratch scratch;
+    (void)ati_scratch_bytes(job->model, job->longest, &scratch_bytes);
+    ati_scratch_lay_out(job->model, job->longest, memory, &scratch);
 
     ati_worker worker = {&job->team, number, job->team.size, number == 0, {0, 0}};
     for (size_t p = 0; p < job->n_team_packs && ati_worker_barrier(&worker); p++) {
-        read_pack(job, &job->packs[p], job->workspace->shared.memory, &worker, &tiles);
+        read_pack(job, &job->packs[p], job->workspace->shared.memory, &worker, &scratch);
     }
     worker.rank = 0;
     worker.size = 1;
@@ -179,7 +179,7 @@ static void work(ati_job *job, size_t number) {
         if (p >= job->n_packs) {
             break;
         }
-        read_pack(job, &job->packs[p], memory + tiles_bytes, &worker, &tiles);
+        read_pack(job, &job->packs[p], memory + scratch_bytes, &worker, &scratch);
     }
     ati_worker_finish(&worker);
 }
