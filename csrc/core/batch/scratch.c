@@ -155,7 +155,7 @@ static void lay_out_scratch(cursor *c, const ati_model *model, size_t longest,
     scratch->added = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
     scratch->attention = take_floats(c, 1, longest);
     scratch->sums = (double *)(void *)take(c, config->head_dim, sizeof(double));
-    scratch->branch = take_floats(c, has_post_norms ? ATI_ROW_BLOCK : 0, config->hidden_size);
+    scratch->addend = take_floats(c, has_post_norms ? ATI_ROW_BLOCK : 0, config->hidden_size);
     lay_out_experts(c, model, scratch);
 }
 

@@ -38,7 +38,7 @@ typedef struct {
     float *added;     /* likewise */
     float *attention; /* [longest document] one row of attention */
     double *sums;     /* [head_dim] */
-    float *branch;    /* [ATI_ROW_BLOCK, hidden_size] what a branch with a norm adds */
+    float *addend;    /* [ATI_ROW_BLOCK, hidden_size] where a norm comes before hidden */
 
     /* Of layers with experts */
     float *logits;           /* [n_experts] */

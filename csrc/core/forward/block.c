@@ -76,24 +76,24 @@ void ati_add_product(const ati_part *part, const char *x, size_t n_rows, const a
     }
 }
 
-ati_sink ati_begin_branch(const ati_part *part, ati_row_block block, const ati_norm *norm) {
+ati_sink ati_begin_addend(const ati_part *part, ati_row_block block, const ati_norm *norm) {
     const ati_config *config = &part->pass->model->config;
     size_t width = config->hidden_size;
     if (norm->weight == NULL) {
         return (ati_sink){.to = part->pass->rows.hidden + block.first * width,
                           .factor = config->residual_multiplier};
     }
-    memset(part->scratch->branch, 0, block.count * width * sizeof(float));
-    return (ati_sink){.to = part->scratch->branch, .factor = 1.0F};
+    memset(part->scratch->addend, 0, block.count * width * sizeof(float));
+    return (ati_sink){.to = part->scratch->addend, .factor = 1.0F};
 }
 
-void ati_end_branch(const ati_part *part, ati_row_block block, const ati_norm *norm) {
+void ati_end_addend(const ati_part *part, ati_row_block block, const ati_norm *norm) {
     const ati_config *config = &part->pass->model->config;
     size_t width = config->hidden_size;
     for (size_t row = 0; norm->weight != NULL && row < block.count; row++) {
-        float *added = part->scratch->branch + row * width;
-        ati_norm_row(norm, added, width, added);
-        ati_add_scaled(part->pass->rows.hidden + (block.first + row) * width, added, width,
+        float *addend = part->scratch->addend + row * width;
+        ati_norm_row(norm, addend, width, addend);
+        ati_add_scaled(part->pass->rows.hidden + (block.first + row) * width, addend, width,
                        config->residual_multiplier);
     }
 }

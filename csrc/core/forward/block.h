@@ -36,9 +36,10 @@ typedef struct {
 void ati_add_product(const ati_part *part, const char *x, size_t n_rows, const ati_matrix *w,
                      const float *bias, const ati_sink *sink);
 
-/* What a branch of the layer adds to hidden: products go to the sink that the first
- * gives, which is hidden itself where there is no norm, and the second ends it. */
-ati_sink ati_begin_branch(const ati_part *part, ati_row_block block, const ati_norm *norm);
-void ati_end_branch(const ati_part *part, ati_row_block block, const ati_norm *norm);
+/* An addend is what the attention or the MLP of a layer adds to hidden. Its products go
+ * to the sink that the first gives, which is hidden itself where no norm comes between,
+ * and the second ends it. */
+ati_sink ati_begin_addend(const ati_part *part, ati_row_block block, const ati_norm *norm);
+void ati_end_addend(const ati_part *part, ati_row_block block, const ati_norm *norm);
 
 #endif

@@ -70,7 +70,7 @@ static void tabulate_rope(const ati_part *part) {
 
 /* A parallel layer's MLP reads the same hidden as its attention, whose heads are there
  * already: it goes first. */
-static void add_branches(const ati_part *part, size_t layer, ati_row_block block) {
+static void add_attention_and_mlp(const ati_part *part, size_t layer, ati_row_block block) {
     if (part->pass->model->config.parallel) {
         ati_add_mlp(part, layer, block);
         ati_add_heads(part, layer, block);
@@ -104,7 +104,7 @@ static bool run_layer(const ati_part *part, size_t layer, size_t *n_readings) {
             return false;
         }
     }
-    ati_each_block(part, layer, *n_readings, add_branches);
+    ati_each_block(part, layer, *n_readings, add_attention_and_mlp);
     return true;
 }
 

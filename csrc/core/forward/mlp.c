@@ -148,12 +148,12 @@ static void add_experts(const ati_part *part, const ati_layer_weights *layer, at
 
 void ati_add_mlp(const ati_part *part, size_t l, ati_row_block block) {
     const ati_layer_weights *layer = &part->pass->model->weights.layers[l];
-    ati_sink sink = ati_begin_branch(part, block, &layer->mlp_post_norm);
+    ati_sink sink = ati_begin_addend(part, block, &layer->mlp_post_norm);
     if (layer->router != NULL) {
         add_experts(part, layer, block, sink);
     } else {
         ati_norm_rows(part, block, &layer->mlp_norm, &layer->mlps[0].up);
         run_mlp(part, layer, &layer->mlps[0], part->scratch->x, block.count, &sink);
     }
-    ati_end_branch(part, block, &layer->mlp_post_norm);
+    ati_end_addend(part, block, &layer->mlp_post_norm);
 }
