@@ -154,7 +154,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "no bias of the logits",
         "csrc/core/forward/loss.c",
-        "ati_add_to(logits, model->weights.head_bias + first, count);",
+        "ati_add_to(logits, model->weights.unembedding_bias + first, count);",
         "",
         ("phi",),
     ),

@@ -30,7 +30,7 @@ size_t test_gemms(test_multiplier gemms[TEST_MOST_GEMMS]) {
             CHECK(ati_kernel_find(precision, names[i], &kernel, &error) == ATI_OK);
             if (kernel != NULL) {
                 n = add_gemm(gemms, n, kernel, kernel->linear);
-                n = add_gemm(gemms, n, kernel, kernel->head);
+                n = add_gemm(gemms, n, kernel, kernel->unembedding);
                 n = add_gemm(gemms, n, kernel, kernel->attention);
             }
         }

@@ -94,8 +94,8 @@ static void check_gate_up(const ati_matrix *matrix, size_t k, size_t ffn, float 
 static void check_matrices(const ati_weights *w, size_t ffn, float error) {
     const ati_layer_weights *layer = &w->layers[1];
     size_t k = 10; /* where the second layer begins */
-    CHECK(holds_rows(&w->head, 0, 20, 11, error) && is_zero_row(&w->head, 11));
-    CHECK(is_zero_row(&w->head, ATI_PANEL - 1));
+    CHECK(holds_rows(&w->unembedding, 0, 20, 11, error) && is_zero_row(&w->unembedding, 11));
+    CHECK(is_zero_row(&w->unembedding, ATI_PANEL - 1));
     CHECK(holds_rows(&layer->qkv, 0, k + 1, 24, error));
     CHECK(holds_rows(&layer->qkv, 24, k + 2, 12, error));
     CHECK(holds_rows(&layer->qkv, 36, k + 3, 12, error));
@@ -130,7 +130,7 @@ static void test_layout(ati_precision precision, const char *kernel, size_t n_sh
     /* int8 rounds no embedding: they are read in the attention's format. */
     ati_precision read = precision == ATI_INT8 ? ATI_BF16 : precision;
     CHECK(holds_rows(&w.embeddings, 0, 0, 11, rounding_of(read)));
-    CHECK(w.embeddings.panels != w.head.panels);
+    CHECK(w.embeddings.panels != w.unembedding.panels);
     check_matrices(&w, ffn, rounding_of(precision));
     check_vectors(&w);
     ati_weights_free(&w);
@@ -149,7 +149,7 @@ static void test_layouts(void) {
     }
 }
 
-/* A tied head serves as the embeddings where it has their format. */
+/* A tied unembedding serves as the embeddings where it has their format. */
 static void test_tying(void) {
     char *folder = test_folder();
     ati_weights w;
@@ -159,9 +159,9 @@ static void test_tying(void) {
         if (!loads(folder, precision, NULL, &w)) {
             return;
         }
-        CHECK((w.head.panels == w.embeddings.panels) ==
-              (w.head.gemm->format == w.embeddings.gemm->format));
-        CHECK(holds_rows(&w.head, 0, 0, 11, rounding_of(precision)));
+        CHECK((w.unembedding.panels == w.embeddings.panels) ==
+              (w.unembedding.gemm->format == w.embeddings.gemm->format));
+        CHECK(holds_rows(&w.unembedding, 0, 0, 11, rounding_of(precision)));
         CHECK(holds_rows(&w.embeddings, 0, 0, 11, rounding_of(ATI_BF16)));
         ati_weights_free(&w);
     }
@@ -176,7 +176,7 @@ static void test_many_rows(void) {
     if (!loads(folder, ATI_FP32, "portable", &w)) {
         return;
     }
-    CHECK(w.head.n == vocab && holds_rows(&w.head, 0, 0, vocab, 0.0F));
+    CHECK(w.unembedding.n == vocab && holds_rows(&w.unembedding, 0, 0, vocab, 0.0F));
     ati_weights_free(&w);
 }
 

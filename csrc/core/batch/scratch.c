@@ -98,7 +98,7 @@ static char *take_inputs(cursor *c, const ati_model *model, size_t rows) {
     const size_t sizes[] = {
         ati_layout_of(model->kernel->linear->format, config->hidden_size).row,
         ati_layout_of(model->kernel->linear->format, ati_query_columns(config)).row,
-        ati_layout_of(model->kernel->head->format, config->hidden_size).row,
+        ati_layout_of(model->kernel->unembedding->format, config->hidden_size).row,
     };
     size_t largest = 0;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {

@@ -36,7 +36,7 @@ static const char *const saved_masks[] = {".attn.bias", ".attn.masked_bias", NUL
 static const char *const saved_neox_buffers[] = {".attention.bias", ".attention.masked_bias",
                                                  ".rotary_emb.inv_freq", NULL};
 
-#define BODY(prefix) .body = prefix, .head = "lm_head.weight", .ignored = saved_frequencies
+#define BODY(prefix) .body = prefix, .unembedding = "lm_head.weight", .ignored = saved_frequencies
 #define RMS_NORM(epsilon) .norm = ATI_NORM_RMS, .eps_key = "rms_norm_eps", .eps = (epsilon)
 #define LAYER_NORM(key, epsilon) .norm = ATI_NORM_LAYER, .eps_key = (key), .eps = (epsilon)
 #define USUAL(type) .model_type = (type), BODY("model."), .keys = &usual_keys, .activation = "silu"
@@ -164,7 +164,7 @@ static const ati_family families[] = {
         .logit_soft_cap_key = "final_logit_softcapping", .logit_soft_cap = 30,
     },
     {
-        .model_type = "gpt2", .body = "transformer.", .head = "lm_head.weight",
+        .model_type = "gpt2", .body = "transformer.", .unembedding = "lm_head.weight",
         .ignored = saved_masks, .keys = &gpt2_keys, .activation = "gelu_new",
         .names = {.embeddings = "wte", .positions = "wpe", .final_norm = "ln_f",
                   .attention_norm = "h.{}.ln_1", .qkv = "h.{}.attn.c_attn",
@@ -177,7 +177,7 @@ static const ati_family families[] = {
         .attention_scaled_by_layer = {"scale_attn_by_inverse_layer_idx", false},
     },
     {
-        .model_type = "gpt_neox", .body = "gpt_neox.", .head = "embed_out.weight",
+        .model_type = "gpt_neox", .body = "gpt_neox.", .unembedding = "embed_out.weight",
         .ignored = saved_neox_buffers, .keys = &neox_keys, .activation = "gelu",
         .names = {.embeddings = "embed_in", .final_norm = "final_layer_norm", PRE_NORMS,
                   .qkv = "layers.{}.attention.query_key_value",
@@ -222,7 +222,7 @@ static const ati_family families[] = {
                   .output = "layers.{}.self_attn.dense", QK_LAYER_NORMS(""),
                   PLAIN("mlp.", "fc1", "fc2")},
         LAYER_NORM("layer_norm_eps", 1e-5), .norm_bias = true,
-        .qkv_bias = ALWAYS, .output_bias = ALWAYS, .mlp_bias = ALWAYS, .head_bias = true,
+        .qkv_bias = ALWAYS, .output_bias = ALWAYS, .mlp_bias = ALWAYS, .unembedding_bias = true,
         .qk_norm = ATI_QK_NORM_HEAD, .qk_norm_key = "qk_layernorm", .qk_norm_bias = true,
         .plain_mlp = true, .parallel = ALWAYS, .partial = 0.5,
     },
@@ -352,7 +352,7 @@ static const ati_family families[] = {
         .window_period_key = "sliding_window_pattern", .rope_layers = ATI_ROPE_WINDOWED_IF_ANY,
     },
     {
-        .model_type = "opt", .body = "model.decoder.", .head = "lm_head.weight",
+        .model_type = "opt", .body = "model.decoder.", .unembedding = "lm_head.weight",
         .ignored = saved_frequencies, .keys = &opt_keys, .activation = "relu",
         .names = {.embeddings = "embed_tokens", .positions = "embed_positions",
                   .final_norm = "final_layer_norm",

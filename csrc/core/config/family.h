@@ -108,13 +108,13 @@ typedef struct {
 typedef struct {
     const char *model_type;     /* as in config.json */
     const char *body;           /* prefix of the names below */
-    const char *head;           /* [vocab, hidden], in full; absent when tied */
+    const char *unembedding;    /* [vocab, hidden], in full; absent when tied */
     const char *const *ignored; /* endings of names without meaning, NULL at the end */
     const char *unread;         /* a key refused elsewhere that means nothing here */
     const ati_config_keys *keys;
     const ati_sizes *implied; /* what a text_config leaves out; NULL: nothing */
     ati_names names;
-    bool transposed; /* all matrices but embeddings and head are stored [in, out] */
+    bool transposed; /* all matrices but embeddings and unembedding are stored [in, out] */
 
     /* Norms */
     ati_norm_kind norm;
@@ -179,7 +179,7 @@ typedef struct {
     bool scales_embeddings; /* by the root of hidden_size */
     const char *embedding_multiplier_key;
     bool norms_embeddings;
-    bool head_bias;
+    bool unembedding_bias;
     const char *logit_multiplier_key, *logit_divisor_key;
     double logit_multiplier; /* where the key is absent */
     const char *logit_soft_cap_key;

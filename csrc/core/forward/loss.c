@@ -105,7 +105,7 @@ static const loss_rows *find_row(const loss_job *job, size_t row, size_t *positi
 static void norm_job(const ati_part *part, const loss_job *job) {
     const ati_pass *pass = part->pass;
     const ati_config *config = &pass->model->config;
-    const ati_layout *layout = &pass->model->weights.head.layout;
+    const ati_layout *layout = &pass->model->weights.unembedding.layout;
     for (size_t i = 0; i < job->n_parts * job->rows_each; i++) {
         size_t position;
         const loss_rows *rows = find_row(job, i, &position);
@@ -120,8 +120,8 @@ static void norm_job(const ati_part *part, const loss_job *job) {
 /* Products [count] of the tokens from `first` on become logits. */
 static void finish_logits(const ati_model *model, float *logits, size_t first, size_t count) {
     const ati_config *config = &model->config;
-    if (model->weights.head_bias != NULL) {
-        ati_add_to(logits, model->weights.head_bias + first, count);
+    if (model->weights.unembedding_bias != NULL) {
+        ati_add_to(logits, model->weights.unembedding_bias + first, count);
     }
     if (config->logit_multiplier < 1.0F || config->logit_multiplier > 1.0F) {
         ati_scale(logits, count, config->logit_multiplier);
@@ -159,7 +159,7 @@ static void run_job(const ati_part *part, const loss_job *job) {
     }
     norm_job(part, job);
     ati_product product =
-        ati_product_of(part->scratch->x, n_rows, &part->pass->model->weights.head);
+        ati_product_of(part->scratch->x, n_rows, &part->pass->model->weights.unembedding);
     while (ati_product_next(&product, part)) {
         take_in_columns(part, job, &product, states);
     }

@@ -8,10 +8,10 @@
 typedef struct {
     const char *name; /* of the instructions: products with weights, then attention */
     ati_precision precision;
-    const ati_gemm *linear;     /* products with a layer's weights */
-    const ati_gemm *head;       /* with the output projection */
-    const ati_gemm *attention;  /* queries with keys, weights with values */
-    bool (*is_supported)(void); /* by this CPU */
+    const ati_gemm *linear;      /* products with a layer's weights */
+    const ati_gemm *unembedding; /* with the output projection */
+    const ati_gemm *attention;   /* queries with keys, weights with values */
+    bool (*is_supported)(void);  /* by this CPU */
 } ati_kernel;
 
 /* The kernel of that name, or the best where name is NULL. ATI_ARG, with the names

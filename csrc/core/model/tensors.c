@@ -42,13 +42,13 @@ static void find_body(ati_tensors *tensors) {
 }
 
 void ati_tensors_find_names(ati_tensors *tensors) {
-    static const char *const heads[] = {"lm_head.weight", "language_model.lm_head.weight"};
+    static const char *const names[] = {"lm_head.weight", "language_model.lm_head.weight"};
     tensors->body = tensors->config->family->body;
-    tensors->head = tensors->config->family->head;
+    tensors->unembedding = tensors->config->family->unembedding;
     find_body(tensors);
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
-        if (!has_tensor(tensors, "", tensors->head) && has_tensor(tensors, "", heads[i])) {
-            tensors->head = heads[i];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!has_tensor(tensors, "", tensors->unembedding) && has_tensor(tensors, "", names[i])) {
+            tensors->unembedding = names[i];
         }
     }
 }

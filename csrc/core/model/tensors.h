@@ -12,11 +12,11 @@ enum { ATI_NAME_SIZE = 160 }; /* of a tensor's name */
 typedef struct {
     const ati_config *config;
     const ati_checkpoint *checkpoint;
-    const char *body;     /* what names begin with in this checkpoint */
-    const char *head;     /* the name of the output projection in it */
-    unsigned char **seen; /* [n_shards] of [n_tensors]: has a place in the model */
-    float *rows;          /* [ati_longest_read] read at a time; NULL: only checking */
-    char prefixed[64];    /* what body points to where the family's has one before it */
+    const char *body;        /* what names begin with in this checkpoint */
+    const char *unembedding; /* the name of the output projection in it */
+    unsigned char **seen;    /* [n_shards] of [n_tensors]: has a place in the model */
+    float *rows;             /* [ati_longest_read] read at a time; NULL: only checking */
+    char prefixed[64];       /* what body points to where the family's has one before it */
     ati_error *error;
 } ati_tensors;
 
@@ -34,7 +34,7 @@ typedef struct {
     ati_row_map *map;
 } ati_source;
 
-/* Finds how this checkpoint begins its names, and how it calls the head. */
+/* Finds how this checkpoint begins its names, and how it calls the unembedding. */
 void ati_tensors_find_names(ati_tensors *tensors);
 
 /* Values of the longest row, or vector, that is read whole. */

@@ -130,19 +130,20 @@ static ati_mlp *lay_out_layer(cursor *c, size_t l, ati_mlp *mlps, ati_layer_weig
     return mlps;
 }
 
-/* Sets every pointer of *weights; weights->layers and weights->mlps are there. The head
- * serves as the embeddings too where they are tied, if it has the attention's format,
- * which is as wide as any: int8 would round what no product asks to be rounded. */
+/* Sets every pointer of *weights; weights->layers and weights->mlps are there. The
+ * unembedding serves as the embeddings too where they are tied, if it has the attention's
+ * format, which is as wide as any: int8 would round what no product asks to be rounded. */
 static void lay_out(cursor *c, ati_weights *weights) {
     const ati_config *config = c->config;
     const ati_family *family = config->family;
     size_t vocab = config->vocab_size, hidden = config->hidden_size;
     const ati_kernel *kernel = c->kernel;
     ati_mlp *mlps = weights->mlps;
-    weights->head = take_matrix(c, kernel->head, vocab, hidden);
-    bool shared = config->tied && kernel->head->format == kernel->attention->format;
-    weights->embeddings = shared ? weights->head : take_matrix(c, kernel->attention, vocab, hidden);
-    weights->head_bias = take_bias(c, family->head_bias, vocab);
+    weights->unembedding = take_matrix(c, kernel->unembedding, vocab, hidden);
+    bool shared = config->tied && kernel->unembedding->format == kernel->attention->format;
+    weights->embeddings =
+        shared ? weights->unembedding : take_matrix(c, kernel->attention, vocab, hidden);
+    weights->unembedding_bias = take_bias(c, family->unembedding_bias, vocab);
     if (family->names.positions != NULL) {
         weights->positions =
             (float *)(void *)take(c, config->max_position_embeddings, hidden * sizeof(float));
@@ -171,7 +172,7 @@ static bool is_harmless(const ati_tensors *tensors, const char *name) {
     if (config->is_part && strncmp(name, tensors->body, strlen(tensors->body)) != 0) {
         return true;
     }
-    return config->tied && strcmp(name, tensors->head) == 0;
+    return config->tied && strcmp(name, tensors->unembedding) == 0;
 }
 
 static ati_status fail_unexpected(const ati_tensors *tensors, const ati_safetensors *shard,
@@ -228,18 +229,19 @@ static ati_status check_tie(const ati_tensors *tensors) {
     const ati_checkpoint *checkpoint = tensors->checkpoint;
     char embeddings[ATI_NAME_SIZE];
     bool same = true;
-    if (!tensors->config->tied || ati_checkpoint_find(checkpoint, tensors->head, NULL) == NULL) {
+    if (!tensors->config->tied ||
+        ati_checkpoint_find(checkpoint, tensors->unembedding, NULL) == NULL) {
         return ATI_OK;
     }
     ati_tensor_name(tensors, tensors->config->family->names.embeddings, 0, 0, ".weight",
                     embeddings);
     ati_status status =
-        ati_checkpoint_same(checkpoint, embeddings, tensors->head, &same, tensors->error);
+        ati_checkpoint_same(checkpoint, embeddings, tensors->unembedding, &same, tensors->error);
     if (status == ATI_OK && !same) {
         return ati_fail(tensors->error, ATI_FORMAT,
                         "config.json in '%s' says tie_word_embeddings, but tensor '%s' is there "
                         "and differs from '%s': set tie_word_embeddings to false, or remove it",
-                        checkpoint->folder, tensors->head, embeddings);
+                        checkpoint->folder, tensors->unembedding, embeddings);
     }
     return status;
 }

@@ -66,8 +66,8 @@ typedef struct {
     size_t n_parameters;       /* values of the tensors read */
     ati_matrix embeddings;     /* [vocab, hidden]; its rows are read one by one */
     float *positions;          /* [max_position_embeddings, hidden], or NULL */
-    ati_matrix head;           /* [vocab, hidden]; the same memory as embeddings where it can be */
-    float *head_bias;          /* [vocab], or NULL */
+    ati_matrix unembedding;    /* [vocab, hidden]; the memory of embeddings where it can be */
+    float *unembedding_bias;   /* [vocab], or NULL */
     ati_norm final_norm;       /* [hidden] */
     ati_layer_weights *layers; /* [n_layers] */
     ati_mlp *mlps;             /* of all layers */

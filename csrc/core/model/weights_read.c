@@ -353,14 +353,15 @@ static ati_status visit_ends(ati_tensors *tensors, const ati_weights *weights) {
     size_t vocab = config->vocab_size, hidden = config->hidden_size;
     const size_t positions[] = {config->max_position_embeddings + config->family->first_position,
                                 hidden};
-    ati_source embeddings = {.n = vocab, .map = ati_row_as_is}, head = embeddings;
+    ati_source embeddings = {.n = vocab, .map = ati_row_as_is}, unembedding = embeddings;
     char name[ATI_NAME_SIZE];
     ati_tensor_name(tensors, names->embeddings, 0, 0, ".weight", embeddings.weight);
-    snprintf(head.weight, sizeof head.weight, "%s",
-             config->tied ? embeddings.weight : tensors->head);
+    snprintf(unembedding.weight, sizeof unembedding.weight, "%s",
+             config->tied ? embeddings.weight : tensors->unembedding);
     ati_status status = ati_visit_source(tensors, &embeddings, &weights->embeddings, NULL);
-    if (status == ATI_OK && (!config->tied || weights->head.panels != weights->embeddings.panels)) {
-        status = ati_visit_source(tensors, &head, &weights->head, NULL);
+    if (status == ATI_OK &&
+        (!config->tied || weights->unembedding.panels != weights->embeddings.panels)) {
+        status = ati_visit_source(tensors, &unembedding, &weights->unembedding, NULL);
     }
     if (status == ATI_OK && names->positions != NULL) {
         ati_tensor_name(tensors, names->positions, 0, 0, ".weight", name);
@@ -368,8 +369,9 @@ static ati_status visit_ends(ati_tensors *tensors, const ati_weights *weights) {
             ati_visit_vector(tensors, name, 2, positions, config->family->first_position * hidden,
                              config->max_position_embeddings * hidden, weights->positions);
     }
-    if (status == ATI_OK && config->family->head_bias) {
-        status = ati_visit_vector(tensors, "lm_head.bias", 1, &vocab, 0, vocab, weights->head_bias);
+    if (status == ATI_OK && config->family->unembedding_bias) {
+        status = ati_visit_vector(tensors, "lm_head.bias", 1, &vocab, 0, vocab,
+                                  weights->unembedding_bias);
     }
     return status == ATI_OK ? visit_norm(tensors, names->final_norm, 0, &weights->final_norm)
                             : status;
