@@ -194,27 +194,51 @@ static size_t job_rows(const ati_part *part, size_t n_readings) {
     return whole ? ATI_ROW_BLOCK : share;
 }
 
+/* A walk over the rows of all readings, one reading after another. */
+typedef struct {
+    const ati_pass *pass;
+    size_t n_readings, rows_each;
+    size_t reading, segment, position; /* of the next rows */
+} row_walk;
+
+/* Finds the next rows that have something to say; false when there are none. */
+static bool next_rows(row_walk *walk, loss_rows *rows) {
+    const ati_pack *pack = walk->pass->pack;
+    while (walk->reading < walk->n_readings) {
+        *rows = (loss_rows){&pack->segments[walk->segment], walk->reading, walk->position};
+        walk->position += walk->rows_each;
+        if (walk->position == rows->segment->n_rows) {
+            walk->position = 0;
+            walk->segment++;
+        }
+        if (walk->segment == pack->n_segments) {
+            walk->segment = 0;
+            walk->reading++;
+        }
+        if (is_wanted(walk->pass, rows, walk->rows_each)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Fills the job with the next parts, at most `most`; false when there are none. */
+static bool next_job(row_walk *walk, size_t most, loss_job *job) {
+    job->n_parts = 0;
+    while (job->n_parts < most && next_rows(walk, &job->parts[job->n_parts])) {
+        job->n_parts++;
+    }
+    return job->n_parts > 0;
+}
+
 void ati_losses(const ati_part *part, size_t n_readings) {
-    const ati_pass *pass = part->pass;
-    loss_job job = {.n_parts = 0, .rows_each = pass->model->kernel->linear->row_tile};
-    size_t most = job_rows(part, n_readings) / job.rows_each, task = 0;
-    for (size_t reading = 0; reading < n_readings; reading++) {
-        for (size_t s = 0; s < pass->pack->n_segments; s++) {
-            const ati_segment *segment = &pass->pack->segments[s];
-            for (size_t position = 0; position < segment->n_rows; position += job.rows_each) {
-                loss_rows rows = {segment, reading, position};
-                if (is_wanted(pass, &rows, job.rows_each)) {
-                    job.parts[job.n_parts++] = rows;
-                }
-                bool last = reading + 1 == n_readings && s + 1 == pass->pack->n_segments &&
-                            position + job.rows_each == segment->n_rows;
-                if (job.n_parts == most || (last && job.n_parts > 0)) {
-                    if (ati_is_mine(part, task++)) {
-                        run_job(part, &job);
-                    }
-                    job.n_parts = 0;
-                }
-            }
+    size_t rows_each = part->pass->model->kernel->linear->row_tile, task = 0;
+    size_t most = job_rows(part, n_readings) / rows_each;
+    row_walk walk = {.pass = part->pass, .n_readings = n_readings, .rows_each = rows_each};
+    loss_job job = {.rows_each = rows_each};
+    while (next_job(&walk, most, &job)) {
+        if (ati_is_mine(part, task++)) {
+            run_job(part, &job);
         }
     }
 }
