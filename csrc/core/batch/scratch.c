@@ -1,56 +1,14 @@
 #include "batch/scratch.h"
 
 #include "base/checked.h"
+#include "base/cursor.h"
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
-
-enum { ALIGNMENT = 64 };
-
-/* Adds count * size bytes, up to a multiple of ALIGNMENT. */
-static bool add_bytes(size_t count, size_t size, size_t *bytes) {
-    size_t needed;
-    return ati_mul(count, size, &needed) && ati_add(needed, ALIGNMENT, &needed) &&
-           ati_add(*bytes, needed / ALIGNMENT * ALIGNMENT, bytes);
-}
-
-/* Lets AddressSanitizer report what is written past one array, in the gap before the next. */
-static void guard(char *array, size_t used, size_t bytes) {
-#ifdef __SANITIZE_ADDRESS__
-    __asan_unpoison_memory_region(array, used);
-    __asan_poison_memory_region(array + used, bytes - used);
-#else
-    (void)array, (void)used, (void)bytes;
-#endif
-}
-
-/* Hands out memory piece by piece, or, with memory NULL, only adds the pieces up. */
-typedef struct {
-    char *memory;
-    size_t used; /* bytes */
-    bool fits;   /* the sum is a number so far */
-} cursor;
-
-static char *take(cursor *c, size_t count, size_t size) {
-    size_t start = c->used;
-    c->fits = c->fits && add_bytes(count, size, &c->used);
-    if (c->memory == NULL) {
-        return NULL;
-    }
-    guard(c->memory + start, count * size, c->used - start);
-    return c->memory + start;
-}
-
-static float *take_floats(cursor *c, size_t rows, size_t columns) {
-    size_t floats = 0;
-    c->fits = c->fits && ati_mul(rows, columns, &floats);
-    return (float *)(void *)take(c, floats, sizeof(float));
-}
+/* Bytes between arrays, so that what is written past one of them is seen. */
+enum { GAP = 1 };
 
 /* Rows of a product over k. */
-static char *take_rows(cursor *c, const ati_gemm *gemm, size_t rows, size_t k) {
-    return take(c, rows, ati_layout_of(gemm->format, k).row);
+static char *take_rows(ati_cursor *c, const ati_gemm *gemm, size_t rows, size_t k) {
+    return ati_take(c, rows, ati_layout_of(gemm->format, k).row);
 }
 
 size_t ati_key_bytes(const ati_model *model) {
@@ -63,24 +21,24 @@ size_t ati_value_bytes(const ati_model *model) {
     return ati_value_columns(&model->config) * ATI_STEP_BYTES / format->values_per_step;
 }
 
-static void lay_out_rows(cursor *c, const ati_model *model, const ati_pack *pack, size_t n_readings,
-                         ati_rows *rows) {
+static void lay_out_rows(ati_cursor *c, const ati_model *model, const ati_pack *pack,
+                         size_t n_readings, ati_rows *rows) {
     const ati_config *config = &model->config;
     size_t all = 0, keys = 0;
     c->fits = c->fits && ati_mul(pack->n_rows, n_readings, &all) &&
               ati_mul(pack->n_keys, n_readings, &keys) && ati_mul(keys, config->n_kv_heads, &keys);
-    rows->hidden = take_floats(c, all, config->hidden_size);
-    rows->qkv = take_floats(c, all, ati_qkv_columns(config));
-    rows->heads = take_floats(c, all, ati_query_columns(config));
-    rows->rope = take_floats(c, pack->n_rows, config->n_ropes * ati_rotary_dim(config));
-    rows->keys = take(c, keys, ati_key_bytes(model));
-    rows->values = take(c, keys, ati_value_bytes(model));
+    rows->hidden = ati_take_floats(c, all, config->hidden_size);
+    rows->qkv = ati_take_floats(c, all, ati_qkv_columns(config));
+    rows->heads = ati_take_floats(c, all, ati_query_columns(config));
+    rows->rope = ati_take_floats(c, pack->n_rows, config->n_ropes * ati_rotary_dim(config));
+    rows->keys = ati_take(c, keys, ati_key_bytes(model));
+    rows->values = ati_take(c, keys, ati_value_bytes(model));
 }
 
 bool ati_rows_bytes(const ati_model *model, const ati_pack *pack, size_t n_readings,
                     size_t *bytes) {
     ati_rows rows;
-    cursor c = {.fits = true};
+    ati_cursor c = {.gap = GAP, .fits = true};
     lay_out_rows(&c, model, pack, n_readings, &rows);
     *bytes = c.used;
     return c.fits;
@@ -88,12 +46,12 @@ bool ati_rows_bytes(const ati_model *model, const ati_pack *pack, size_t n_readi
 
 void ati_rows_lay_out(const ati_model *model, const ati_pack *pack, size_t n_readings, void *memory,
                       ati_rows *rows) {
-    cursor c = {.memory = memory, .fits = true};
+    ati_cursor c = {.memory = memory, .gap = GAP, .fits = true};
     lay_out_rows(&c, model, pack, n_readings, rows);
 }
 
 /* Rows that hold what any product with weights, but for the last of a layer, reads. */
-static char *take_inputs(cursor *c, const ati_model *model, size_t rows) {
+static char *take_inputs(ati_cursor *c, const ati_model *model, size_t rows) {
     const ati_config *config = &model->config;
     const size_t sizes[] = {
         ati_layout_of(model->kernel->linear->format, config->hidden_size).row,
@@ -104,12 +62,12 @@ static char *take_inputs(cursor *c, const ati_model *model, size_t rows) {
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
         largest = sizes[i] > largest ? sizes[i] : largest;
     }
-    return take(c, rows, largest);
+    return ati_take(c, rows, largest);
 }
 
 /* The rows between the two products of an MLP or an expert, whichever are longer, and
  * the floats that become a block of them. */
-static void lay_out_inner(cursor *c, const ati_model *model, ati_scratch *scratch) {
+static void lay_out_inner(ati_cursor *c, const ati_model *model, ati_scratch *scratch) {
     const ati_config *config = &model->config;
     const ati_format *format = model->kernel->linear->format;
     const size_t sizes[] = {config->intermediate_size, config->expert_size};
@@ -122,46 +80,46 @@ static void lay_out_inner(cursor *c, const ati_model *model, ati_scratch *scratc
             columns = block > columns ? block : columns;
         }
     }
-    scratch->inner = take(c, ATI_ROW_BLOCK, row);
-    scratch->activated = take_floats(c, ATI_ROW_BLOCK, columns);
+    scratch->inner = ati_take(c, ATI_ROW_BLOCK, row);
+    scratch->activated = ati_take_floats(c, ATI_ROW_BLOCK, columns);
 }
 
-static void lay_out_experts(cursor *c, const ati_model *model, ati_scratch *scratch) {
+static void lay_out_experts(ati_cursor *c, const ati_model *model, ati_scratch *scratch) {
     const ati_config *config = &model->config;
     size_t rows = config->n_experts > 0 ? ATI_ROW_BLOCK : 0;
-    scratch->logits = take_floats(c, 1, config->n_experts);
+    scratch->logits = ati_take_floats(c, 1, config->n_experts);
     scratch->experts =
-        (uint16_t *)(void *)take(c, rows * config->experts_per_token, sizeof(uint16_t));
-    scratch->factors = take_floats(c, rows, config->experts_per_token);
+        (uint16_t *)(void *)ati_take(c, rows * config->experts_per_token, sizeof(uint16_t));
+    scratch->factors = ati_take_floats(c, rows, config->experts_per_token);
     scratch->gathered = take_rows(c, model->kernel->linear, rows, config->hidden_size);
-    scratch->gathered_rows = (uint16_t *)(void *)take(c, rows, sizeof(uint16_t));
-    scratch->gathered_factors = take_floats(c, 1, rows);
+    scratch->gathered_rows = (uint16_t *)(void *)ati_take(c, rows, sizeof(uint16_t));
+    scratch->gathered_factors = ati_take_floats(c, 1, rows);
 }
 
-static void lay_out_scratch(cursor *c, const ati_model *model, size_t longest,
+static void lay_out_scratch(ati_cursor *c, const ati_model *model, size_t longest,
                             ati_scratch *scratch) {
     const ati_config *config = &model->config;
     const ati_names *names = &config->family->names;
     const ati_gemm *attention = model->kernel->attention;
     bool has_post_norms = names->attention_post_norm != NULL || names->mlp_post_norm != NULL;
     scratch->x = take_inputs(c, model, ATI_ROW_BLOCK);
-    scratch->product = take_floats(c, ATI_ROW_BLOCK, ATI_MOST_CHUNK);
+    scratch->product = ati_take_floats(c, ATI_ROW_BLOCK, ATI_MOST_CHUNK);
     lay_out_inner(c, model, scratch);
-    scratch->row = take_floats(c, 1, config->hidden_size);
+    scratch->row = ati_take_floats(c, 1, config->hidden_size);
     scratch->queries = take_rows(c, attention, ATI_QUERY_ROWS, config->head_dim);
-    scratch->scores = take_floats(c, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
+    scratch->scores = ati_take_floats(c, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
     scratch->weights = take_rows(c, attention, ATI_QUERY_ROWS, ATI_KEY_BLOCK);
-    scratch->mixed = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
-    scratch->added = take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
-    scratch->attention = take_floats(c, 1, longest);
-    scratch->sums = (double *)(void *)take(c, config->head_dim, sizeof(double));
-    scratch->addend = take_floats(c, has_post_norms ? ATI_ROW_BLOCK : 0, config->hidden_size);
+    scratch->mixed = ati_take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
+    scratch->added = ati_take_floats(c, ATI_QUERY_ROWS, ati_value_columns(config));
+    scratch->attention = ati_take_floats(c, 1, longest);
+    scratch->sums = (double *)(void *)ati_take(c, config->head_dim, sizeof(double));
+    scratch->addend = ati_take_floats(c, has_post_norms ? ATI_ROW_BLOCK : 0, config->hidden_size);
     lay_out_experts(c, model, scratch);
 }
 
 bool ati_scratch_bytes(const ati_model *model, size_t longest, size_t *bytes) {
     ati_scratch scratch;
-    cursor c = {.fits = true};
+    ati_cursor c = {.gap = GAP, .fits = true};
     lay_out_scratch(&c, model, longest, &scratch);
     *bytes = c.used;
     return c.fits;
@@ -169,6 +127,6 @@ bool ati_scratch_bytes(const ati_model *model, size_t longest, size_t *bytes) {
 
 void ati_scratch_lay_out(const ati_model *model, size_t longest, void *memory,
                          ati_scratch *scratch) {
-    cursor c = {.memory = memory, .fits = true};
+    ati_cursor c = {.memory = memory, .gap = GAP, .fits = true};
     lay_out_scratch(&c, model, longest, scratch);
 }
