@@ -72,7 +72,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "attention without a window",
-        "csrc/core/model/weights.c",
+        "csrc/core/model/weights_memory.c",
         ".window = config->layers[l].is_windowed ? config->window : 0,",
         ".window = 0,",
         (
@@ -104,14 +104,14 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "scores are not capped",
-        "csrc/core/model/weights.c",
+        "csrc/core/model/weights_memory.c",
         ".soft_cap = config->attention_soft_cap,",
         "",
         ("gemma2", "vaultgemma"),
     ),
     Mutation(
         "scores are not divided by the layer",
-        "csrc/core/model/weights.c",
+        "csrc/core/model/weights_memory.c",
         "config->attention_scaled_by_layer ? (float)(l + 1) : 1.0F",
         "1.0F",
         ("gpt2",),

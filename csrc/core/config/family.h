@@ -6,8 +6,8 @@
  *     x = norm(h);  h += W_down (silu(W_gate x) * W_up x)
  *
  * What is zero or NULL in a row is as in Llama. A new family is a new row and, where it
- * has a part that no family had before, one more field that config.c, weights.c or the
- * forward pass reads.
+ * has a part that no family had before, one more field that reading config.json, reading
+ * weights or the forward pass asks for.
  */
 #ifndef ATI_FAMILY_H
 #define ATI_FAMILY_H

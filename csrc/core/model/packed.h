@@ -5,8 +5,8 @@
 
 #include "ati.h"
 
-/* Raised with every change of the layout (weights.c), of a format or of the header:
- * tests/test_packed.c knows the bytes of each version. */
+/* Raised with every change of the layout (weights_memory.c), of a format or of the header:
+ * test_packed.c knows the bytes of each version. */
 enum { ATI_PACKED_VERSION = 1, ATI_MOST_KEY = 127 };
 
 /* What a file must say it holds, and what it says besides. */

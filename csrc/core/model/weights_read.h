@@ -1,4 +1,5 @@
-/* The tensors of a model, one after another. For weights.c. */
+/* The tensors of a model, one after another. For weights.c
+ * and weights_check.c. */
 #ifndef ATI_WEIGHTS_READ_H
 #define ATI_WEIGHTS_READ_H
 
