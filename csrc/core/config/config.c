@@ -23,46 +23,76 @@
 
 /* ---- Fields that would change the computation ---- */
 
-/* Refused where they are more than null, false, empty or `neutral`, unless the family
- * reads them. */
+/* The one quantization that is read: that of experts whose tensors hold all of them,
+ * everything else being left as it was. */
+static bool reads_mxfp4(const ati_config_reader *r) {
+    ati_json_value settings = ati_json_get(r->json, r->root, "quantization_config");
+    ati_json_value method = ati_json_get(r->json, settings, "quant_method");
+    return r->family->experts == ATI_EXPERTS_TRANSPOSED && method != ATI_JSON_NONE &&
+           ati_json_is(r->json, method, "mxfp4");
+}
+
+static bool reads_window(const ati_config_reader *r) {
+    return r->family->window != ATI_WINDOW_NONE;
+}
+
+static bool reads_partial(const ati_config_reader *r) {
+    return r->family->partial > 0;
+}
+
+static bool reads_rope_layers(const ati_config_reader *r) {
+    return r->family->rope_layers == ATI_ROPE_LISTED;
+}
+
+static bool reads_experts(const ati_config_reader *r) {
+    return r->family->experts != ATI_EXPERTS_NONE;
+}
+
+static bool reads_dense_layers(const ati_config_reader *r) {
+    return reads_experts(r) && r->family->names.gate != NULL;
+}
+
+/* A field that is refused where it is more than null, false, empty or `neutral`, unless
+ * the family reads it: by its row's name for it, or as `is_read` says. */
 typedef struct {
     const char *key;
     double neutral;
     const char *remedy;
+    bool (*is_read)(const ati_config_reader *r);
 } inert_field;
 
 static const inert_field inert_fields[] = {
-    {"quantization_config", 0, "; save the model unquantized"},
-    {"pretraining_tp", 1, "; 1 gives the same model, up to rounding"},
-    {"sliding_window", 0, ""},
-    {"partial_rotary_factor", 1, ""},
-    {"rotary_pct", 1, ""},
-    {"rope_interleaved", 0, ""},
-    {"no_rope_layers", 0, ""},
-    {"alibi", 0, ""},
-    {"attn_logit_softcapping", 0, ""},
-    {"final_logit_softcapping", 0, ""},
-    {"query_pre_attn_scalar", 0, ""},
-    {"clip_qkv", 0, ""},
-    {"qk_norm", 0, ""},
-    {"use_qk_norm", 0, ""},
-    {"qk_layernorm", 0, ""},
-    {"embedding_multiplier", 1, ""},
-    {"attention_multiplier", 0, ""},
-    {"residual_multiplier", 1, ""},
-    {"logits_scaling", 1, ""},
-    {"logit_scale", 1, ""},
-    {"num_experts", 0, ""},
-    {"num_local_experts", 0, ""},
-    {"mlp_only_layers", 0, ""},
-    {"decoder_sparse_step", 1, ""},
-    {"use_parallel_residual", 0, ""},
-    {"scale_attn_by_inverse_layer_idx", 0, ""},
-    {"is_encoder_decoder", 0, ""},
-    {"add_cross_attention", 0, ""},
-    {"use_bidirectional_attention", 0, ""},
-    {"_remove_final_layer_norm", 0, ""},
-    {"per_layer_config", 0, ""},
+    {"quantization_config", 0, "; save the model unquantized", reads_mxfp4},
+    {"pretraining_tp", 1, "; 1 gives the same model, up to rounding", NULL},
+    {"sliding_window", 0, "", reads_window},
+    {"partial_rotary_factor", 1, "", reads_partial},
+    {"rotary_pct", 1, "", NULL},
+    {"rope_interleaved", 0, "", NULL},
+    {"no_rope_layers", 0, "", reads_rope_layers},
+    {"alibi", 0, "", NULL},
+    {"attn_logit_softcapping", 0, "", NULL},
+    {"final_logit_softcapping", 0, "", NULL},
+    {"query_pre_attn_scalar", 0, "", NULL},
+    {"clip_qkv", 0, "", NULL},
+    {"qk_norm", 0, "", NULL},
+    {"use_qk_norm", 0, "", NULL},
+    {"qk_layernorm", 0, "", NULL},
+    {"embedding_multiplier", 1, "", NULL},
+    {"attention_multiplier", 0, "", NULL},
+    {"residual_multiplier", 1, "", NULL},
+    {"logits_scaling", 1, "", NULL},
+    {"logit_scale", 1, "", NULL},
+    {"num_experts", 0, "", reads_experts},
+    {"num_local_experts", 0, "", reads_experts},
+    {"mlp_only_layers", 0, "", reads_dense_layers},
+    {"decoder_sparse_step", 1, "", reads_dense_layers},
+    {"use_parallel_residual", 0, "", NULL},
+    {"scale_attn_by_inverse_layer_idx", 0, "", NULL},
+    {"is_encoder_decoder", 0, "", NULL},
+    {"add_cross_attention", 0, "", NULL},
+    {"use_bidirectional_attention", 0, "", NULL},
+    {"_remove_final_layer_norm", 0, "", NULL},
+    {"per_layer_config", 0, "", NULL},
 };
 
 /* The same for fields that are true of every model here, and of theirs where absent. */
@@ -87,17 +117,8 @@ static bool is_inert(const ati_config_reader *r, ati_json_value value, double ne
     }
 }
 
-static bool is_one_of(const char *key, const char *const *keys, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (keys[i] != NULL && strcmp(keys[i], key) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Whether the family's row says what becomes of a field. */
-static bool is_read(const ati_family *family, const char *key) {
+/* Whether the family's row has this key for something that it reads. */
+static bool names_key(const ati_family *family, const char *key) {
     const char *const keys[] = {
         family->qk_norm_key,
         family->clip_key,
@@ -112,33 +133,22 @@ static bool is_read(const ati_family *family, const char *key) {
         family->logit_divisor_key,
         family->logit_soft_cap_key,
         family->partial_key,
-        family->partial > 0 ? "partial_rotary_factor" : NULL,
-        family->window != ATI_WINDOW_NONE ? "sliding_window" : NULL,
-        family->rope_layers == ATI_ROPE_LISTED ? "no_rope_layers" : NULL,
-        family->experts != ATI_EXPERTS_NONE ? "num_experts" : NULL,
-        family->experts != ATI_EXPERTS_NONE ? "num_local_experts" : NULL,
-        family->experts != ATI_EXPERTS_NONE && family->names.gate ? "mlp_only_layers" : NULL,
-        family->experts != ATI_EXPERTS_NONE && family->names.gate ? "decoder_sparse_step" : NULL,
         family->unread,
     };
-    return is_one_of(key, keys, sizeof keys / sizeof *keys);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (keys[i] != NULL && strcmp(keys[i], key) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
-/* The one quantization that is read: that of experts whose tensors hold all of them,
- * everything else being left as it was. */
-static bool is_mxfp4(const ati_config_reader *r, const ati_family *family) {
-    ati_json_value settings = ati_json_get(r->json, r->root, "quantization_config");
-    ati_json_value method = ati_json_get(r->json, settings, "quant_method");
-    return family->experts == ATI_EXPERTS_TRANSPOSED && method != ATI_JSON_NONE &&
-           ati_json_is(r->json, method, "mxfp4");
-}
-
-static ati_status refuse_active(const ati_config_reader *r, const ati_family *family) {
+static ati_status refuse_active(const ati_config_reader *r) {
     for (size_t i = 0; i < sizeof inert_fields / sizeof *inert_fields; i++) {
         const inert_field *field = &inert_fields[i];
         ati_json_value value = ati_json_get(r->json, r->root, field->key);
-        bool is_known = is_read(family, field->key) ||
-                        (strcmp(field->key, "quantization_config") == 0 && is_mxfp4(r, family));
+        bool is_known =
+            names_key(r->family, field->key) || (field->is_read != NULL && field->is_read(r));
         if (value != ATI_JSON_NONE && !is_known && !is_inert(r, value, field->neutral)) {
             return ati_fail(r->error, ATI_UNSUPPORTED,
                             "'%s': '%s' is set, which is not supported; expected it absent%s",
@@ -453,8 +463,8 @@ static ati_status read_config(ati_config_reader *r, ati_config *config) {
     }
     ati_status status = read_family(r, config);
     if (status == ATI_OK) {
-        config->is_mxfp4 = is_mxfp4(r, config->family);
-        status = refuse_active(r, config->family);
+        config->is_mxfp4 = reads_mxfp4(r);
+        status = refuse_active(r);
     }
     for (size_t i = 0; i < sizeof steps / sizeof *steps && status == ATI_OK; i++) {
         status = steps[i](r, config);
