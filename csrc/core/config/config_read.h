@@ -36,6 +36,14 @@ ati_status ati_config_number(const ati_config_reader *r, ati_json_value object, 
 ati_status ati_config_flag(const ati_config_reader *r, ati_json_value object, const char *key,
                            bool otherwise, bool *out);
 
+/* Refuses, by name, a field that changes the computation and that the family, which is
+ * known, does not read. */
+ati_status ati_config_refuse_active(const ati_config_reader *r);
+
+/* The one quantization that is read: that of experts whose tensors hold all of them,
+ * everything else being left as it was. */
+bool ati_config_is_mxfp4(const ati_config_reader *r);
+
 /* Fills config->layers, config->window and what experts there are. */
 ati_status ati_config_layers(const ati_config_reader *r, ati_config *config);
 
