@@ -95,8 +95,25 @@ static ati_status list_rotating(const ati_config_reader *r, ati_config *config) 
     return ATI_OK;
 }
 
-/* The layers with a window, by the family's rule. */
-static ati_status place_windows(const ati_config_reader *r, ati_config *config) {
+/* Whether layer l has a window, by the family's rule: `first` is max_window_layers. */
+static bool has_window(const ati_config *config, size_t l, double first, size_t period) {
+    switch (config->family->window) {
+    case ATI_WINDOW_ALL:
+    case ATI_WINDOW_TYPED:
+        return true;
+    case ATI_WINDOW_LATER:
+        return (double)l >= first;
+    case ATI_WINDOW_PERIOD:
+        return (l + 1) % period != 0;
+    case ATI_WINDOW_NO_ROPE:
+        return !config->layers[l].rotates;
+    case ATI_WINDOW_NONE:
+        break;
+    }
+    return false;
+}
+
+static ati_status choose_windows(const ati_config_reader *r, ati_config *config) {
     const ati_family *family = config->family;
     size_t period = family->window_period;
     double first = 0;
@@ -112,12 +129,7 @@ static ati_status place_windows(const ati_config_reader *r, ati_config *config) 
                                  &period);
     }
     for (size_t l = 0; l < config->n_layers && status == ATI_OK; l++) {
-        bool by_period = family->window == ATI_WINDOW_PERIOD && (l + 1) % period != 0;
-        bool by_place = family->window == ATI_WINDOW_LATER && (double)l >= first;
-        bool by_rope = family->window == ATI_WINDOW_NO_ROPE && !config->layers[l].rotates;
-        config->layers[l].is_windowed = family->window == ATI_WINDOW_ALL ||
-                                        family->window == ATI_WINDOW_TYPED || by_period ||
-                                        by_place || by_rope;
+        config->layers[l].is_windowed = has_window(config, l, first, period);
     }
     return status;
 }
@@ -169,8 +181,9 @@ static ati_status follow_types(const ati_config_reader *r, ati_config *config) {
 
 /* ---- Experts ---- */
 
-/* The layers that decoder_sparse_step and mlp_only_layers leave dense. */
-static ati_status place_dense(const ati_config_reader *r, ati_config *config) {
+/* All layers have experts but those that decoder_sparse_step and mlp_only_layers leave
+ * dense. */
+static ati_status choose_sparse(const ati_config_reader *r, ati_config *config) {
     static const char key[] = "mlp_only_layers";
     size_t step = 1;
     ati_json_value array;
@@ -219,7 +232,7 @@ static ati_status read_experts(const ati_config_reader *r, ati_config *config) {
     for (size_t l = 0; l < config->n_layers; l++) {
         config->layers[l].is_sparse = true;
     }
-    return status == ATI_OK && family->names.gate != NULL ? place_dense(r, config) : status;
+    return status == ATI_OK && family->names.gate != NULL ? choose_sparse(r, config) : status;
 }
 
 ati_status ati_config_layers(const ati_config_reader *r, ati_config *config) {
@@ -232,7 +245,7 @@ ati_status ati_config_layers(const ati_config_reader *r, ati_config *config) {
         status = list_rotating(r, config);
     }
     if (status == ATI_OK) {
-        status = place_windows(r, config);
+        status = choose_windows(r, config);
     }
     if (status == ATI_OK) {
         status = follow_types(r, config);
