@@ -58,34 +58,6 @@ static ati_status refuse_nested(const ati_config_reader *r, ati_json_value setti
     return ATI_OK;
 }
 
-static ati_status read_type(const ati_config_reader *r, ati_json_value settings, bool is_long,
-                            ati_rope_type *type) {
-    static const ati_rope_type types[] = {ATI_ROPE_DEFAULT, ATI_ROPE_LINEAR, ATI_ROPE_DYNAMIC,
-                                          ATI_ROPE_LLAMA3,  ATI_ROPE_YARN,   ATI_ROPE_LONGROPE};
-    const char *name = NULL;
-    ati_status status = ati_config_text(r, settings, "type", "default", &name);
-    if (status == ATI_OK) {
-        status = ati_config_text(r, settings, "rope_type", name, &name);
-    }
-    if (status == ATI_OK && is_long && (strcmp(name, "su") == 0 || strcmp(name, "yarn") == 0)) {
-        name = ati_rope_name(ATI_ROPE_LONGROPE);
-    }
-    for (size_t i = 0; status == ATI_OK && i < sizeof types / sizeof *types; i++) {
-        bool fits = !is_long || types[i] == ATI_ROPE_DEFAULT || types[i] == ATI_ROPE_LONGROPE;
-        if (fits && strcmp(name, ati_rope_name(types[i])) == 0) {
-            *type = types[i];
-            return ATI_OK;
-        }
-    }
-    if (status == ATI_OK) {
-        status = ati_fail(r->error, ATI_UNSUPPORTED,
-                          "'%s': rotary rope_type '%.100s' is not supported, expected default%s or "
-                          "longrope",
-                          r->path, name, is_long ? "" : ", linear, dynamic, llama3, yarn");
-    }
-    return status;
-}
-
 /* theta: under `beside` in the root, or among the settings, which wins. */
 static ati_status read_theta(const ati_config_reader *r, ati_json_value settings,
                              const char *beside, double otherwise, double *theta) {
@@ -141,9 +113,18 @@ static ati_status read_original(const ati_config_reader *r, ati_json_value setti
     return status;
 }
 
+/* ---- What one rope_type has of its own ---- */
+
+static ati_status read_factor(const ati_config_reader *r, ati_json_value settings, ati_rope *rope) {
+    return ati_config_number(r, settings, "factor", 1.0, MOST_FACTOR, NAN, &rope->factor);
+}
+
 static ati_status read_llama3(const ati_config_reader *r, ati_json_value settings, ati_rope *rope) {
-    ati_status status = ati_config_number(r, settings, "low_freq_factor", 1e-6, MOST_FACTOR, NAN,
-                                          &rope->low_freq_factor);
+    ati_status status = read_factor(r, settings, rope);
+    if (status == ATI_OK) {
+        status = ati_config_number(r, settings, "low_freq_factor", 1e-6, MOST_FACTOR, NAN,
+                                   &rope->low_freq_factor);
+    }
     if (status == ATI_OK) {
         status = ati_config_number(r, settings, "high_freq_factor", 1e-6, MOST_FACTOR, NAN,
                                    &rope->high_freq_factor);
@@ -192,7 +173,10 @@ static ati_status read_attention_factor(const ati_config_reader *r, ati_json_val
 }
 
 static ati_status read_yarn(const ati_config_reader *r, ati_json_value settings, ati_rope *rope) {
-    ati_status status = read_original(r, settings, rope);
+    ati_status status = read_factor(r, settings, rope);
+    if (status == ATI_OK) {
+        status = read_original(r, settings, rope);
+    }
     if (status == ATI_OK) {
         status = read_attention_factor(r, settings, rope);
     }
@@ -282,30 +266,56 @@ static ati_status fix_theta(const ati_config_reader *r, ati_json_value settings,
     return status;
 }
 
-/* What one type has of its own; default has nothing. */
-static ati_status read_scaling(const ati_config_reader *r, ati_json_value settings, bool has_alpha,
+static ati_status read_dynamic(const ati_config_reader *r, ati_json_value settings,
                                ati_rope *rope) {
-    ati_status status = ATI_OK;
-    if (rope->type == ATI_ROPE_DYNAMIC && rope->dim == 2) {
+    if (rope->dim == 2) {
         return ati_fail(r->error, ATI_UNSUPPORTED,
                         "'%s': rope type 'dynamic' needs a head_dim above 2, found 2", r->path);
     }
-    if (rope->type == ATI_ROPE_DYNAMIC && has_alpha) {
-        status = fix_theta(r, settings, rope);
+    ati_status status = r->family->rope_alpha ? fix_theta(r, settings, rope) : ATI_OK;
+    return status == ATI_OK && rope->type == ATI_ROPE_DYNAMIC ? read_factor(r, settings, rope)
+                                                              : status;
+}
+
+/* ---- Types ---- */
+
+typedef struct {
+    ati_rope_type type;
+    bool is_of_long; /* also in a family whose only scaling is longrope */
+    ati_status (*read)(const ati_config_reader *r, ati_json_value settings, ati_rope *rope);
+} type_row;
+
+static const type_row types[] = {
+    {ATI_ROPE_DEFAULT, true, NULL},          {ATI_ROPE_LINEAR, false, read_factor},
+    {ATI_ROPE_DYNAMIC, false, read_dynamic}, {ATI_ROPE_LLAMA3, false, read_llama3},
+    {ATI_ROPE_YARN, false, read_yarn},       {ATI_ROPE_LONGROPE, true, read_longrope},
+};
+
+static ati_status find_type(const ati_config_reader *r, ati_json_value settings,
+                            const type_row **type) {
+    bool is_long = r->family->rope_is_long;
+    const char *name = NULL;
+    ati_status status = ati_config_text(r, settings, "type", "default", &name);
+    if (status == ATI_OK) {
+        status = ati_config_text(r, settings, "rope_type", name, &name);
     }
-    if (status != ATI_OK || rope->type == ATI_ROPE_DEFAULT) {
-        return status;
-    }
-    if (rope->type == ATI_ROPE_LONGROPE) {
-        return read_longrope(r, settings, rope);
-    }
-    status = ati_config_number(r, settings, "factor", 1.0, MOST_FACTOR, NAN, &rope->factor);
     if (status != ATI_OK) {
         return status;
     }
-    return rope->type == ATI_ROPE_LLAMA3 ? read_llama3(r, settings, rope)
-           : rope->type == ATI_ROPE_YARN ? read_yarn(r, settings, rope)
-                                         : ATI_OK;
+    if (is_long && (strcmp(name, "su") == 0 || strcmp(name, "yarn") == 0)) {
+        name = ati_rope_name(ATI_ROPE_LONGROPE);
+    }
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        bool fits = !is_long || types[i].is_of_long;
+        if (fits && strcmp(name, ati_rope_name(types[i].type)) == 0) {
+            *type = &types[i];
+            return ATI_OK;
+        }
+    }
+    return ati_fail(r->error, ATI_UNSUPPORTED,
+                    "'%s': rotary rope_type '%.100s' is not supported, expected default%s or "
+                    "longrope",
+                    r->path, name, is_long ? "" : ", linear, dynamic, llama3, yarn");
 }
 
 /* One set of settings; theta is under `beside` in the older dialect. */
@@ -319,9 +329,10 @@ static ati_status read_rope(const ati_config_reader *r, ati_json_value settings,
         .original_context = config->max_position_embeddings,
         .context = config->max_position_embeddings,
     };
+    const type_row *type = NULL;
     ati_status status = refuse_nested(r, settings);
     if (status == ATI_OK) {
-        status = read_type(r, settings, family->rope_is_long, &rope->type);
+        status = find_type(r, settings, &type);
     }
     if (status == ATI_OK) {
         status = read_theta(r, settings, beside, theta, &rope->theta);
@@ -329,7 +340,11 @@ static ati_status read_rope(const ati_config_reader *r, ati_json_value settings,
     if (status == ATI_OK) {
         status = read_dim(r, settings, config, &rope->dim);
     }
-    return status == ATI_OK ? read_scaling(r, settings, family->rope_alpha, rope) : status;
+    if (status != ATI_OK) {
+        return status;
+    }
+    rope->type = type->type;
+    return type->read != NULL ? type->read(r, settings, rope) : ATI_OK;
 }
 
 /* One set for layers without a window and one for those with. transformers gives the
