@@ -10,7 +10,8 @@
 
 #define CHUNK ((size_t)1 << 17) /* elements converted at a time, still in cache */
 
-/* Each converts n elements and returns whether all of them are finite. */
+/* Converts n elements and returns whether all of them are finite. */
+typedef bool converter(const uint16_t *from, float *to, size_t n);
 
 static bool convert_bf16(const uint16_t *from, float *to, size_t n) {
     uint32_t bad = 0;
@@ -76,40 +77,53 @@ static ati_status fail_not_finite(const ati_safetensors *st, const ati_tensor *t
                     tensor->name, (double)values[i], index);
 }
 
+/* How the elements of a dtype become floats; zeros: they cannot. */
+typedef struct {
+    size_t bytes;       /* of an element */
+    converter *convert; /* NULL: they are floats, and are read where they belong */
+} element;
+
+/* Reads elements into out [n], by way of chunk [CHUNK] where they are converted. */
+static ati_status read_chunk(const ati_safetensors *st, const ati_tensor *tensor, element kind,
+                             size_t first, size_t n, uint16_t *chunk, float *out,
+                             ati_error *error) {
+    void *to = kind.convert != NULL ? (void *)chunk : (void *)out;
+    ati_status status =
+        ati_file_read(&st->file, tensor->offset + first * kind.bytes, n * kind.bytes, to, error);
+    if (status != ATI_OK) {
+        return status;
+    }
+    bool finite = kind.convert != NULL ? kind.convert(chunk, out, n) : scan_f32(out, n);
+    return finite ? ATI_OK : fail_not_finite(st, tensor, out, first, error);
+}
+
 ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor,
                                     size_t first, size_t n, float *out, ati_error *error) {
-    if (tensor->dtype <= ATI_DTYPE_U8) {
+    static const element kinds[] = {
+        [ATI_DTYPE_F32] = {sizeof(float), NULL},
+        [ATI_DTYPE_F16] = {sizeof(uint16_t), convert_f16},
+        [ATI_DTYPE_BF16] = {sizeof(uint16_t), convert_bf16},
+    };
+    const element kind = kinds[tensor->dtype];
+    if (kind.bytes == 0) {
         return ati_fail(error, ATI_UNSUPPORTED,
                         "'%s': tensor '%.200s' has dtype %s, expected F32, F16 or BF16",
                         st->file.path, tensor->name, tensor->dtype_name);
     }
-    bool wide = tensor->dtype == ATI_DTYPE_F32;
-    size_t item = wide ? sizeof(float) : sizeof(uint16_t);
-    assert(first <= tensor->bytes / item && n <= tensor->bytes / item - first);
-    ati_status status = ATI_OK;
-    uint16_t *half = NULL;
-    if (!wide) {
-        half = ati_calloc(n < CHUNK ? n : CHUNK, sizeof *half);
-        if (half == NULL) {
-            return ati_fail_memory(error, CHUNK * sizeof *half, "reading a tensor");
+    assert(first <= tensor->bytes / kind.bytes && n <= tensor->bytes / kind.bytes - first);
+    uint16_t *chunk = NULL;
+    if (kind.convert != NULL) {
+        chunk = ati_calloc(n < CHUNK ? n : CHUNK, kind.bytes);
+        if (chunk == NULL) {
+            return ati_fail_memory(error, CHUNK * kind.bytes, "reading a tensor");
         }
     }
+    ati_status status = ATI_OK;
     for (size_t i = 0; i < n && status == ATI_OK; i += CHUNK) {
         size_t some = n - i < CHUNK ? n - i : CHUNK;
-        void *to = wide ? (void *)(out + i) : (void *)half;
-        status =
-            ati_file_read(&st->file, tensor->offset + (first + i) * item, some * item, to, error);
-        if (status != ATI_OK) {
-            break;
-        }
-        bool finite = wide                             ? scan_f32(out + i, some)
-                      : tensor->dtype == ATI_DTYPE_F16 ? convert_f16(half, out + i, some)
-                                                       : convert_bf16(half, out + i, some);
-        if (!finite) {
-            status = fail_not_finite(st, tensor, out + i, first + i, error);
-        }
+        status = read_chunk(st, tensor, kind, first + i, some, chunk, out + i, error);
     }
-    ati_free(half);
+    ati_free(chunk);
     return status;
 }
 
