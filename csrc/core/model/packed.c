@@ -110,34 +110,34 @@ static ati_status expect_number(const char *path, const char *what, uint64_t fou
                     found, expected);
 }
 
+/* The first field that differs is what is said. */
 static ati_status check_header(const ati_file *file, const fields *found, const fields *expected,
                                ati_error *error) {
-    const char *path = file->path;
+    const struct {
+        const char *what;
+        uint64_t found, expected;
+        const char *text, *expected_text; /* in place of numbers */
+        size_t size;                      /* of text */
+    } rows[] = {
+        {"the byte order", found->byte_order, expected->byte_order, NULL, NULL, 0},
+        {"the version", found->version, expected->version, NULL, NULL, 0},
+        {"precision", 0, 0, found->precision, expected->precision, sizeof found->precision},
+        {"kernel", 0, 0, found->kernel, expected->kernel, sizeof found->kernel},
+        {"key", 0, 0, found->key, expected->key, sizeof found->key},
+        {"weights of the size", found->bytes, expected->bytes, NULL, NULL, 0},
+        {"the size", file->size, ATI_PACKED_HEADER + expected->bytes, NULL, NULL, 0},
+    };
+    ati_status status = ATI_OK;
     if (memcmp(found->magic, expected->magic, sizeof found->magic) != 0) {
-        return ati_fail(error, ATI_FORMAT, "'%s' is not a file of packed weights", path);
+        return ati_fail(error, ATI_FORMAT, "'%s' is not a file of packed weights", file->path);
     }
-    ati_status status =
-        expect_number(path, "the byte order", found->byte_order, expected->byte_order, error);
-    if (status == ATI_OK) {
-        status = expect_number(path, "the version", found->version, expected->version, error);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && status == ATI_OK; i++) {
+        status = rows[i].text != NULL ? expect_text(file->path, rows[i].what, rows[i].text,
+                                                    rows[i].size, rows[i].expected_text, error)
+                                      : expect_number(file->path, rows[i].what, rows[i].found,
+                                                      rows[i].expected, error);
     }
-    if (status == ATI_OK) {
-        status = expect_text(path, "precision", found->precision, sizeof found->precision,
-                             expected->precision, error);
-    }
-    if (status == ATI_OK) {
-        status = expect_text(path, "kernel", found->kernel, sizeof found->kernel, expected->kernel,
-                             error);
-    }
-    if (status == ATI_OK) {
-        status = expect_text(path, "key", found->key, sizeof found->key, expected->key, error);
-    }
-    if (status == ATI_OK) {
-        status = expect_number(path, "weights of the size", found->bytes, expected->bytes, error);
-    }
-    return status == ATI_OK ? expect_number(path, "the size", file->size,
-                                            ATI_PACKED_HEADER + expected->bytes, error)
-                            : status;
+    return status;
 }
 
 /* ---- Mapping ---- */
