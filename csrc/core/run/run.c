@@ -11,6 +11,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
+/* In a batch of more, the last packs are small, and a search for those that threads should
+ * read together takes long. */
+enum { FEW_PACKS = 64 };
+
 /* A batch under way. */
 typedef struct {
     const ati_model *model;
@@ -33,7 +37,7 @@ typedef struct {
     pthread_t thread;
 } job_thread;
 
-static ati_status plan(ati_job *job, ati_error *error) {
+static ati_status plan_packs(ati_job *job, ati_error *error) {
     const ati_batch *batch = job->batch;
     size_t segments, packs, branches, bytes;
     if (!ati_mul(batch->n_documents, sizeof(*job->segments), &segments) ||
@@ -73,41 +77,67 @@ static double finish_time(const ati_job *job, const double *costs, size_t first,
     return last;
 }
 
+/* The first packs, as long as one costs more than a thread's share of it and those after
+ * it. */
+static size_t take_heavy_packs(const double *costs, size_t n, size_t n_threads) {
+    double rest = 0;
+    size_t taken = 0;
+    for (size_t p = 0; p < n; p++) {
+        rest += costs[p];
+    }
+    for (; taken < n && costs[taken] * (double)n_threads > rest; taken++) {
+        rest -= costs[taken];
+    }
+    return taken;
+}
+
+/* The `taken` packs and as many more, in order, as make the batch end soonest. loads
+ * [n_threads] is scratch. */
+static size_t take_last_packs(const ati_job *job, const double *costs, size_t taken,
+                              double *loads) {
+    double together = 0, soonest = INFINITY;
+    size_t best = taken;
+    for (size_t p = taken; p <= job->n_packs; p++) {
+        double end = together + finish_time(job, costs, p, loads);
+        if (end < soonest) {
+            soonest = end;
+            best = p;
+        }
+        together += p < job->n_packs ? costs[p] / (double)job->n_threads : 0;
+    }
+    return best;
+}
+
 /* Packs that would keep one thread busy after the others are done are read by all
- * threads together: those that cost more than a thread's share, and of the few packs
- * of a small batch as many, longest first, as make it end soonest. */
+ * threads together: the heavy ones, and of a batch of few packs those after them too,
+ * longest first, where that ends it sooner. */
 static ati_status choose_team_packs(ati_job *job, ati_error *error) {
-    enum {
-        FEW = 64
-    }; /* packs: in a larger batch the last ones are small, and a search takes long */
-    size_t n = job->n_packs, threads = job->n_threads;
-    if (threads == 1) {
+    size_t n = job->n_packs, n_threads = job->n_threads;
+    if (n_threads == 1) {
         return ATI_OK;
     }
-    double *costs = ati_calloc(n + threads, sizeof(*costs)), rest = 0, soonest = INFINITY;
+    double *costs = ati_calloc(n + n_threads, sizeof(*costs));
     if (costs == NULL) {
-        return ati_fail_memory(error, (n + threads) * sizeof(*costs), "the plan of a batch");
+        return ati_fail_memory(error, (n + n_threads) * sizeof(*costs), "the plan of a batch");
     }
     for (size_t p = 0; p < n; p++) {
         costs[p] = ati_pack_cost(&job->model->config, &job->packs[p]);
-        rest += costs[p];
     }
-    size_t chosen = 0;
-    for (; chosen < n && costs[chosen] * (double)threads > rest; chosen++) {
-        rest -= costs[chosen];
-    }
-    job->n_team_packs = chosen;
-    double together = 0;
-    for (size_t p = chosen; p <= n && n - chosen <= FEW; p++) {
-        double end = together + finish_time(job, costs, p, costs + n);
-        if (end < soonest) {
-            soonest = end;
-            job->n_team_packs = p;
-        }
-        together += p < n ? costs[p] / (double)threads : 0;
-    }
+    size_t taken = take_heavy_packs(costs, n, n_threads);
+    job->n_team_packs =
+        n - taken <= FEW_PACKS ? take_last_packs(job, costs, taken, costs + n) : taken;
     ati_free(costs);
     return ATI_OK;
+}
+
+/* The packs, and which of them all threads read together. */
+static ati_status plan(ati_job *job, ati_error *error) {
+    ati_status status = plan_packs(job, error);
+    if (status == ATI_OK) {
+        status = choose_team_packs(job, error);
+    }
+    atomic_init(&job->next_pack, job->n_team_packs);
+    return status;
 }
 
 /* Bytes for the rows of the largest of packs[first, last). */
@@ -223,6 +253,21 @@ static ati_status run_threads(ati_job *job, ati_error *error) {
     return ATI_OK;
 }
 
+static ati_status run_job(ati_job *job, ati_error *error) {
+    size_t blas_callers = ati_uses_blas(job->model) ? job->n_threads : 0;
+    ati_status status = ati_blas_reserve(blas_callers, error);
+    if (status != ATI_OK) {
+        return status;
+    }
+    status = ati_team_init(&job->team, job->batch->poll, job->batch->poll_context, error);
+    if (status == ATI_OK) {
+        status = run_threads(job, error);
+        ati_team_destroy(&job->team);
+    }
+    ati_blas_release(blas_callers);
+    return status;
+}
+
 ati_status ati_run(const ati_model *model, ati_workspace *workspace, const ati_batch *batch,
                    ati_error *error) {
     if (workspace->model != model) {
@@ -239,28 +284,8 @@ ati_status ati_run(const ati_model *model, ati_workspace *workspace, const ati_b
         .n_threads = batch->n_threads,
     };
     status = plan(&job, error);
-    if (status != ATI_OK) {
-        return status;
-    }
-    status = choose_team_packs(&job, error);
-    if (status != ATI_OK) {
-        return status;
-    }
-    atomic_init(&job.next_pack, job.n_team_packs);
-    status = make_room(&job, error);
-    if (status != ATI_OK) {
-        return status;
-    }
-    size_t blas_callers = ati_uses_blas(model) ? job.n_threads : 0;
-    status = ati_blas_reserve(blas_callers, error);
-    if (status != ATI_OK) {
-        return status;
-    }
-    status = ati_team_init(&job.team, batch->poll, batch->poll_context, error);
     if (status == ATI_OK) {
-        status = run_threads(&job, error);
-        ati_team_destroy(&job.team);
+        status = make_room(&job, error);
     }
-    ati_blas_release(blas_callers);
-    return status;
+    return status == ATI_OK ? run_job(&job, error) : status;
 }
