@@ -29,10 +29,21 @@ static int check_signals(void *context) {
     return result;
 }
 
-/* Runs the batch without the GIL. Returns 0, or -1 with an exception set. */
-static int run_batch(model_object *self, ati_batch *batch) {
-    ati_error error;
+/* Reads the documents, with the variants of a set or NULL, without the GIL. Returns 0, or
+ * -1 with an exception set. */
+static int run_batch(model_object *self, const id_batch *documents, const variant_set *set,
+                     Py_ssize_t n_threads) {
     released_gil gil;
+    const ati_batch batch = {
+        .documents = documents->documents,
+        .n_documents = documents->n_documents,
+        .variants = set != NULL ? set->variants : NULL,
+        .n_variants = set != NULL ? set->n_variants : 0,
+        .n_threads = n_threads < 1 ? 0 : (size_t)n_threads, /* 0 is refused */
+        .poll = check_signals,
+        .poll_context = &gil,
+    };
+    ati_error error;
     ati_status status = ATI_OK;
     ati_workspace *workspace = self->spare;
     self->spare = NULL; /* another thread makes its own */
@@ -40,10 +51,8 @@ static int run_batch(model_object *self, ati_batch *batch) {
         status = ati_workspace_new(self->model, &workspace, &error);
     }
     if (status == ATI_OK) {
-        batch->poll = check_signals;
-        batch->poll_context = &gil;
         gil.thread = PyEval_SaveThread();
-        status = ati_run(self->model, workspace, batch, &error);
+        status = ati_run(self->model, workspace, &batch, &error);
         PyEval_RestoreThread(gil.thread);
     }
     if (self->spare == NULL) {
@@ -133,13 +142,7 @@ static PyObject *model_run(model_object *self, PyObject *args, PyObject *kwargs)
         goto exit;
     }
     losses = make_losses(&batch, readings, pointers);
-    if (losses == NULL || run_batch(self, &(ati_batch){
-                                              .documents = batch.documents,
-                                              .n_documents = batch.n_documents,
-                                              .variants = set.variants,
-                                              .n_variants = set.n_variants,
-                                              .n_threads = n_threads < 1 ? 0 : (size_t)n_threads,
-                                          }) < 0) {
+    if (losses == NULL || run_batch(self, &batch, &set, n_threads) < 0) {
         goto exit;
     }
     result = losses; /* ownership passes on */
@@ -220,11 +223,7 @@ static PyObject *model_copies(model_object *self, PyObject *args, PyObject *kwar
     for (size_t d = 0; d < batch.n_documents; d++) {
         batch.documents[d].copies = PyArray_GETPTR3((PyArrayObject *)copies, (npy_intp)d, 0, 0);
     }
-    if (run_batch(self, &(ati_batch){
-                            .documents = batch.documents,
-                            .n_documents = batch.n_documents,
-                            .n_threads = n_threads < 1 ? 0 : (size_t)n_threads,
-                        }) == 0) {
+    if (run_batch(self, &batch, NULL, n_threads) == 0) {
         result = PyTuple_Pack(2, copies, predicted);
     }
 
@@ -267,13 +266,7 @@ static PyObject *model_logits(model_object *self, PyObject *args, PyObject *kwar
     float *outputs[2] = {NULL, NULL};
     outputs[set.n_variants] = matrix_row(logits, 0);
     batch.documents[0].logits = outputs;
-    if (run_batch(self, &(ati_batch){
-                            .documents = batch.documents,
-                            .n_documents = 1,
-                            .variants = set.variants,
-                            .n_variants = set.n_variants,
-                            .n_threads = n_threads < 1 ? 0 : (size_t)n_threads,
-                        }) == 0) {
+    if (run_batch(self, &batch, &set, n_threads) == 0) {
         result = Py_NewRef(logits);
     }
 
@@ -308,11 +301,7 @@ static PyObject *model_attention(model_object *self, PyObject *args, PyObject *k
     document->attention = matrix_row(attention, 0);
     document->layer = (size_t)layer;
     document->head = (size_t)head;
-    if (run_batch(self, &(ati_batch){
-                            .documents = document,
-                            .n_documents = 1,
-                            .n_threads = n_threads < 1 ? 0 : (size_t)n_threads,
-                        }) == 0) {
+    if (run_batch(self, &batch, NULL, n_threads) == 0) {
         result = Py_NewRef(attention);
     }
 
