@@ -1,9 +1,21 @@
 /*
- * A pack: documents laid out one after another as rows of the same matrices.
+ * A pack: documents laid out one after another as rows of the same matrices, once for
+ * each reading:
  *
- *     base      |doc 0        |doc 1 |doc 2        |
- *     variant   in order of its first masked layer, the same layout again:
- *               |doc 0        |doc 1 |doc 2        | ...
+ *     reading 0, the base    |doc 0        |doc 1 |doc 2        |
+ *     reading 1, branch 0    |doc 0        |doc 1 |doc 2        |
+ *     reading 2, branch 1    |doc 0        |doc 1 |doc 2        | ...
+ *
+ * A branch is a variant as it leaves the base: in the first layer where it masks a head.
+ * Until then its numbers are the base's and it has no rows, so branches are in the order
+ * of those layers, whatever the order of the batch's variants:
+ *
+ *     variants of the batch    0 from layer 7    1 from layer 2    2 masks nothing
+ *     branches                 0 is variant 1    1 is variant 0    2 is variant 2
+ *     readings                 the base; from layer 2 on branch 0; from layer 7 on branch 1
+ *
+ * Variant 2 never leaves: its outputs are the base's. Outputs are numbered as in ati.h,
+ * 1 + v for variant v.
  *
  * Nothing lies between documents where tiles multiply, since a row's bits do not
  * depend on its place. With OpenBLAS every document of every reading starts at a
@@ -24,10 +36,9 @@ typedef struct {
     size_t key;    /* its first packed key; a document's keys fill whole panels */
 } ati_segment;
 
-/* A variant in the order it leaves the base reading. */
 typedef struct {
     const ati_variant *variant;
-    size_t number;      /* its place among the batch's variants */
+    size_t number;      /* of the variant in the batch */
     size_t first_layer; /* the first with a masked head; n_layers when none */
 } ati_branch;
 
@@ -48,7 +59,7 @@ static inline bool ati_is_masked(const ati_config *config, const ati_variant *va
     return variant->heads[layer * config->n_heads + head] != 0;
 }
 
-/* Fills branches [n_variants] in the order of their first masked layers. */
+/* Fills branches [n_variants]. */
 void ati_branches_plan(const ati_config *config, const ati_batch *batch, ati_branch *branches);
 
 /* Orders segments [batch->n_documents] longest first, each with its place in

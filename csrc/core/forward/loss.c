@@ -31,8 +31,7 @@ typedef struct {
     double total;      /* of exp(logit - largest) */
 } row_state;
 
-/* Whether the numbers of a reading go to output `output` of a document (0 the base,
- * 1 + v variant v): a variant without a masked head takes them from the base. */
+/* Whether the numbers of a reading go to output `output` of a document (pack.h). */
 static bool gives_output(const ati_pass *pass, size_t reading, size_t output) {
     for (size_t b = 0; b < pass->n_branches; b++) {
         if (pass->branches[b].number + 1 == output) {

@@ -8,7 +8,7 @@
 
 typedef struct {
     const ati_model *model;
-    const ati_branch *branches; /* [n_branches] by first masked layer */
+    const ati_branch *branches; /* [n_branches], see pack.h */
     size_t n_branches;
     const ati_pack *pack;
     ati_rows rows;
@@ -21,7 +21,7 @@ typedef struct {
     const ati_scratch *scratch;
 } ati_part;
 
-/* The first row of a segment in a reading: 0 is the base, 1 + b branch b. */
+/* The first row of a segment in a reading: 0 is the base, 1 + b branch b (pack.h). */
 static inline size_t ati_segment_row(const ati_pass *pass, const ati_segment *segment,
                                      size_t reading) {
     return reading * pass->pack->n_rows + segment->row;

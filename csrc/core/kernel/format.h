@@ -1,9 +1,13 @@
 /*
- * How numbers lie in memory for a product y = x w^T.
+ * How numbers lie in memory for a product y = x w^T, x [rows, k] and w [columns, k], and
+ * the words for its pieces:
  *
- * A product runs over k in steps of 4 bytes: 1 float, 2 bf16 or 4 int8. k is cut
- * into blocks of equally many steps, so that what one block touches stays in
- * cache, and w into panels of ATI_PANEL rows, which are columns of y:
+ *     step    what is multiplied at once of a row: 4 bytes, 1 float, 2 bf16 or 4 int8
+ *     block   equally many steps each, which k is cut into, so that what one block of x
+ *             and w touches stays in cache
+ *     panel   ATI_PANEL rows of w, which are columns of y
+ *     tile    the innermost loop: ATI_TILE_ROWS rows of x times a panel, over a block
+ *     chunk   the panels after which something is done with the columns of y (product.h)
  *
  *     a row of x     | block 0: steps * 4 bytes, tail             | block 1 ...
  *     a panel of w   | block 0: steps * ATI_PANEL * 4 bytes, tail | block 1 ...

@@ -8,7 +8,7 @@
 enum {
     ATI_ROW_TILE = 48,                /* rows: a multiple of the tile of every OpenBLAS kernel */
     ATI_ROW_BLOCK = 4 * ATI_ROW_TILE, /* rows of x multiplied together, at most */
-    ATI_MOST_CHUNK = 1024,            /* columns of y, likewise */
+    ATI_MOST_CHUNK = 1024,            /* columns of a chunk, at most */
 };
 _Static_assert(ATI_ROW_BLOCK % ATI_TILE_ROWS == 0, "tiles write whole");
 
@@ -23,7 +23,7 @@ typedef struct {
      * document alone. */
     size_t row_tile;
     size_t query_rows;   /* rows that attention handles together */
-    size_t chunk_panels; /* panels of w that are best multiplied at a time */
+    size_t chunk_panels; /* panels of a chunk */
 } ati_gemm;
 
 /* Rows that a product may write when n_rows are asked for. */

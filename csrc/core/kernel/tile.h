@@ -1,6 +1,6 @@
 /*
- * The innermost piece of a product: one block of ATI_TILE_ROWS rows of x times
- * one block of a panel of w (format.h),
+ * The innermost loop of a product, over one block of ATI_TILE_ROWS rows of x and of a
+ * panel of w (the words are format.h's),
  *
  *     y [ATI_TILE_ROWS, ATI_PANEL] = x w^T, or y += x w^T
  *

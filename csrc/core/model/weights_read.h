@@ -1,5 +1,4 @@
-/* The tensors of a model, one after another. For weights.c
- * and weights_check.c. */
+/* The tensors of a model, one after another. */
 #ifndef ATI_WEIGHTS_READ_H
 #define ATI_WEIGHTS_READ_H
 
