@@ -50,12 +50,12 @@ void ati_norm_rows(const ati_part *part, ati_row_block block, const ati_norm *no
 }
 
 /* Adds columns of one row of the product. */
-static void add_columns(const ati_sink *sink, const ati_product *product, const float *columns,
-                        size_t row, const float *bias, size_t width) {
-    float factor = sink->factor * (sink->factors != NULL ? sink->factors[row] : 1.0F);
-    size_t to_row = sink->rows != NULL ? sink->rows[row] : row;
-    float *to = sink->to + to_row * width + product->first;
-    if (sink->factors != NULL && !(sink->factors[row] > 0.0F)) {
+static void add_columns(const ati_addition *addition, const ati_product *product,
+                        const float *columns, size_t row, const float *bias, size_t width) {
+    float factor = addition->factor * (addition->factors != NULL ? addition->factors[row] : 1.0F);
+    size_t to_row = addition->rows != NULL ? addition->rows[row] : row;
+    float *to = addition->to + to_row * width + product->first;
+    if (addition->factors != NULL && !(addition->factors[row] > 0.0F)) {
         return;
     }
     ati_add_scaled(to, columns, product->count, factor);
@@ -65,26 +65,26 @@ static void add_columns(const ati_sink *sink, const ati_product *product, const 
 }
 
 void ati_add_product(const ati_part *part, const char *x, size_t n_rows, const ati_matrix *w,
-                     const float *bias, const ati_sink *sink) {
+                     const float *bias, const ati_addition *addition) {
     size_t width = part->pass->model->config.hidden_size;
     ati_product product = ati_product_of(x, n_rows, w);
     while (ati_product_next(&product, part)) {
         for (size_t row = 0; row < n_rows; row++) {
-            add_columns(sink, &product, part->scratch->product + row * product.stride, row, bias,
-                        width);
+            add_columns(addition, &product, part->scratch->product + row * product.stride, row,
+                        bias, width);
         }
     }
 }
 
-ati_sink ati_begin_addend(const ati_part *part, ati_row_block block, const ati_norm *norm) {
+ati_addition ati_begin_addend(const ati_part *part, ati_row_block block, const ati_norm *norm) {
     const ati_config *config = &part->pass->model->config;
     size_t width = config->hidden_size;
     if (norm->weight == NULL) {
-        return (ati_sink){.to = part->pass->rows.hidden + block.first * width,
-                          .factor = config->residual_multiplier};
+        return (ati_addition){.to = part->pass->rows.hidden + block.first * width,
+                              .factor = config->residual_multiplier};
     }
     memset(part->scratch->addend, 0, block.count * width * sizeof(float));
-    return (ati_sink){.to = part->scratch->addend, .factor = 1.0F};
+    return (ati_addition){.to = part->scratch->addend, .factor = 1.0F};
 }
 
 void ati_end_addend(const ati_part *part, ati_row_block block, const ati_norm *norm) {

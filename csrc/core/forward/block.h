@@ -24,22 +24,22 @@ const float *ati_normed_row(const ati_part *part, const ati_norm *norm, size_t r
 void ati_norm_rows(const ati_part *part, ati_row_block block, const ati_norm *norm,
                    const ati_matrix *w);
 
-/* Where the rows of a product are added. */
+/* What the rows of a product are added to, and how. */
 typedef struct {
     float *to;            /* [rows, hidden_size] */
     const uint16_t *rows; /* [n_rows] the row of `to` for each; NULL: their own */
     const float *factors; /* [n_rows] multiply the rows, which are left out where 0; or NULL */
     float factor;         /* multiplies all */
-} ati_sink;
+} ati_addition;
 
 /* to += factor * (x w^T + bias), row by row; x has n_rows rows laid out for w. */
 void ati_add_product(const ati_part *part, const char *x, size_t n_rows, const ati_matrix *w,
-                     const float *bias, const ati_sink *sink);
+                     const float *bias, const ati_addition *addition);
 
-/* An addend is what the attention or the MLP of a layer adds to hidden. Its products go
- * to the sink that the first gives, which is hidden itself where no norm comes between,
- * and the second ends it. */
-ati_sink ati_begin_addend(const ati_part *part, ati_row_block block, const ati_norm *norm);
+/* An addend is what the attention or the MLP of a layer adds to hidden. Its products are
+ * added to what the first gives, hidden itself where no norm comes between, and the
+ * second ends it. */
+ati_addition ati_begin_addend(const ati_part *part, ati_row_block block, const ati_norm *norm);
 void ati_end_addend(const ati_part *part, ati_row_block block, const ati_norm *norm);
 
 #endif

@@ -206,7 +206,8 @@ void ati_add_heads(const ati_part *part, size_t l, ati_row_block block) {
     for (size_t row = 0; row < block.count; row++) {
         ati_write_row(layout, heads + row * layout->k, part->scratch->x + row * layout->row);
     }
-    ati_sink sink = ati_begin_addend(part, block, &layer->attention_post_norm);
-    ati_add_product(part, part->scratch->x, block.count, &layer->output, layer->output_bias, &sink);
+    ati_addition addition = ati_begin_addend(part, block, &layer->attention_post_norm);
+    ati_add_product(part, part->scratch->x, block.count, &layer->output, layer->output_bias,
+                    &addition);
     ati_end_addend(part, block, &layer->attention_post_norm);
 }

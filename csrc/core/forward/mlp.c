@@ -39,7 +39,7 @@ static void activate(const ati_part *part, const ati_activate *activate, const a
 /* to += factor * (act(x W_up^T) W_down^T), block by block of the inner columns; x has
  * n_rows rows. */
 static void run_mlp(const ati_part *part, const ati_layer_weights *layer, const ati_mlp *mlp,
-                    const char *x, size_t n_rows, const ati_sink *sink) {
+                    const char *x, size_t n_rows, const ati_addition *addition) {
     const ati_layout *layout = &mlp->down.layout;
     bool is_gated = ati_mlp_is_gated(mlp);
     size_t shared = is_gated ? 2 : 1;
@@ -59,7 +59,7 @@ static void run_mlp(const ati_part *part, const ati_layer_weights *layer, const 
                 part->scratch->inner + row * layout->row + b * layout->row_block, layout->steps);
         }
     }
-    ati_add_product(part, part->scratch->inner, n_rows, &mlp->down, mlp->down_bias, sink);
+    ati_add_product(part, part->scratch->inner, n_rows, &mlp->down, mlp->down_bias, addition);
 }
 
 /* ---- Experts ---- */
@@ -134,26 +134,26 @@ static size_t gather_rows(const ati_part *part, ati_row_block block, size_t expe
 }
 
 static void add_experts(const ati_part *part, const ati_layer_weights *layer, ati_row_block block,
-                        ati_sink sink) {
+                        ati_addition addition) {
     route(part, layer, block);
-    sink.rows = part->scratch->gathered_rows;
-    sink.factors = part->scratch->gathered_factors;
+    addition.rows = part->scratch->gathered_rows;
+    addition.factors = part->scratch->gathered_factors;
     for (size_t e = 0; e < layer->n_mlps; e++) {
         size_t n = gather_rows(part, block, e, layer->mlps[e].up.layout.row);
         if (n > 0 && ati_worker_continue(part->worker)) {
-            run_mlp(part, layer, &layer->mlps[e], part->scratch->gathered, n, &sink);
+            run_mlp(part, layer, &layer->mlps[e], part->scratch->gathered, n, &addition);
         }
     }
 }
 
 void ati_add_mlp(const ati_part *part, size_t l, ati_row_block block) {
     const ati_layer_weights *layer = &part->pass->model->weights.layers[l];
-    ati_sink sink = ati_begin_addend(part, block, &layer->mlp_post_norm);
+    ati_addition addition = ati_begin_addend(part, block, &layer->mlp_post_norm);
     if (layer->router != NULL) {
-        add_experts(part, layer, block, sink);
+        add_experts(part, layer, block, addition);
     } else {
         ati_norm_rows(part, block, &layer->mlp_norm, &layer->mlps[0].up);
-        run_mlp(part, layer, &layer->mlps[0], part->scratch->x, block.count, &sink);
+        run_mlp(part, layer, &layer->mlps[0], part->scratch->x, block.count, &addition);
     }
     ati_end_addend(part, block, &layer->mlp_post_norm);
 }
