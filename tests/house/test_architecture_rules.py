@@ -13,11 +13,14 @@ import pytest
 
 from attninfluence import _core
 from tests.kit.child import ROOT
+from tools import rooms
 
 CORE = ROOT / "csrc" / "core"
 BINDINGS = ROOT / "csrc" / "python"
 
 LONGEST_FILE = 600
+MOST_FILES = 20  # of a folder: one that outgrows it has two nouns
+MOST_ROOMS, MOST_FLOORS = 22, 11
 LONGEST_C_FUNCTION = 60
 LONGEST_PYTHON_FUNCTION = 60
 MEDIAN_C_FUNCTION = 20
@@ -52,6 +55,69 @@ def offences(paths: list[Path], pattern: str) -> list[str]:
             if re.search(pattern, line):
                 found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()}")
     return found
+
+
+HOUSES = {"package": rooms.package_house, "core": rooms.core_house}
+
+
+@pytest.mark.parametrize("name", HOUSES)
+def test_rooms_stand_on_one_another(name: str) -> None:
+    """Every import and include goes from a later room to an earlier one, none in a circle.
+
+    `python tools/rooms.py` prints the arrows that do not.
+    """
+    house = HOUSES[name]()
+    assert {rooms.room_of(file) for file in house.files} <= set(house.rooms)
+    assert not house.upward()
+    assert not house.circle()
+    assert len(house.rooms) <= MOST_ROOMS
+    assert house.floors() <= MOST_FLOORS
+
+
+def test_an_import_upwards_and_a_circle_are_seen(tmp_path: Path) -> None:
+    package = tmp_path / "attninfluence"
+    written = {
+        "base/text.py": "",
+        "base/frame.py": "from attninfluence.base import text",
+        "heads/view.py": "import attninfluence.base.frame",
+        "__init__.py": "from attninfluence.heads.view import nothing",
+    }
+    for name, content in written.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(content)
+    sound = rooms.package_house(package)
+    assert sound.files["heads/view"] == {"base/frame"}
+    assert not sound.upward() and not sound.circle() and sound.floors() == 2
+
+    (package / "base/text.py").write_text(
+        "def f():\n    from attninfluence.heads.view import something"
+    )
+    house = rooms.package_house(package)
+    assert house.upward() == ["base/text needs heads/view"]
+    assert set(house.circle()) == {"base/text", "base/frame", "heads/view"}
+
+    (package / "base/text.py").write_text(
+        "if TYPE_CHECKING:\n    from attninfluence.base import frame"
+    )
+    assert rooms.package_house(package).circle()
+
+
+def test_an_include_upwards_and_a_circle_are_seen(tmp_path: Path) -> None:
+    for name, included in (("base/a.h", "run/c.h"), ("base/a.c", "ati.h"), ("run/c.h", "base/a.h")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f'#include <stdio.h>\n#include "{included}"\n')
+    house = rooms.core_house(tmp_path)
+    assert house.upward() == ["base/a.h needs run/c.h"]
+    assert set(house.circle()) == {"base/a.h", "run/c.h"}
+
+
+def test_no_room_is_full() -> None:
+    folders = [path for path in (ROOT / "attninfluence").rglob("*") if path.is_dir()]
+    folders += [path for path in (ROOT / "tests").rglob("*") if path.is_dir()]
+    counts = {folder: len(list(folder.glob("*.py"))) for folder in folders}
+    counts |= {folder: len(list(folder.glob("*.c"))) for folder in CORE.glob("*")}
+    assert sum(counts.values()) > 300
+    assert not {folder for folder, files in counts.items() if files > MOST_FILES}
 
 
 def test_the_core_knows_no_python() -> None:
