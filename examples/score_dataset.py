@@ -16,8 +16,7 @@ import datasets
 import numpy as np
 
 import attninfluence as ai
-from attninfluence.select import as_fraction
-from attninfluence.select.rule import count_of_fraction
+from attninfluence.select import as_fraction, count_of_fraction
 
 FRACTION = 0.20
 

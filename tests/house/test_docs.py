@@ -85,6 +85,58 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+# ------------------------------------------------------------------------------------------- files
+
+
+def rows_below(page: Path, heading: str) -> list[list[str]]:
+    """The cells of the table below a heading, without its head."""
+    section = read(page).split(f"{heading}\n")[1].partition("\n#")[0]
+    rows = [line[1:-1].split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def named(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def listed_files(heading: str) -> set[str]:
+    """ "room/file" of each file that a table of ARCHITECTURE.md names."""
+    room, found = "", set()
+    for first, second, *_ in rows_below(ROOT / "ARCHITECTURE.md", heading):
+        room = (named(first) or [room])[0]
+        found |= {room + name for name in named(second)}
+    return found
+
+
+def test_architecture_names_every_file_of_the_package() -> None:
+    commands = {f"cli/{name}" for name in COMMANDS} | {"cli/__main__"}
+    package = ROOT / "attninfluence"
+    there = {
+        path.relative_to(package).with_suffix("").as_posix() for path in package.glob("*/*.py")
+    }
+    there = {file for file in there if not file.endswith("/__init__")} | {"cli/__init__"}
+    listed = listed_files("### The package, `attninfluence/`")
+    assert listed - {"integrations/datatrove/"} == there - commands
+
+
+def test_architecture_names_every_file_of_the_core() -> None:
+    core = ROOT / "csrc" / "core"
+    there = {path.relative_to(core).with_suffix("").as_posix() for path in core.glob("*/*.[ch]")}
+    assert listed_files("### The core, `csrc/core/`") == there
+
+
+ADDING = ROOT / "docs" / "project" / "adding.md"
+
+
+@pytest.mark.parametrize("heading", re.findall(r"^## .+$", read(ADDING), re.MULTILINE))
+def test_what_is_to_be_added_has_its_place(heading: str) -> None:
+    rows = rows_below(ADDING, heading)
+    assert len(rows) >= 5
+    for first, second, *_ in rows:
+        (file,), (name,) = named(first), named(second)
+        assert name in read(ROOT / file), f"{file} has no {name}"
+
+
 # ------------------------------------------------------------------------------------------- flags
 
 
