@@ -2,7 +2,7 @@
 
 What decides the tokens of a text: `tokenizer.json`, or `vocab.json` and `merges.txt`
 where there is none; the class that transformers opens the folder with
-(tokenizer_class.py); and the added tokens that the other files name.
+(classes.py); and the added tokens that the other files name.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ def _as_stored(folder: str, settings: dict[str, Any]) -> Opened:
     backend = tokenizers.Tokenizer.from_file(str(Path(folder, "tokenizer.json")))
     backend.no_truncation()
     backend.no_padding()
-    tokens = _Tokens(folder, settings, {}, [])
+    tokens = _read_tokens(folder, settings, {}, [])
     tokens.add_to(backend)
-    return Opened(backend, _bos_of(backend), tokens.bos, tokens.splits_special)
+    return Opened(backend, _bos_of(backend), tokens.bos, _splits_special(settings))
 
 
 def _rebuilt(folder: str, name: str, settings: dict[str, Any]) -> Opened:
@@ -114,12 +114,13 @@ def _rebuilt(folder: str, name: str, settings: dict[str, Any]) -> Opened:
     pipeline = PIPELINES[name]
     path = Path(folder, "tokenizer.json")
     has_json, stored = path.is_file(), read_json(path)
-    tokens = _Tokens(folder, settings, pipeline.special_tokens, stored.get("added_tokens", []))
+    added = stored.get("added_tokens", [])
+    tokens = _read_tokens(folder, settings, pipeline.special_tokens, added)
     vocab, merges = _vocab_of(path, stored, name) if has_json else _read_pieces(folder)
-    backend = tokenizers.Tokenizer(pipeline.model(vocab, merges, tokens.settings))
+    backend = tokenizers.Tokenizer(pipeline.model(vocab, merges, tokens.named))
     pipeline.set_up(backend, tokens.settings)
     tokens.add_to(backend)
-    pipeline.finish(backend, list(tokens.named.values()), tokens.extra)
+    pipeline.finish(backend, list(tokens.named.values()), tokens.others)
     if has_json and not pipeline.own_bos:
         backend.post_processor = _post_processor(stored)
         bos = _bos_of(backend)
@@ -127,7 +128,11 @@ def _rebuilt(folder: str, name: str, settings: dict[str, Any]) -> Opened:
         adds = pipeline.adds_bos if has_json else settings.get("add_bos_token", False)
         found = backend.token_to_id(tokens.bos) if adds and tokens.bos else None
         bos = [] if found is None else [found]
-    return Opened(backend, bos, tokens.bos, tokens.splits_special)
+    return Opened(backend, bos, tokens.bos, _splits_special(settings))
+
+
+def _splits_special(settings: dict[str, Any]) -> bool:
+    return bool(settings.get("split_special_tokens", False))
 
 
 def _vocab_of(path: Path, stored: dict[str, Any], name: str) -> tuple[Any, Any]:
@@ -170,58 +175,23 @@ def _bos_of(backend: Any) -> list[int]:
     return []
 
 
+@dataclass(frozen=True, slots=True)
 class _Tokens:
-    """The added tokens of a folder: those with an id, those with a role, and others.
+    """The added tokens of a folder, as texts or AddedTokens.
 
-    settings: tokenizer_config.json, and special_tokens_map.json where transformers reads
-    it. defaults: the special tokens of the class. stored: `added_tokens` of tokenizer.json.
+    settings: as transformers merges them. numbered: tokens by id. named: tokens by role, in
+    the order in which transformers adds them. others: special tokens without a role.
     """
 
-    def __init__(
-        self,
-        folder: str,
-        settings: dict[str, Any],
-        defaults: dict[str, str],
-        stored: list[dict[str, Any]],
-    ) -> None:
-        self.settings = settings = dict(settings)
-        self.splits_special = bool(settings.get("split_special_tokens", False))
-        if settings.get("additional_special_tokens") and not settings.get("extra_special_tokens"):
-            settings["extra_special_tokens"] = settings.pop("additional_special_tokens")
-        if "added_tokens_decoder" in settings:
-            listed = settings["added_tokens_decoder"].items()
-            self.numbered = {int(index): _token(value) for index, value in listed}
-        else:
-            settings |= read_json(Path(folder, "special_tokens_map.json"))
-            extra = settings.get("extra_special_tokens")
-            self.numbered = _read_added(folder, settings, extra if isinstance(extra, list) else [])
-            self.numbered |= {token["id"]: _token(token) for token in stored}
-        extra = settings.get("extra_special_tokens", settings.get("additional_special_tokens"))
-        roles = dict(extra) if isinstance(extra, dict) else {}
-        self.extra = [] if isinstance(extra, dict) else [_special(token) for token in extra or []]
-        self.named = self._named(defaults, roles)
-        for name in _NAMED:  # a default may have been overwritten by the folder, with null too
-            if name in self.named:
-                settings[name] = str(self.named[name])
+    settings: dict[str, Any]
+    numbered: dict[int, Any]
+    named: dict[str, Any]
+    others: list[Any]
 
     @property
     def bos(self) -> str | None:
         bos = self.named.get("bos_token")
         return None if bos is None else str(bos)
-
-    def _named(self, defaults: dict[str, str], roles: dict[str, Any]) -> dict[str, Any]:
-        """Role to token, in the order in which transformers adds them."""
-        by_text = {str(token): token for token in self.numbered.values()}
-        given = {name: self.settings.get(name, defaults.get(name)) for name in _NAMED}
-        named = {name: _special(value) for name, value in given.items() if value is not None}
-        for name in named.keys() & self.settings.keys():
-            named[name] = by_text.get(str(named[name]), named[name])
-        others = {
-            name: value
-            for name, value in {**defaults, **self.settings}.items()
-            if name.endswith("_token") and name not in _NAMED and isinstance(value, (str, dict))
-        }
-        return named | {name: _special(value) for name, value in (others | roles).items()}
 
     def add_to(self, backend: Any) -> None:
         """Add them in transformers' order: what is new gets the next ids."""
@@ -230,16 +200,98 @@ class _Tokens:
         tokens = [token for _, token in sorted(self.numbered.items())]
         known = {token.content for token in backend.get_added_tokens_decoder().values()}
         known |= {str(token) for token in tokens}
-        for token in [*self.named.values(), *self.extra]:
+        for token in [*self.named.values(), *self.others]:
             if str(token) not in known and token not in tokens:
                 tokens.append(token)
-        roles = {str(token) for token in self.named.values()}
-        for at, token in enumerate(tokens):
-            if isinstance(token, str):
-                tokens[at] = AddedToken(token, special=True)
-            elif str(token) in roles:
-                token.special = True
-        backend.add_tokens(tokens)
+        backend.add_tokens(
+            [AddedToken(one, special=True) if isinstance(one, str) else one for one in tokens]
+        )
+
+
+def _read_tokens(
+    folder: str,
+    config: dict[str, Any],
+    defaults: dict[str, str],
+    stored: list[dict[str, Any]],
+) -> _Tokens:
+    """config: tokenizer_config.json. defaults: the special tokens of the class. stored:
+    `added_tokens` of tokenizer.json.
+    """
+    settings = _merge_settings(folder, config)
+    numbered = _tokens_by_number(folder, config, settings, stored)
+    extra = settings.get("extra_special_tokens", settings.get("additional_special_tokens"))
+    roles, others = (extra, []) if isinstance(extra, dict) else ({}, extra or [])
+    tokens = _Tokens(
+        settings,
+        numbered,
+        _tokens_by_role(settings, defaults, roles, numbered),
+        [_special(token) for token in others],
+    )
+    _make_special(tokens)
+    return tokens
+
+
+def _merge_settings(folder: str, config: dict[str, Any]) -> dict[str, Any]:
+    """tokenizer_config.json with the newer name of its extra tokens, and
+    special_tokens_map.json where transformers reads it.
+    """
+    settings = dict(config)
+    if settings.get("additional_special_tokens") and not settings.get("extra_special_tokens"):
+        settings["extra_special_tokens"] = settings.pop("additional_special_tokens")
+    if "added_tokens_decoder" not in config:
+        settings |= read_json(Path(folder, "special_tokens_map.json"))
+    return settings
+
+
+def _tokens_by_number(
+    folder: str, config: dict[str, Any], settings: dict[str, Any], stored: list[dict[str, Any]]
+) -> dict[int, Any]:
+    """The tokens whose ids the folder gives: all in tokenizer_config.json, or none there."""
+    if "added_tokens_decoder" in config:
+        listed = config["added_tokens_decoder"].items()
+        return {int(index): _token(value) for index, value in listed}
+    return _read_added(folder, settings) | {token["id"]: _token(token) for token in stored}
+
+
+def _read_added(folder: str, settings: dict[str, Any]) -> dict[int, Any]:
+    from tokenizers import AddedToken
+
+    extra = settings.get("extra_special_tokens")
+    special = {str(_token(settings[name])) for name in _NAMED if settings.get(name)}
+    special |= {str(_token(token)) for token in (extra if isinstance(extra, list) else [])}
+    listed = read_json(Path(folder, "added_tokens.json"))
+    return {
+        index: AddedToken(text, normalized=text not in special, special=text in special)
+        for text, index in listed.items()
+    }
+
+
+def _tokens_by_role(
+    settings: dict[str, Any],
+    defaults: dict[str, str],
+    roles: dict[str, Any],
+    numbered: dict[int, Any],
+) -> dict[str, Any]:
+    """What the folder names, which may be a token with an id, or else the class has."""
+    by_text = {str(token): token for token in numbered.values()}
+    given = {name: settings.get(name, defaults.get(name)) for name in _NAMED}
+    named = {name: _special(value) for name, value in given.items() if value is not None}
+    for name in named.keys() & settings.keys():
+        named[name] = by_text.get(str(named[name]), named[name])
+    others = {
+        name: value
+        for name, value in (defaults | settings).items()
+        if name.endswith("_token") and name not in _NAMED and isinstance(value, (str, dict))
+    }
+    return named | {name: _special(value) for name, value in (others | roles).items()}
+
+
+def _make_special(tokens: _Tokens) -> None:
+    """A token with a role is special, whatever its file says."""
+    texts = {str(token) for token in tokens.named.values()}
+    for token in [*tokens.numbered.values(), *tokens.named.values(), *tokens.others]:
+        if str(token) in texts and not isinstance(token, str):
+            token.special = True
 
 
 def _token(value: Any) -> Any:
@@ -257,18 +309,6 @@ def _special(value: Any) -> Any:
     if isinstance(value, dict) and "__type" not in value:
         return _token({"special": True, **value})
     return _token(value)
-
-
-def _read_added(folder: str, settings: dict[str, Any], extra: list[Any]) -> dict[int, Any]:
-    from tokenizers import AddedToken
-
-    special = {str(_token(settings[name])) for name in _NAMED if settings.get(name)}
-    special |= {str(_token(token)) for token in extra}
-    listed = read_json(Path(folder, "added_tokens.json"))
-    return {
-        index: AddedToken(text, normalized=text not in special, special=text in special)
-        for text, index in listed.items()
-    }
 
 
 def _has(folder: str | os.PathLike[str], name: str) -> bool:

@@ -50,11 +50,12 @@ class Pipeline:
     adds_bos: bool = False
     finish: Callable[[Any, list[Any], list[Any]], None] = lambda *_: None
 
-    def model(self, vocab: Any, merges: Any, settings: dict[str, Any]) -> Any:
+    def model(self, vocab: Any, merges: Any, named: dict[str, Any]) -> Any:
+        """named: the folder's tokens by role; a role that it gives null is "None" here too."""
         from tokenizers.models import BPE
 
         options = {
-            name: str(settings[name]) if value is None else value
+            name: str(named.get(name)) if value is None else value
             for name, value in self.model_options.items()
         }
         return BPE(vocab=vocab, merges=merges, **options)

@@ -1,7 +1,7 @@
 """Text to token ids and back, with the model folder's own tokenizer files.
 
 All tokenisation is done by the `tokenizers` library, set up from the files as
-transformers does it (tokenizer_files.py). This module knows what to ask of it: no
+transformers does it (files.py). This module knows what to ask of it: no
 truncation, no padding, which BOS, what to do with text that looks like a special
 token, and offsets in characters.
 
