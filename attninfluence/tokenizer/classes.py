@@ -15,7 +15,7 @@ from attninfluence._core import ModelError
 
 AS_FILE = "TokenizersBackend"
 
-# Classes with a pipeline of their own, which tokenizer_files.py builds.
+# Classes with a pipeline of their own, which pipelines.py builds.
 REBUILT = frozenset(
     "CodeGenTokenizer CodeLlamaTokenizer CohereTokenizer GPT2Tokenizer GPTNeoXTokenizer "
     "GemmaTokenizer LlamaTokenizer Qwen2Tokenizer Qwen3_5Tokenizer".split()
@@ -86,18 +86,24 @@ def tokenizer_class(
     wrong = not _DECLARED_WRONG.isdisjoint((model_type, str(config.get("model_name"))))
     own = settings.get("tokenizer_class")
     declared = _bare(own or config.get("tokenizer_class"))
-    remote = _is_code(settings)
-    if declared and not remote:
-        if declared == "LlamaTokenizer" and not wrong and is_byte_level():
-            return AS_FILE
-        if registered and registered != declared:
-            preferred = registered if wrong else declared
-            return AS_FILE if registered == AS_FILE else _supported(preferred)
-    if remote and not wrong and registered is None and not _is_known(_bare(own)):
-        raise ModelError(
-            "the tokenizer is code that comes with the model (auto_map of tokenizer_config.json), "
-            "which is not run; take auto_map out to have tokenizer.json read as it stands"
-        )
+    # Code is run only for what transformers has no class for. With code, no rule below is asked.
+    if _is_code(settings):
+        if not (wrong or registered or _is_known(_bare(own))):
+            raise ModelError(
+                "the tokenizer is code that comes with the model (auto_map of "
+                "tokenizer_config.json), which is not run; take auto_map out to have "
+                "tokenizer.json read as it stands"
+            )
+        return _supported(declared or registered or AS_FILE)
+    # Folders on bytes, as Llama 3's, declare Llama 2's class, whose pipeline is not on bytes.
+    if declared == "LlamaTokenizer" and not wrong and is_byte_level():
+        return AS_FILE
+    # What is registered to be read as it stands is, whatever the folder declares.
+    if registered == AS_FILE:
+        return AS_FILE
+    # Otherwise the folder has the word, unless folders of its type are known for a wrong one.
+    if wrong and registered:
+        return _supported(registered)
     return _supported(declared or registered or AS_FILE)
 
 
