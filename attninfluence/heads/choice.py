@@ -1,8 +1,9 @@
-"""One way to choose heads by their scores."""
+"""Ways to choose heads: by their scores, or at random beside those chosen."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.heads.pairs import _as_int
+from attninfluence.heads.pairs import Head, _as_int
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,21 @@ class Selection:
         """All three names, as they stand in `HeadScores.options`."""
         value = _as_int(self.value) if self.name == "count" else float(self.value)
         return {name: value if name == self.name else None for name in self.NAMES}
+
+
+def random_control(shape: tuple[int, int], selected: Iterable[Head], seed: int) -> list[Head]:
+    """As many heads as are selected, drawn from all others of [layers, heads], in order.
+
+    ValueError: fewer heads are left than are selected, or the seed is negative.
+    """
+    if seed < 0:
+        raise ValueError(f"the seed of a random control must be at least 0, not {seed}")
+    taken = set(selected)
+    others = [head for head in np.ndindex(shape) if head not in taken]
+    if len(others) < len(taken):
+        raise ValueError(
+            f"a control of {len(taken)} heads cannot be drawn: {len(taken)} of "
+            f"{math.prod(shape)} heads are selected, so only {len(others)} are left"
+        )
+    drawn = np.random.default_rng(seed).choice(len(others), len(taken), replace=False)
+    return [(int(others[index][0]), int(others[index][1])) for index in np.sort(drawn)]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.heads.choice import Selection
+from attninfluence.heads.choice import Selection, random_control
 from attninfluence.heads.pairs import Head
 
 Table = TypeVar("Table", bound="HeadTable")  # typing.Self, which CPython 3.10 does not have
@@ -76,17 +76,8 @@ class HeadTable:
         Raises:
             ValueError: fewer heads are left than are selected, or the seed is negative.
         """
-        if seed < 0:
-            raise ValueError(f"the seed of a random control must be at least 0, not {seed}")
-        taken = set(self.selected)
-        others = [head for head in np.ndindex(self.scores.shape) if head not in taken]
-        if len(others) < len(taken):
-            raise ValueError(
-                f"a control of {len(taken)} heads cannot be drawn: {len(taken)} of "
-                f"{self.scores.size} heads are selected, so only {len(others)} are left"
-            )
-        drawn = np.random.default_rng(seed).choice(len(others), len(taken), replace=False)
-        return [(int(others[index][0]), int(others[index][1])) for index in np.sort(drawn)]
+        n_layers, n_heads = self.scores.shape
+        return random_control((n_layers, n_heads), self.selected, seed)
 
     def columns(self) -> dict[str, Any]:
         """The columns of tables by name: a row a head, by (layer, head); NaN for no number."""

@@ -83,17 +83,15 @@ def make_reader(
 
 
 def _control_heads(control: Any, selected: tuple[tuple[int, int], ...], model: Model) -> Any:
-    """The control's pairs; a seed draws those that `HeadScores.random_control` would."""
-    from attninfluence.heads.head_scores import HeadScores
+    """The control's pairs; a seed draws those of `HeadScores.random_control`."""
+    from attninfluence.heads.choice import random_control
     from attninfluence.model.chosen_heads import as_head_list
 
     if isinstance(control, bool):
         raise TypeError(f"control must be heads or the seed of random ones, got {control}")
     if not isinstance(control, (int, np.integer)):
         return as_head_list(control, model)
-    unscored = np.full((model.n_layers, model.n_heads), np.nan)
-    masked = HeadScores(unscored, unscored, selected, 0, 0, np.nan, model.fingerprint)
-    return masked.random_control(int(control))
+    return random_control((model.n_layers, model.n_heads), selected, int(control))
 
 
 def _metadata(
