@@ -15,7 +15,7 @@ from attninfluence.heads.pairs import Head, _as_int
 
 
 @dataclass(frozen=True)
-class Selection:
+class Choice:
     """One way to choose heads by their scores: a name of `NAMES` and its value."""
 
     name: str
@@ -24,7 +24,7 @@ class Selection:
     NAMES = ("fraction", "count", "threshold")
 
     @classmethod
-    def of(cls, fraction: float | None, count: int | None, threshold: float | None) -> Selection:
+    def of(cls, fraction: float | None, count: int | None, threshold: float | None) -> Choice:
         """The one that is not None."""
         values = zip(cls.NAMES, (fraction, count, threshold), strict=True)
         given = [cls(name, value) for name, value in values if value is not None]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.heads.choice import Selection, random_control
+from attninfluence.heads.choice import Choice, random_control
 from attninfluence.heads.pairs import Head
 
 Table = TypeVar("Table", bound="HeadTable")  # typing.Self, which CPython 3.10 does not have
@@ -62,12 +62,12 @@ class HeadTable:
         Raises:
             ValueError: an argument is out of range, or there are no scores to choose by.
         """
-        selection = Selection.of(fraction, count, threshold)
-        n = selection.number_of_heads(self.scores)
+        choice = Choice.of(fraction, count, threshold)
+        n = choice.number_of_heads(self.scores)
         if not self.n_counted:
             raise ValueError(f"none of the {self.samples} samples counted: there are no scores")
         chosen = tuple(self.ranking()[:n])
-        options = {**self.options, **selection.as_options()}
+        options = {**self.options, **choice.as_options()}
         return replace(self, selected=chosen, options=options)
 
     def random_control(self, seed: int) -> list[Head]:

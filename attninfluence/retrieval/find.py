@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attninfluence.base.whole_number import as_whole_number
-from attninfluence.heads.choice import Selection
+from attninfluence.heads.choice import Choice
 from attninfluence.heads.errors import RetrievalError
 from attninfluence.heads.head_scores import HeadScores
 from attninfluence.probe.samples import iter_samples
@@ -74,9 +74,9 @@ def find_retrieval_heads(
     if decoding not in DECODINGS:
         raise ValueError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}")
     by_default = fraction == DEFAULT_FRACTION and (count is not None or threshold is not None)
-    selection = Selection.of(None if by_default else fraction, count, threshold)
+    choice = Choice.of(None if by_default else fraction, count, threshold)
     model = as_model(model, precision="fp32")
-    selection.number_of_heads(np.zeros((model.n_layers, model.n_heads)))
+    choice.number_of_heads(np.zeros((model.n_layers, model.n_heads)))
     max_length = min(max_length, model.context)
     probe = iter_samples(model.tokenizer, samples, max_length, shots, corpus, seed)
     reader = model.in_fp32()
@@ -89,12 +89,12 @@ def find_retrieval_heads(
         "corpus": _corpus_name(corpus),
         "seed": seed,
         "require_success": require_success,
-        **selection.as_options(),
+        **choice.as_options(),
     }
     found = _head_scores(model, readings, options, require_success)
     if not found.n_counted:
         raise RetrievalError(_no_sample_counts(readings, options), found)
-    return found.select(**selection.as_arguments())
+    return found.select(**choice.as_arguments())
 
 
 def _head_scores(
