@@ -65,7 +65,7 @@ nitpick_ignore_regex = [
         r"(collections|os|pathlib|fractions|numpy|np|pyarrow|pa|pandas|datatrove)\..*",
         r"Any|Callable|Generator|Iterable|Iterator|Mapping|Sequence|PathLike|Path|Fraction",
         r"ArrayLike|NDArray|DataFolderLike|DiskWriter|Document|StructType",
-        r"(attninfluence\..*\.)?(Corpus|Head|Paths|PieceTokenizer|Progress|Shard|SpanChoice|Tokenizer"
+        r"(attninfluence\..*\.)?(Head|Paths|PieceTokenizer|Progress|Shard|SpanChoice|Texts|Tokenizer"
         r"|TokenRows)",
     )
 ]

@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.probe.sentences import Corpus, random_stream, read_sentences
+from attninfluence.probe.sentences import Texts, random_stream, read_sentences
 
 INSTRUCTION = (
     "Extract the value of the given key from the JSON object below. Output only the value.\n\n{"
@@ -79,7 +79,7 @@ def make_samples(
     samples: int = 800,
     max_length: int = 4096,
     shots: int = 3,
-    corpus: Corpus | None = None,
+    corpus: Texts | None = None,
     seed: int = 0,
 ) -> list[Sample]:
     """Makes probe samples (METHOD.md section 2).
@@ -110,7 +110,7 @@ def iter_samples(
     samples: int,
     max_length: int,
     shots: int,
-    corpus: Corpus | None,
+    corpus: Texts | None,
     seed: int,
 ) -> Iterator[Sample]:
     """The samples of `make_samples`, made one at a time; arguments are checked at the call."""
@@ -220,7 +220,7 @@ class _SampleMaker:
         return Sample(array, needle, answer, queried.key, queried.value.text, len(pairs), place)
 
 
-def _values(tokenizer: PieceTokenizer, corpus: Corpus | None, seed: int) -> list[_Value]:
+def _values(tokenizer: PieceTokenizer, corpus: Texts | None, seed: int) -> list[_Value]:
     """Sentences of 4 to 30 tokens, none of which is part of another, in an order of the seed's."""
     values: dict[tuple[int, ...], _Value] = {}
     for text in read_sentences(corpus, seed):

@@ -18,14 +18,17 @@ MAX_CANDIDATES = 50_000
 SENTENCE_CHARACTERS = (12, 240)
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n+")
 
-Corpus = str | os.PathLike[str] | Iterable[str]
+Texts = str | os.PathLike[str] | Iterable[str]
 
 
 def random_stream(seed: int, *stream: int) -> np.random.Generator:
+    """Random numbers of a seed: (0,) orders the sentences, (1, i) makes sample i, and (2,)
+    resamples what was read of the samples.
+    """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=stream))
 
 
-def read_sentences(corpus: Corpus | None, seed: int = 0) -> list[str]:
+def read_sentences(corpus: Texts | None, seed: int = 0) -> list[str]:
     """The sentences of a corpus that can be values, in a random order given by `seed`.
 
     The texts are read in order until 50,000 sentences or 100,000 texts have been seen, whichever
@@ -60,7 +63,7 @@ def _is_sentence(piece: str) -> bool:
     )
 
 
-def _texts(corpus: Corpus) -> Iterator[str]:
+def _texts(corpus: Texts) -> Iterator[str]:
     if isinstance(corpus, str | os.PathLike):
         yield from _texts_of_file(os.fspath(corpus))
         return

@@ -18,7 +18,7 @@ from attninfluence.heads.choice import Choice
 from attninfluence.heads.errors import RetrievalError
 from attninfluence.heads.head_scores import HeadScores
 from attninfluence.probe.samples import iter_samples
-from attninfluence.probe.sentences import Corpus
+from attninfluence.probe.sentences import Texts, random_stream
 from attninfluence.retrieval.bootstrap import bootstrap_interval
 from attninfluence.retrieval.readings import SampleReading, read_samples
 
@@ -38,7 +38,7 @@ def find_retrieval_heads(
     fraction: float = DEFAULT_FRACTION,
     count: int | None = None,
     threshold: float | None = None,
-    corpus: Corpus | None = None,
+    corpus: Texts | None = None,
     seed: int = 0,
     require_success: bool = True,
     progress: bool = True,
@@ -114,14 +114,9 @@ def _head_scores(
         success_rate=sum(one.success for one in readings) / len(readings),
         model_fingerprint=model.fingerprint,
         options=options,
-        interval=bootstrap_interval(ratios, _resampling(options["seed"])),
+        interval=bootstrap_interval(ratios, random_stream(options["seed"], 2)),
         sample_share=(ratios > 0).mean(axis=0) if n else unknown,
     )
-
-
-def _resampling(seed: int) -> np.random.Generator:
-    """A stream of random numbers beside those of the samples (streams 0 and 1 of the seed)."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
 
 
 def _no_sample_counts(readings: list[SampleReading], options: dict[str, Any]) -> str:
@@ -136,7 +131,7 @@ def _no_sample_counts(readings: list[SampleReading], options: dict[str, Any]) ->
     )
 
 
-def _corpus_name(corpus: Corpus | None) -> str:
+def _corpus_name(corpus: Texts | None) -> str:
     if corpus is None:
         return "bundled"
     return os.fspath(corpus) if isinstance(corpus, str | os.PathLike) else "texts"
