@@ -120,15 +120,15 @@ class _Read:
 
 
 @dataclass
-class _Tally:
+class _Gaps:
     """Differences of one core in one reading, and the documents' mean losses (ours, theirs)."""
 
-    gaps: list[NDArray[np.float64]] = field(default_factory=list)
+    losses: list[NDArray[np.float64]] = field(default_factory=list)
     logits: float = 0.0
     means: list[tuple[float, float]] = field(default_factory=list)
 
     def add(self, ours: _Read, theirs: _Read) -> None:
-        self.gaps.append(_gap(ours.losses, theirs.losses))
+        self.losses.append(_gap(ours.losses, theirs.losses))
         self.logits = max(self.logits, _largest_gap(ours.logits, theirs.logits))
         self.means.append((mean_loss(ours.losses), mean_loss(theirs.losses)))
 
@@ -146,16 +146,16 @@ def compare(
     Two sets of one document's logits are in memory at a time. threads: of ours. progress: show
     a bar on stderr.
     """
-    tallies = {(at, name): _Tally() for at in range(len(cores)) for name in READINGS}
+    gaps = {(at, name): _Gaps() for at in range(len(cores)) for name in READINGS}
     total = len(documents) * len(READINGS)
     with ProgressBar("verify", total=total, unit="reading", enabled=progress) as bar:
         for ids, name in product(documents, READINGS):
             theirs = _theirs(reference, ids, masked, name)
             for at, core in enumerate(cores):
-                tallies[at, name].add(_ours(core, ids, masked, name, threads), theirs)
+                gaps[at, name].add(_ours(core, ids, masked, name, threads), theirs)
             bar.update(1)
     return [
-        _difference(core, name, tallies[at, name], tallies[at, "base"])
+        _difference(core, name, gaps[at, name], gaps[at, "base"])
         for at, core in enumerate(cores)
         for name in READINGS
     ]
@@ -178,11 +178,11 @@ def _ours(
     return _Read(losses, core.logits(ids, masked, name, threads))
 
 
-def _difference(core: _core.Model, name: str, tally: _Tally, base: _Tally) -> Difference:
-    losses = np.concatenate(tally.gaps)
-    score = None if name == "base" else _largest_score_gap(base.means, tally.means)
+def _difference(core: _core.Model, name: str, gaps: _Gaps, base: _Gaps) -> Difference:
+    losses = np.concatenate(gaps.losses)
+    score = None if name == "base" else _largest_score_gap(base.means, gaps.means)
     largest, mean = float(losses.max()), float(losses.mean())
-    return Difference(core.precision, core.kernel, name, largest, mean, tally.logits, score)
+    return Difference(core.precision, core.kernel, name, largest, mean, gaps.logits, score)
 
 
 def _gap(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float64]:
