@@ -149,15 +149,15 @@ def _source(arguments: argparse.Namespace) -> Source:
     from attninfluence.run.source import Source
 
     return Source(
-        arguments.inputs,
-        arguments.text_column,
-        arguments.id_column,
-        arguments.domain_column,
-        arguments.domain_from,
-        arguments.keep_columns,
-        arguments.on_bad_shard,
-        arguments.shard,
-        arguments.limit,
+        inputs=arguments.inputs,
+        text_column=arguments.text_column,
+        id_column=arguments.id_column,
+        domain_column=arguments.domain_column,
+        domain_from=arguments.domain_from,
+        keep_columns=arguments.keep_columns,
+        on_bad_shard=arguments.on_bad_shard,
+        shard=arguments.shard,
+        limit=arguments.limit,
     )
 
 

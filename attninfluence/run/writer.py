@@ -193,17 +193,17 @@ def _example(key: Key, file: str, scores: Scores, index: int, tokens: TokenRows)
     if len(offsets) > MOST_TOKENS:
         text = text[: int(kept[:, 1].max())]
     return Example(
-        file,
-        key.row,
-        key.id,
-        key.domain,
-        float(scores.score[index]),
-        float(scores.base_loss[index]),
-        float(scores.ref_loss[index]),
-        int(scores.n_tokens[index]),
-        int(scores.n_scored[index]),
-        text,
-        tokens.ids[:MOST_TOKENS].copy(),  # a view would keep the whole document
-        kept,
-        tokens.losses[:, :MOST_TOKENS].copy(),
+        file=file,
+        row=key.row,
+        id=key.id,
+        domain=key.domain,
+        score=float(scores.score[index]),
+        base_loss=float(scores.base_loss[index]),
+        ref_loss=float(scores.ref_loss[index]),
+        n_tokens=int(scores.n_tokens[index]),
+        n_scored=int(scores.n_scored[index]),
+        text=text,
+        token_ids=tokens.ids[:MOST_TOKENS].copy(),  # a view would keep the whole document
+        offsets=kept,
+        losses=tokens.losses[:, :MOST_TOKENS].copy(),
     )
