@@ -59,27 +59,26 @@ class Program(Parser):
         return command
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """The arguments of the command that the words give; SystemExit, told, where they do not.
-
-        Misspelt options are told first: argparse would rather miss the argument they stand for.
-        """
+        """The arguments of the command that the words give; SystemExit, told, where they do not."""
         name = words[0] if words else ""
         parser = self.commands.get(name, self)
-        for word in words:
-            if not word.isascii() and word != word.encode(errors="replace").decode():
-                parser.error(f"{word!a} is not valid UTF-8; rename it")
+        _check_encoding(words, parser)
         if name.startswith("-") or parser is not self:
-            for word in takewhile(lambda word: word != "--", words):
-                option = word.partition("=")[0]
-                if option.startswith("--") and option not in parser.options:
-                    parser.error(self._unknown(option, parser))
-            if parser is self and name not in parser.options:
-                parser.error(f"no option {name}")
+            self._check_options(words, parser)
         arguments, left = self.parse_known_args(words)
         if left:
             what = "option" if left[0].startswith("-") else "argument"
             parser.error(f"unexpected {what} {left[0]!r}{_meant(left[0], parser.options)}")
         return arguments
+
+    def _check_options(self, words: Sequence[str], parser: Parser) -> None:
+        """Misspelt options come first: argparse would rather miss the argument they stand for."""
+        for word in takewhile(lambda word: word != "--", words):
+            option = word.partition("=")[0]
+            if option.startswith("--") and option not in parser.options:
+                parser.error(self._unknown(option, parser))
+        if parser is self and words[0] not in parser.options:
+            parser.error(f"no option {words[0]}")
 
     def _unknown(self, option: str, parser: Parser) -> str:
         if parser is self and any(option in one.options for one in self.commands.values()):
@@ -89,6 +88,12 @@ class Program(Parser):
         if owners and not meant:
             return f"no option {option} here; it belongs to {_listed(owners)}"
         return f"no option {option}{meant}"
+
+
+def _check_encoding(words: Sequence[str], parser: Parser) -> None:
+    for word in words:
+        if not word.isascii() and word != word.encode(errors="replace").decode():
+            parser.error(f"{word!a} is not valid UTF-8; rename it")
 
 
 def _listed(names: Sequence[str]) -> str:
