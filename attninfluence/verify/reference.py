@@ -51,6 +51,11 @@ class _Pass:
     weights: dict[int, torch.Tensor] = field(default_factory=dict)
     layers: list[int] = field(default_factory=list)
 
+    def attention(self) -> NDArray[np.float32]:
+        """float32[n_layers, n_heads, n_tokens, n_tokens]: the weights that were kept."""
+        weights: NDArray[np.float32] = torch.stack([self.weights[i] for i in self.layers]).numpy()
+        return weights
+
 
 def attention_with_masked_heads(
     module: Any,
@@ -151,6 +156,16 @@ class Reference:
         """Reads the document `ids` with the heads of `masked` [n_layers, n_heads] masked."""
         if masked is None:
             masked = np.zeros((self.n_layers, self.n_heads), dtype=bool)
+        self._check(masked, mask)
+        state = _Pass(masked, mask, attention)
+        logits, losses = self._run(np.asarray(ids, dtype=np.int64), state)
+        if state.layers != list(range(self.n_layers)):
+            raise RuntimeError(
+                f"attention ran in layers {state.layers}, not once in each of {self.n_layers}"
+            )
+        return Reading(logits.numpy(), losses.numpy(), state.attention() if attention else None)
+
+    def _check(self, masked: NDArray[np.bool_], mask: str) -> None:
         if masked.shape != (self.n_layers, self.n_heads) or masked.dtype != bool:
             raise ValueError(
                 f"masked must be bool[{self.n_layers}, {self.n_heads}], "
@@ -158,23 +173,18 @@ class Reference:
             )
         if mask not in ("uniform", "zero"):
             raise ValueError(f"mask must be 'uniform' or 'zero', not {mask!r}")
-        state = _Pass(masked, mask, attention)
+
+    def _run(self, ids: NDArray[np.int64], state: _Pass) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits and losses; `state` takes up what the attention does on the way."""
         for module in self.model.modules():
             if hasattr(module, "layer_idx"):
                 module.ati_pass = state
         self._forget_earlier_documents()
-        tokens = torch.as_tensor(np.asarray(ids, dtype=np.int64))
+        tokens = torch.as_tensor(ids)
         with torch.inference_mode():
             logits = self.model(tokens[None], use_cache=False).logits[0]
             losses = torch.nn.functional.cross_entropy(logits[:-1], tokens[1:], reduction="none")
-        if state.layers != list(range(self.n_layers)):
-            raise RuntimeError(
-                f"attention ran in layers {state.layers}, not once in each of {self.n_layers}"
-            )
-        weights = None
-        if attention:
-            weights = torch.stack([state.weights[i] for i in range(self.n_layers)]).numpy()
-        return Reading(logits.numpy(), losses.numpy(), weights)
+        return logits, losses
 
     def _forget_earlier_documents(self) -> None:
         """Some RoPE remembers the longest document seen; each document is read as the first."""
