@@ -34,24 +34,18 @@ def prefetch(
     Closing waits up to PATIENCE for an item in the making, after which the thread ends by itself.
     Not to be carried across a fork.
     """
-    items: SimpleQueue[Any] = SimpleQueue()
-    taken: SimpleQueue[int | None] = SimpleQueue()
-    thread = threading.Thread(
-        target=_produce,
-        args=(iterator, limit, size, items, taken),
-        name="attninfluence-prefetch",
-        daemon=True,
-    )
+    producer = _Producer(iterator, limit, size)
+    thread = threading.Thread(target=producer.run, name="attninfluence-prefetch", daemon=True)
     try:
         thread.start()
-        while (entry := items.get()) is not _DONE:
+        while (entry := producer.items.get()) is not _DONE:
             if isinstance(entry, _Failure):
                 raise entry.error
             weight, item = entry
-            taken.put(weight)
+            producer.taken.put(weight)
             yield item
     finally:
-        taken.put(None)
+        producer.taken.put(None)
         if thread.ident is not None:
             thread.join(PATIENCE)
 
@@ -60,41 +54,36 @@ def prefetch(
 # lock and the block it guards would leave it taken, and the other thread waiting for good.
 
 
-def _produce(
-    iterator: Iterator[T],
-    limit: int,
-    size: Callable[[Any], int],
-    items: SimpleQueue[Any],
-    taken: SimpleQueue[int | None],
-) -> None:
-    """Put (size, item) of each item, then _Failure or nothing, then _DONE.
+class _Producer:
+    """What the thread does.
 
-    `taken` says the size of each item that the consumer took, and None when it wants no more.
+    items: (size, item) of each item, then _Failure or nothing, then _DONE. taken: the size of each
+    item that the consumer took, and None when it wants no more.
     """
-    try:
-        _put_all(iterator, limit, size, items, taken)
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            close()
-    except BaseException as error:  # noqa: BLE001 - it is the consumer's, and raised there
-        items.put(_Failure(error))
-    items.put(_DONE)
 
+    def __init__(self, iterator: Iterator[Any], limit: int, size: Callable[[Any], int]) -> None:
+        self.items: SimpleQueue[Any] = SimpleQueue()
+        self.taken: SimpleQueue[int | None] = SimpleQueue()
+        self._iterator, self._limit, self._size = iterator, limit, size
 
-def _put_all(
-    iterator: Iterator[T],
-    limit: int,
-    size: Callable[[Any], int],
-    items: SimpleQueue[Any],
-    taken: SimpleQueue[int | None],
-) -> None:
-    waiting = 0
-    for item in iterator:
-        weight = size(item)
-        while not taken.empty() or (waiting and waiting + weight > limit):
-            freed = taken.get()
-            if freed is None:
-                return
-            waiting -= freed
-        waiting += weight
-        items.put((weight, item))
+    def run(self) -> None:
+        try:
+            self._put_all()
+            close = getattr(self._iterator, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:  # noqa: BLE001 - it is the consumer's, and raised there
+            self.items.put(_Failure(error))
+        self.items.put(_DONE)
+
+    def _put_all(self) -> None:
+        waiting = 0
+        for item in self._iterator:
+            weight = self._size(item)
+            while not self.taken.empty() or (waiting and waiting + weight > self._limit):
+                freed = self.taken.get()
+                if freed is None:
+                    return
+                waiting -= freed
+            waiting += weight
+            self.items.put((weight, item))
