@@ -15,11 +15,8 @@ from numpy.typing import NDArray
 
 from attninfluence.base.text import as_text
 from attninfluence.scores.spans import as_spans, find_spans
-from attninfluence.scores.statuses import STATUS_MEANING
 from attninfluence.tokenizer.ids import as_ids
 from attninfluence.tokenizer.tokenizer import Tokenizer, TokenizerError
-
-STATUSES = tuple(STATUS_MEANING)
 
 
 @dataclass(slots=True)

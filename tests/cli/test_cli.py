@@ -22,7 +22,8 @@ from attninfluence.heads.head_scores import HeadScores
 from attninfluence.model import load, masking, model
 from attninfluence.output.finished import open_finished
 from attninfluence.run.lock import RunLock
-from attninfluence.scoring import batches, documents, windows
+from attninfluence.scores.statuses import STATUS_MEANING
+from attninfluence.scoring import batches, windows
 from attninfluence.scoring import options as scoring_options
 from attninfluence.tokenizer import tokenizer
 from tests.corpus.test_corpus import NASTY, write_rows
@@ -186,7 +187,7 @@ def test_one_output_row_for_each_input_row(capsys, tmp_path, tiny_folder, heads_
     assert [row["row"] for row in table] == list(range(len(texts) + 1))
     assert totals["rows"] == len(texts) + 1
     for row in table:
-        assert row["status"] in documents.STATUSES
+        assert row["status"] in STATUS_MEANING
         assert (row["score"] is None) == (row["status"] != "ok")
     by_text = dict(zip([str(text) for text in texts], table, strict=False))
     assert by_text["5"]["status"] == by_text["None"]["status"] == "bad_type"
