@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from attninfluence import _core
 from attninfluence.verify.reference import Reference
 from tests.kit import oracle as oracle_module
 from tests.kit.oracle import Oracle
-from tests.kit.parity import copy_documents, difference, head_sets
+from tests.kit.parity import Opened, copy_documents, difference, head_sets
 from tests.kit.tiny_models import random_ids, random_tensors, write_weights
 
 TOLERANCE = 1e-4  # nats a token, against transformers in fp32
@@ -125,37 +124,13 @@ SHAPES: dict[str, dict[str, Any]] = {
 LENGTHS = (97, 2, 600, 48, 17, 230)
 
 
-@dataclass(frozen=True)
-class Opened:
-    """One model folder, opened by us and by transformers."""
-
-    folder: Path
-    core: _core.Model
-    reference: Reference
-
-    def documents(self, lengths: tuple[int, ...]) -> list[NDArray[np.int32]]:
-        return [random_ids(n_tokens, n_tokens, self.core.vocab_size) for n_tokens in lengths]
-
-
-@pytest.fixture(scope="session")
-def opened(llama_folder: Callable[..., Path]) -> Callable[..., Opened]:
-    """Opens the model folder of the given options."""
-    cache: dict[str, Opened] = {}
-
-    def make(**options: Any) -> Opened:
-        folder = llama_folder(tokenizer=False, **options)
-        if str(folder) not in cache:
-            cache[str(folder)] = Opened(folder, _core.Model(str(folder), "fp32"), Reference(folder))
-        return cache[str(folder)]
-
-    return make
-
-
 @pytest.mark.parametrize("mask", ["uniform", "zero"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_losses_equal_transformers(opened: Callable[..., Opened], shape: str, mask: str) -> None:
+def test_losses_equal_transformers(
+    open_llama: Callable[..., Opened], shape: str, mask: str
+) -> None:
     """Base and masked readings of a batch of mixed lengths, all head sets in one call."""
-    model = opened(**SHAPES[shape])
+    model = open_llama(**SHAPES[shape])
     core = model.core
     sets = head_sets(core.n_layers, core.n_heads, core.n_heads // core.n_kv_heads)
     documents = model.documents(LENGTHS)
@@ -173,9 +148,9 @@ def test_losses_equal_transformers(opened: Callable[..., Opened], shape: str, ma
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_masking_matters_in_every_shape(opened: Callable[..., Opened], shape: str) -> None:
+def test_masking_matters_in_every_shape(open_llama: Callable[..., Opened], shape: str) -> None:
     """The comparison above could not fail if masking changed nothing: it changes every set."""
-    core = opened(**SHAPES[shape]).core
+    core = open_llama(**SHAPES[shape]).core
     sets = head_sets(core.n_layers, core.n_heads, core.n_heads // core.n_kv_heads)
     ids = random_ids(0, 200, core.vocab_size)
     for mask in ("uniform", "zero"):
@@ -246,8 +221,8 @@ def test_zero_is_removing_the_block_of_the_output_projection(
 
 
 @pytest.mark.parametrize("mask", [None, "uniform", "zero"])
-def test_logits_equal_transformers(opened: Callable[..., Opened], mask: str | None) -> None:
-    model = opened(n_kv_heads=2)
+def test_logits_equal_transformers(open_llama: Callable[..., Opened], mask: str | None) -> None:
+    model = open_llama(n_kv_heads=2)
     heads = head_sets(model.core.n_layers, model.core.n_heads, 2)["scattered"]
     for ids in model.documents((2, 60, 200)):
         if mask is None:
@@ -267,9 +242,9 @@ def test_losses_are_those_of_the_logits(plain_folder: Path) -> None:
     assert difference(core.run([ids])[0][0], from_logits) <= 5e-6
 
 
-def test_attention_equals_transformers(opened: Callable[..., Opened]) -> None:
+def test_attention_equals_transformers(open_llama: Callable[..., Opened]) -> None:
     """One head's matrix: rows sum to 1 and see nothing of the future."""
-    model = opened(n_kv_heads=2)
+    model = open_llama(n_kv_heads=2)
     for ids in model.documents((2, 49, 200)):
         expected = model.reference.read(ids, attention=True).attention
         assert expected is not None
@@ -291,9 +266,9 @@ def test_attention_of_a_long_document_equals_the_oracle(plain_folder: Path) -> N
         assert difference(core.attention(ids, layer, head), exact[layer, head]) <= 1e-4
 
 
-def test_copies_equal_transformers(opened: Callable[..., Opened]) -> None:
+def test_copies_equal_transformers(open_llama: Callable[..., Opened]) -> None:
     """Copy counts and predictions over documents with several repeats of a needle's tokens."""
-    model = opened(n_kv_heads=2)
+    model = open_llama(n_kv_heads=2)
     documents, answers, needles = copy_documents(model.core.vocab_size)
     counts, predicted = model.core.copies(documents, answers, needles)
     assert counts.shape == (len(documents), model.core.n_layers, model.core.n_heads)
@@ -308,9 +283,11 @@ def test_copies_equal_transformers(opened: Callable[..., Opened]) -> None:
 
 
 @pytest.mark.parametrize("layers", [2])
-def test_a_long_document_spans_attention_blocks(opened: Callable[..., Opened], layers: int) -> None:
+def test_a_long_document_spans_attention_blocks(
+    open_llama: Callable[..., Opened], layers: int
+) -> None:
     """1,500 tokens beside a short one, base and masked."""
-    model = opened(n_layers=layers, n_kv_heads=2)
+    model = open_llama(n_layers=layers, n_kv_heads=2)
     documents = model.documents((1500, 7))
     heads = head_sets(layers, model.core.n_heads, 2)
     for mask in ("uniform", "zero"):
@@ -325,8 +302,8 @@ EDGES = (2, 3, 15, 16, 17, 47, 48, 49, 63, 64, 65, 95, 96, 97, 127, 128, 129, 14
 WIDE_EDGES = (191, 192, 193, 239, 240, 241, 255, 256, 257, 287, 288, 289)
 
 
-def test_lengths_around_block_edges(opened: Callable[..., Opened]) -> None:
-    model = opened(n_layers=2, n_kv_heads=2)
+def test_lengths_around_block_edges(open_llama: Callable[..., Opened]) -> None:
+    model = open_llama(n_layers=2, n_kv_heads=2)
     documents = model.documents(EDGES + WIDE_EDGES)
     masked = head_sets(2, model.core.n_heads, 2)["layer"]
     found = model.core.run(documents, variants=masked[None])

@@ -19,9 +19,9 @@ import attninfluence
 from attninfluence import _core
 from attninfluence.demo.texts import collect_texts
 from attninfluence.model.opening import bundled_folder
-from attninfluence.verify.reference import Reference
 from tests.core.kernels import KERNELS
 from tests.kit.child import IS_SANITIZED
+from tests.kit.parity import Opened
 from tests.kit.tiny_models import random_ids
 
 # Nats a token, largest and mean. fp32 kernels differ by the order of their sums. bf16 rounds a
@@ -55,30 +55,18 @@ SHAPES: dict[str, dict[str, Any]] = {
 LENGTHS = (2, 13, 48, 97, 230)
 
 
-@pytest.fixture(scope="module")
-def reference(llama_folder: Callable[..., Path]) -> Callable[[str], tuple[Path, Reference]]:
-    """The folder of a shape, and transformers' model of it."""
-
-    @cache
-    def make(shape: str) -> tuple[Path, Reference]:
-        folder = llama_folder(tokenizer=False, **SHAPES[shape])
-        return folder, Reference(folder)
-
-    return make
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("precision", "kernel"), KERNELS)
 def test_losses_equal_transformers(
-    reference: Callable[[str], tuple[Path, Reference]], precision: str, kernel: str, shape: str
+    open_llama: Callable[..., Opened], precision: str, kernel: str, shape: str
 ) -> None:
-    folder, theirs = reference(shape)
-    core = _core.Model(str(folder), precision, kernel)
+    model = open_llama(**SHAPES[shape])
+    core = _core.Model(str(model.folder), precision, kernel)
     masked = np.random.default_rng(1).random((1, core.n_layers, core.n_heads)) < 0.4
-    documents = [random_ids(n, n, core.vocab_size) for n in LENGTHS]
+    documents = model.documents(LENGTHS)
     differences = np.concatenate(
         [
-            np.abs(losses - theirs.read(ids, heads).losses)
+            np.abs(losses - model.reference.read(ids, heads).losses)
             for ids, found in zip(documents, core.run(documents, variants=masked), strict=True)
             for losses, heads in zip(found, (None, masked[0]), strict=True)
         ]

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence import _core
+from tests.kit.tiny_models import random_ids
+
+if TYPE_CHECKING:
+    from attninfluence.verify.reference import Reference
+
 Documents = list[NDArray[np.int32]]
 Spans = list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One model folder, opened by us in fp32 and by transformers."""
+
+    folder: Path
+    core: _core.Model
+    reference: Reference
+
+    def documents(self, lengths: tuple[int, ...]) -> Documents:
+        return [random_ids(n_tokens, n_tokens, self.core.vocab_size) for n_tokens in lengths]
 
 
 def head_sets(n_layers: int, n_heads: int, group: int) -> dict[str, NDArray[np.bool_]]:
