@@ -19,17 +19,6 @@ from attninfluence.scoring.batches import score_batches
 from tests.kit.scored import HEADS, LONG_TEXT, TEXTS, assert_same, mean, score
 
 
-@pytest.fixture(scope="module")
-def model(tiny_folder):
-    return ai.load(tiny_folder, threads=1)
-
-
-@pytest.fixture(scope="module")
-def short(llama_folder):
-    """The same shape with a context of 32 tokens."""
-    return ai.load(llama_folder(n_kv_heads=2, max_position_embeddings=32), threads=1)
-
-
 def test_the_score_is_the_relative_rise_of_the_mean_loss(model):
     result = score(TEXTS, model)
     for row, text in zip(result, TEXTS, strict=True):

@@ -11,17 +11,6 @@ import attninfluence as ai
 from tests.kit.scored import HEADS, LONG_TEXT, TEXTS, assert_same, mean, score
 
 
-@pytest.fixture(scope="module")
-def model(tiny_folder):
-    return ai.load(tiny_folder, threads=1)
-
-
-@pytest.fixture(scope="module")
-def short(llama_folder):
-    """The same shape with a context of 32 tokens."""
-    return ai.load(llama_folder(n_kv_heads=2, max_position_embeddings=32), threads=1)
-
-
 def test_token_detail_keeps_every_loss(short):
     text = LONG_TEXT[:90]
     result = score([text, "", "of"], short, detail="token", control=[(0, 0)])
