@@ -65,7 +65,7 @@ def open_shared(
     revision, precision, kernel: as in `load`, of a model that is opened here. threads: None
     leaves an opened model as it is; else the model returned uses so many and shares the
     weights. worker: whether other processes here read it too, so that this one maps the weights and
-    keeps the model; None: in a worker process (`attninfluence.model.threads.in_worker_process`).
+    keeps the model; None: in a process that multiprocessing or multiprocess started.
 
     Raises what `load` raises, and ModelError for a folder that changes meanwhile.
     """
