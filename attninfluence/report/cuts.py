@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from attninfluence.base.arrays import Floats, Ints
+from attninfluence.select.cut import Census, Ranking, exact_cuts
 from attninfluence.select.cut import Cuts as DomainCuts
-from attninfluence.select.cut import Ranking, Survey, exact_cuts
 from attninfluence.select.order import Order
 from attninfluence.select.picked import Selection
 from attninfluence.select.rows import RowReader, Rows, sums_by_domain
@@ -36,7 +36,7 @@ class Cuts:
     """Selections at some fractions, and one by the control's score at the `main` fraction.
 
     They read the rows once for each when they are made. Then `pick` takes the rows once more, in
-    order, and the counts are there. In a survey the domains of `small` have empty sketches.
+    order, and the counts are there. In a census the domains of `small` have empty sketches.
 
     common  int64 [domains], documents that the score and the control's score both select
     """
@@ -44,29 +44,29 @@ class Cuts:
     def __init__(
         self,
         reader: RowReader,
-        surveyed: Survey,
+        census: Census,
         small: SmallDomains,
         fractions: Sequence[Fraction],
         main: Fraction,
     ) -> None:
         self.main = main
         self._reader = reader
-        self._surveyed = surveyed
+        self._census = census
         self._small = small
         self.by_fraction = {one: self._selection(BY_SCORE, 0, one) for one in fractions}
-        has_control = len(surveyed.sketches) > 1
+        has_control = len(census.sketches) > 1
         self.control = self._selection(BY_CONTROL, 1, main) if has_control else None
         self.common: Ints = np.zeros(len(reader.names), np.int64)
 
     def _selection(self, ranking: Ranking, which: int, fraction: Fraction) -> Selection:
-        surveyed, keys = self._surveyed, self._small.keys[which]
+        census, keys = self._census, self._small.keys[which]
         is_there = ~np.isnan(keys)
         domain, keys = self._small.domain[is_there], keys[is_there]
         small = np.bincount(domain, minlength=len(self._reader.names)).tolist()
-        weights = [sketch.weight for sketch in surveyed.sketches[which]]
+        weights = [sketch.weight for sketch in census.sketches[which]]
         counts = [sum(pair) for pair in zip(weights, small, strict=True)]
-        budgets = Rule(fraction).budgets(self._reader.names, counts, surveyed.tokens.tolist())
-        cuts = exact_cuts(self._reader, ranking, surveyed, which, budgets)
+        budgets = Rule(fraction).budgets(self._reader.names, counts, census.tokens.tolist())
+        cuts = exact_cuts(self._reader, ranking, census, which, budgets)
         add_small_cuts(cuts, domain, keys, np.array(budgets, np.int64))
         return Selection(self._reader, ranking, cuts)
 

@@ -30,8 +30,8 @@ from attninfluence.report.extremes import Extremes
 from attninfluence.report.lengths import Lengths
 from attninfluence.report.quantile import median
 from attninfluence.report.sample import Sample, rank_correlation
-from attninfluence.select.cut import Survey, by_domain
-from attninfluence.select.rows import Readings, RowReader
+from attninfluence.select.cut import Census, by_domain
+from attninfluence.select.rows import ReadingProgress, RowReader
 from attninfluence.views.histogram import (
     apart,
     axis_tail,
@@ -97,7 +97,7 @@ class Statistics:
         self.has_control = "control_score" in run.schema().names
         watch = None
         if progress is not None:  # of the readings above; a cut may take one more
-            watch = Readings(progress, run, 4 + len(fractions) + self.has_control).add
+            watch = ReadingProgress(progress, run, 4 + len(fractions) + self.has_control).add
         self._reader = RowReader(run, watch=watch)
         self.domains = count_domains(self._reader)
         self._make_sketches()
@@ -110,7 +110,7 @@ class Statistics:
         self.above = np.zeros(len(self.domains.names), np.int64)
         for scored in _held(_scored(self._reader, self.has_control)):
             self._describe(scored)
-        self.cuts = Cuts(self._reader, self._survey(), self._small_domains(), fractions, main)
+        self.cuts = Cuts(self._reader, self._census(), self._small_domains(), fractions, main)
         self._pick()
         self.span = self._axis_span()
         self._count_bars()
@@ -166,10 +166,10 @@ class Statistics:
         listed = is_listed[scored.domain]
         self.sample.add(scored.domain[listed], values[listed])
 
-    def _survey(self) -> Survey:
+    def _census(self) -> Census:
         counts, sketches = self.domains, [self.score, *([self.control] if self.control else [])]
         rows = counts.rows.sum(axis=1)
-        return Survey(rows, counts.scored, counts.scored, counts.tokens, sketches)
+        return Census(rows, counts.scored, counts.scored, counts.tokens, sketches)
 
     def _small_domains(self) -> SmallDomains:
         small = _joined(self._small)

@@ -1,6 +1,6 @@
 """Where a selection ends in each domain, found by streaming: exactly, or straight from a sketch.
 
-    survey        one reading: rows, candidates and tokens by domain, and a sketch of their keys
+    take_census   one reading: rows, candidates and tokens by domain, and a sketch of their keys
     exact_cuts    one reading: what lies above the sketch's interval around the cut is counted, what
                   lies inside is collected, and the cut is found there
     sketch_cuts   no reading: the sketch's own quantile
@@ -42,7 +42,7 @@ class Ranking:
 
 
 @dataclass
-class Survey:
+class Census:
     """What one reading finds, by domain in the order of the reader's names.
 
     tokens    of the candidates
@@ -69,9 +69,9 @@ class Cuts:
     extra: dict[int, Floats] = field(default_factory=dict)
 
 
-def survey(reader: RowReader, rankings: list[Ranking]) -> Survey:
+def take_census(reader: RowReader, rankings: list[Ranking]) -> Census:
     """Read all rows once."""
-    found = Survey(sketches=[[] for _ in rankings])
+    found = Census(sketches=[[] for _ in rankings])
     columns = tuple(name for ranking in rankings for name in ranking.order.columns)
     for rows in reader.read(columns):
         size = len(reader.names)
@@ -104,19 +104,19 @@ def by_domain(domain: Ints, mask: Bools) -> list[tuple[int, Ints]]:
 
 
 def exact_cuts(
-    reader: RowReader, ranking: Ranking, surveyed: Survey, which: int, budgets: list[int]
+    reader: RowReader, ranking: Ranking, census: Census, which: int, budgets: list[int]
 ) -> Cuts:
-    """The exact cut of each domain; `which` is the ranking's place in the survey.
+    """The exact cut of each domain; `which` is the ranking's place in the census.
 
     When a cut lies outside the interval that the sketch names, which its bound all but excludes,
     that domain is read again with a wider one.
     """
-    sketches = surveyed.sketches[which]
+    sketches = census.sketches[which]
     budgets = [min(b, sketch.weight) for b, sketch in zip(budgets, sketches, strict=True)]
     cuts = Cuts(np.full(len(sketches), np.inf), np.zeros(len(sketches), np.int64))
     spare = SPARE if ranking.passes_over else 0
     wider = {
-        domain: sketch.error + 2 * spare / max(int(surveyed.candidates[domain]), 1)
+        domain: sketch.error + 2 * spare / max(int(census.candidates[domain]), 1)
         for domain, sketch in enumerate(sketches)
         if sketch.weight
     }
@@ -216,12 +216,12 @@ def _cut(
     return True
 
 
-def sketch_cuts(ranking: Ranking, surveyed: Survey, which: int, budgets: list[int]) -> Cuts:
+def sketch_cuts(ranking: Ranking, census: Census, which: int, budgets: list[int]) -> Cuts:
     """The cut of each domain as its sketch has it, within the sketch's error.
 
     A budget of tokens is reduced by that error first, so that it is not exceeded.
     """
-    sketches = surveyed.sketches[which]
+    sketches = census.sketches[which]
     cuts = Cuts(np.full(len(sketches), np.inf), np.zeros(len(sketches), np.int64))
     for domain, (sketch, budget) in enumerate(zip(sketches, budgets, strict=True)):
         budget = min(budget, sketch.weight)

@@ -8,7 +8,7 @@ import numpy as np
 
 from attninfluence.base.arrays import Bools, Floats, Ints
 from attninfluence.output.tally import domain_order
-from attninfluence.select.cut import Cuts, Ranking, Survey, by_domain, first_fit
+from attninfluence.select.cut import Census, Cuts, Ranking, by_domain, first_fit
 from attninfluence.select.rows import RowReader, Rows, sums_by_domain
 
 SUMMARY_NAME = "summary.json"  # of a selection, and of a mix
@@ -90,7 +90,7 @@ class Selection:
         return (-lowest if order.bottom else lowest) + 0.0  # never -0.0
 
 
-def summarise(names: list[str | None], surveyed: Survey, selection: Selection) -> dict[str, Any]:
+def summarise(names: list[str | None], census: Census, selection: Selection) -> dict[str, Any]:
     """Documents and tokens, in all and selected, by domain and together; where the cut lies.
 
     `rows` counts all rows, `scored` those with a score, `candidates` those of them that are long
@@ -98,10 +98,10 @@ def summarise(names: list[str | None], surveyed: Survey, selection: Selection) -
     score or base loss (null where chance has a part in the order).
     """
     columns = (
-        surveyed.rows,
-        surveyed.scored,
-        surveyed.candidates,
-        surveyed.tokens,
+        census.rows,
+        census.scored,
+        census.candidates,
+        census.tokens,
         selection.selected,
         selection.tokens,
     )

@@ -108,7 +108,7 @@ def sums_by_domain(rows: Rows, mask: Bools, weights: Ints | None, size: int) -> 
     return total
 
 
-class Readings:
+class ReadingProgress:
     """Tells a progress of the rows of several readings of all of them: `add` is a watch."""
 
     def __init__(self, progress: Progress, runs: ScoreRuns, readings: int) -> None:

@@ -18,10 +18,10 @@ from attninfluence.base.progress import Progress
 from attninfluence.output.files import OutputError, write_json
 from attninfluence.output.folder import OutputFolder
 from attninfluence.output.score_runs import Paths, ScoreRuns, open_scores
-from attninfluence.select.cut import Ranking, Survey, exact_cuts, sketch_cuts, survey
+from attninfluence.select.cut import Census, Ranking, exact_cuts, sketch_cuts, take_census
 from attninfluence.select.order import Order
 from attninfluence.select.picked import SUMMARY_NAME, Selection, summarise
-from attninfluence.select.rows import By, Readings, RowReader
+from attninfluence.select.rows import By, ReadingProgress, RowReader
 from attninfluence.select.rule import Rule
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def select(
     seed = None if control is None else control_seed
     watch = None
     if progress is not None:
-        watch = Readings(progress, runs, _count_readings(rule, len(folders), approximate)).add
+        watch = ReadingProgress(
+            progress, runs, _count_readings(rule, len(folders), approximate)
+        ).add
     selector = _Selector(runs, rule, by, seed, approximate, watch)
     described = {"by": by, "approximate": approximate, **rule.describe()}
     summary = selector.write(folders[0], 0, selector.budgets(), described)
@@ -92,12 +94,12 @@ def select(
 
 
 def _count_readings(rule: Rule, folders: int, approximate: bool) -> int:
-    """How often the rows are read, at least: a survey, and for each folder the cut and the rows."""
+    """How often the rows are read, at least: a census, and for each folder the cut and the rows."""
     return 1 + (rule.temperature is not None) + folders * (1 if approximate else 2)
 
 
 class _Selector:
-    """One surveyed corpus, from which the selection and its control are made."""
+    """One corpus with its census, from which the selection and its control are made."""
 
     def __init__(
         self,
@@ -119,21 +121,21 @@ class _Selector:
         if control_seed is not None:
             at_random = Order("random", seed=control_seed)
             self.rankings.append(Ranking(at_random, "tokens", passes_over=True))
-        self.surveyed: Survey = survey(self.reader, self.rankings)
-        self.selected_tokens = self.surveyed.tokens[:0]
+        self.census: Census = take_census(self.reader, self.rankings)
+        self.selected_tokens = self.census.tokens[:0]
 
     def budgets(self) -> list[int]:
         """By domain, the documents or tokens that the rule selects."""
-        candidates, tokens = self.surveyed.candidates.tolist(), self.surveyed.tokens.tolist()
+        candidates, tokens = self.census.candidates.tolist(), self.census.tokens.tolist()
         return self.rule.budgets(self.reader.names, candidates, tokens)
 
     def selection(self, which: int, budgets: list[int]) -> Selection:
         """What a ranking selects with these budgets, to be picked."""
         ranking = self.rankings[which]
         if not self.approximate:
-            cuts = exact_cuts(self.reader, ranking, self.surveyed, which, budgets)
+            cuts = exact_cuts(self.reader, ranking, self.census, which, budgets)
             return Selection(self.reader, ranking, cuts)
-        cuts = sketch_cuts(ranking, self.surveyed, which, budgets)
+        cuts = sketch_cuts(ranking, self.census, which, budgets)
         limits = budgets if ranking.unit == "tokens" else None
         return Selection(self.reader, ranking, cuts, limits)
 
@@ -152,7 +154,7 @@ class _Selector:
                     part.write(table)
                     tokens += int(table["n_tokens"].to_numpy().sum())
             rows += part.rows
-        found = summarise(self.reader.names, self.surveyed, selection)
+        found = summarise(self.reader.names, self.census, selection)
         summary = {"rule": described, **found}
         self._check_written(folder, selection, rows, tokens, budgets)
         self.selected_tokens = selection.tokens
@@ -169,9 +171,9 @@ class _Selector:
                 yield rows.table.take(pa.array(places))
 
     def _check_candidates(self) -> None:
-        if self.surveyed.candidates.any():
+        if self.census.candidates.any():
             return
-        rows, scored = int(self.surveyed.rows.sum()), int(self.surveyed.scored.sum())
+        rows, scored = int(self.census.rows.sum()), int(self.census.scored.sum())
         what = "has a score"
         if scored:
             rows, what = scored, f"that have a score has {self.rule.min_tokens} tokens"

@@ -103,7 +103,7 @@ def summary_of(scores: Path, rule: Rule, approximate: bool) -> dict[str, dict]:
     assert selection.strays(selector.budgets(), exact=not approximate) == []
     return {
         entry["domain"]: entry
-        for entry in summarise(selector.reader.names, selector.surveyed, selection)["domains"]
+        for entry in summarise(selector.reader.names, selector.census, selection)["domains"]
     }
 
 
