@@ -25,11 +25,11 @@ BY_CONTROL = Ranking(Order("control_score"), "documents")
 class SmallDomains:
     """The documents of domains too small to be worth a sketch each: arrays of one entry each.
 
-    `keys` float64, one array for each ranking; NaN where there is none.
+    `keys` float64, an array for each ranking; NaN where there is none.
     """
 
     domain: Ints
-    keys: tuple[Floats, ...]
+    keys: dict[Ranking, Floats]
 
 
 class Cuts:
@@ -53,20 +53,20 @@ class Cuts:
         self._reader = reader
         self._census = census
         self._small = small
-        self.by_fraction = {one: self._selection(BY_SCORE, 0, one) for one in fractions}
-        has_control = len(census.sketches) > 1
-        self.control = self._selection(BY_CONTROL, 1, main) if has_control else None
+        self.by_fraction = {one: self._selection(BY_SCORE, one) for one in fractions}
+        has_control = BY_CONTROL in census.sketches
+        self.control = self._selection(BY_CONTROL, main) if has_control else None
         self.common: Ints = np.zeros(len(reader.names), np.int64)
 
-    def _selection(self, ranking: Ranking, which: int, fraction: Fraction) -> Selection:
-        census, keys = self._census, self._small.keys[which]
+    def _selection(self, ranking: Ranking, fraction: Fraction) -> Selection:
+        census, keys = self._census, self._small.keys[ranking]
         is_there = ~np.isnan(keys)
         domain, keys = self._small.domain[is_there], keys[is_there]
         small = np.bincount(domain, minlength=len(self._reader.names)).tolist()
-        weights = [sketch.weight for sketch in census.sketches[which]]
+        weights = [sketch.weight for sketch in census.sketches[ranking]]
         counts = [sum(pair) for pair in zip(weights, small, strict=True)]
         budgets = Rule(fraction).budgets(self._reader.names, counts, census.tokens.tolist())
-        cuts = exact_cuts(self._reader, ranking, census, which, budgets)
+        cuts = exact_cuts(self._reader, ranking, census, budgets)
         add_small_cuts(cuts, domain, keys, np.array(budgets, np.int64))
         return Selection(self._reader, ranking, cuts)
 

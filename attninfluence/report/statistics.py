@@ -24,7 +24,7 @@ from attninfluence.base import quantiles
 from attninfluence.base.arrays import Bools, Floats, Ints
 from attninfluence.base.quantiles import QuantileSketch
 from attninfluence.output.score_runs import ScoreRuns
-from attninfluence.report.cuts import Cuts, SmallDomains
+from attninfluence.report.cuts import BY_CONTROL, BY_SCORE, Cuts, SmallDomains
 from attninfluence.report.domains import count_domains
 from attninfluence.report.extremes import Extremes
 from attninfluence.report.lengths import Lengths
@@ -167,14 +167,16 @@ class Statistics:
         self.sample.add(scored.domain[listed], values[listed])
 
     def _census(self) -> Census:
-        counts, sketches = self.domains, [self.score, *([self.control] if self.control else [])]
+        counts, sketches = self.domains, {BY_SCORE: self.score}
+        if self.control:
+            sketches[BY_CONTROL] = self.control
         rows = counts.rows.sum(axis=1)
         return Census(rows, counts.scored, counts.scored, counts.tokens, sketches)
 
     def _small_domains(self) -> SmallDomains:
         small = _joined(self._small)
         self._small.clear()
-        return SmallDomains(small.domain, (small.score, small.control)[: 1 + self.has_control])
+        return SmallDomains(small.domain, {BY_SCORE: small.score, BY_CONTROL: small.control})
 
     def _axis_span(self) -> tuple[float, float]:
         """The range of scores to draw, as `axis_span` has it."""

@@ -11,7 +11,9 @@ ties need no memory, however many there are, and the cut is exact.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,46 +48,35 @@ class Census:
     """What one reading finds, by domain in the order of the reader's names.
 
     tokens    of the candidates
-    sketches  of the candidates' keys, one list for each ranking
+    sketches  of the candidates' keys in each ranking
     """
 
     rows: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     scored: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     candidates: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     tokens: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    sketches: list[list[QuantileSketch]] = field(default_factory=list)
+    sketches: dict[Ranking, list[QuantileSketch]] = field(default_factory=dict)
 
 
-@dataclass
-class Cuts:
-    """By domain: rows with a key above `key` are selected, and of those with just that key as many,
-    in their order, as fit into `left` up to the first that does not.
-
-    extra  by domain, keys below the cut that are selected as well
-    """
-
-    key: Floats
-    left: Ints
-    extra: dict[int, Floats] = field(default_factory=dict)
-
-
-def take_census(reader: RowReader, rankings: list[Ranking]) -> Census:
+def take_census(reader: RowReader, rankings: Sequence[Ranking]) -> Census:
     """Read all rows once."""
-    found = Census(sketches=[[] for _ in rankings])
+    census = Census(sketches={ranking: [] for ranking in rankings})
     columns = tuple(name for ranking in rankings for name in ranking.order.columns)
     for rows in reader.read(columns):
         size = len(reader.names)
         everything = np.ones(len(rows.domain), bool)
-        found.rows = _sum(found.rows, sums_by_domain(rows, everything, None, size))
-        found.scored = _sum(found.scored, sums_by_domain(rows, rows.scored, None, size))
-        found.candidates = _sum(found.candidates, sums_by_domain(rows, rows.candidate, None, size))
-        found.tokens = _sum(found.tokens, sums_by_domain(rows, rows.candidate, rows.n_tokens, size))
-        for ranking, sketches in zip(rankings, found.sketches, strict=True):
-            sketches += [QuantileSketch() for _ in range(size - len(sketches))]
+        candidates = sums_by_domain(rows, rows.candidate, None, size)
+        tokens = sums_by_domain(rows, rows.candidate, rows.n_tokens, size)
+        census.rows = _sum(census.rows, sums_by_domain(rows, everything, None, size))
+        census.scored = _sum(census.scored, sums_by_domain(rows, rows.scored, None, size))
+        census.candidates = _sum(census.candidates, candidates)
+        census.tokens = _sum(census.tokens, tokens)
+        for ranking, sketches in census.sketches.items():
+            sketches.extend(QuantileSketch() for _ in range(size - len(sketches)))
             keys, weights = ranking.order.keys(rows, reader.names), ranking.weights(rows)
-            for domain, at in by_domain(rows.domain, rows.candidate):
-                sketches[domain].update(keys[at], weights[at])
-    return found
+            for domain, places in by_domain(rows.domain, rows.candidate):
+                sketches[domain].update(keys[places], weights[places])
+    return census
 
 
 def _sum(total: Ints, more: Ints) -> Ints:
@@ -99,39 +90,56 @@ def by_domain(domain: Ints, mask: Bools) -> list[tuple[int, Ints]]:
     if not len(places):
         return []
     places = places[np.argsort(domain[places], kind="stable")]
-    found, starts = np.unique(domain[places], return_index=True)
-    return list(zip(found.tolist(), np.split(places, starts[1:]), strict=True))
+    domains, starts = np.unique(domain[places], return_index=True)
+    return list(zip(domains.tolist(), np.split(places, starts[1:]), strict=True))
 
 
-def exact_cuts(
-    reader: RowReader, ranking: Ranking, census: Census, which: int, budgets: list[int]
-) -> Cuts:
-    """The exact cut of each domain; `which` is the ranking's place in the census.
+class Cuts:
+    """A cut is a key. Rows above it are selected; of the rows at it, in order, as many as fit into
+    `left`.
+
+    key    float64 [domains]; inf, above which nothing is, where none is set
+    left   int64 [domains]
+    extra  by domain, keys below the cut that are selected as well
+    """
+
+    def __init__(self, domains: int) -> None:
+        self.key: Floats = np.full(domains, np.inf)
+        self.left: Ints = np.zeros(domains, np.int64)
+        self.extra: dict[int, Floats] = {}
+
+
+def exact_cuts(reader: RowReader, ranking: Ranking, census: Census, budgets: list[int]) -> Cuts:
+    """The exact cut of each domain.
 
     When a cut lies outside the interval that the sketch names, which its bound all but excludes,
     that domain is read again with a wider one.
     """
-    sketches = census.sketches[which]
+    sketches = census.sketches[ranking]
     budgets = [min(b, sketch.weight) for b, sketch in zip(budgets, sketches, strict=True)]
-    cuts = Cuts(np.full(len(sketches), np.inf), np.zeros(len(sketches), np.int64))
+    cuts = Cuts(len(sketches))
     spare = SPARE if ranking.passes_over else 0
-    wider = {
+    margins = {
         domain: sketch.error + 2 * spare / max(int(census.candidates[domain]), 1)
         for domain, sketch in enumerate(sketches)
         if sketch.weight
     }
-    while wider:
+    while margins:
         low, high = (np.full(len(sketches), np.inf) for _ in range(2))
-        for domain, margin in wider.items():
+        for domain, margin in margins.items():
             low[domain], high[domain] = _interval(sketches[domain], budgets[domain], margin)
         above, inside = _collect(reader, ranking, low, high)
-        missed = {}
-        for domain, margin in wider.items():
-            left = budgets[domain] - int(above[domain])
-            is_last = low[domain] == -np.inf
-            if not _cut(cuts, domain, left, *inside.of(domain), is_last=is_last, spare=spare):
-                missed[domain] = max(4 * margin, 1 / sketches[domain].weight)
-        wider = missed
+        wider = {}
+        for domain, margin in margins.items():
+            left, is_last = budgets[domain] - int(above[domain]), low[domain] == -np.inf
+            cut = _cut(*inside.of(domain), left, is_last=is_last, spare=spare)
+            if cut is None:
+                wider[domain] = max(4 * margin, 1 / sketches[domain].weight)
+                continue
+            cuts.key[domain], cuts.left[domain] = cut.key, cut.left
+            if len(cut.extra):
+                cuts.extra[domain] = cut.extra
+        margins = wider
     return cuts
 
 
@@ -187,42 +195,47 @@ def _collect(
     above, inside = np.zeros(len(low), np.int64), _Inside()
     for rows in reader.read(ranking.order.columns):
         keys, weights = ranking.order.keys(rows, reader.names), ranking.weights(rows)
-        over = rows.candidate & (keys > high[rows.domain])
-        above += sums_by_domain(rows, over, weights, len(low))
-        at = np.flatnonzero(rows.candidate & ~over & (keys >= low[rows.domain]))
-        inside.add(rows.domain[at], keys[at], weights[at])
+        is_above = rows.candidate & (keys > high[rows.domain])
+        is_inside = rows.candidate & ~is_above & (keys >= low[rows.domain])
+        above += sums_by_domain(rows, is_above, weights, len(low))
+        inside.add(rows.domain[is_inside], keys[is_inside], weights[is_inside])
     inside.join()
     return above, inside
 
 
-def _cut(
-    cuts: Cuts, domain: int, left: int, keys: Floats, weights: Ints, *, is_last: bool, spare: int
-) -> bool:
-    """Set a domain's cut from what lies in its interval; False when it is not there.
+class _Cut(NamedTuple):
+    """The cut of one domain, as `Cuts` has it."""
+
+    key: float
+    left: int
+    extra: Floats
+
+
+def _cut(keys: Floats, weights: Ints, left: int, *, is_last: bool, spare: int) -> _Cut | None:
+    """A domain's cut from what lies in its interval; None when it is not there.
 
     left     what the rows above the interval leave of the budget
     is_last  no rows lie below the interval
     """
-    upto = np.cumsum(weights)
-    fit = int(np.searchsorted(upto, left, side="right"))
+    summed = np.cumsum(weights)
+    fit = int(np.searchsorted(summed, left, side="right"))
     if left < 0 or (fit + spare >= len(keys) and not is_last):
-        return False
-    left -= int(upto[fit - 1]) if fit else 0
-    cuts.key[domain] = keys[fit] if fit < len(keys) else -np.inf
-    cuts.left[domain] = left if spare == 0 else 0
-    if spare:
-        tried = slice(fit, fit + 1 + spare)
-        cuts.extra[domain] = keys[tried][first_fit(weights[tried], left)]
-    return True
+        return None
+    key = float(keys[fit]) if fit < len(keys) else -np.inf
+    left -= int(summed[fit - 1]) if fit else 0
+    if not spare:
+        return _Cut(key, left, keys[:0])
+    tried = slice(fit, fit + 1 + spare)
+    return _Cut(key, 0, keys[tried][first_fit(weights[tried], left)])
 
 
-def sketch_cuts(ranking: Ranking, census: Census, which: int, budgets: list[int]) -> Cuts:
+def sketch_cuts(ranking: Ranking, census: Census, budgets: list[int]) -> Cuts:
     """The cut of each domain as its sketch has it, within the sketch's error.
 
     A budget of tokens is reduced by that error first, so that it is not exceeded.
     """
-    sketches = census.sketches[which]
-    cuts = Cuts(np.full(len(sketches), np.inf), np.zeros(len(sketches), np.int64))
+    sketches = census.sketches[ranking]
+    cuts = Cuts(len(sketches))
     for domain, (sketch, budget) in enumerate(zip(sketches, budgets, strict=True)):
         budget = min(budget, sketch.weight)
         if ranking.unit == "tokens":
@@ -238,12 +251,12 @@ def sketch_cuts(ranking: Ranking, census: Census, which: int, budgets: list[int]
 def first_fit(weights: Ints, budget: int) -> Bools:
     """Mark entries, taken in order, as long as they fit the budget, passing over others."""
     taken = np.zeros(len(weights), dtype=bool)
-    at = np.arange(len(weights))
-    while len(at):
-        upto = np.cumsum(weights[at])
-        count = int(np.searchsorted(upto, budget, side="right"))
-        taken[at[:count]] = True
-        budget -= int(upto[count - 1]) if count else 0
-        rest = at[count + 1 :]
-        at = rest[weights[rest] <= budget]
+    places = np.arange(len(weights))
+    while len(places):
+        summed = np.cumsum(weights[places])
+        fit = int(np.searchsorted(summed, budget, side="right"))
+        taken[places[:fit]] = True
+        budget -= int(summed[fit - 1]) if fit else 0
+        rest = places[fit + 1 :]
+        places = rest[weights[rest] <= budget]
     return taken

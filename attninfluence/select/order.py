@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -22,14 +22,15 @@ Hashes = NDArray[np.uint64]
 class Order:
     """A key for each row: the highest are selected first, ties in the order of the rows.
 
-    spread  by domain, the standard deviation of the values; with a temperature, see `with_spread`
+    spread  by domain, the standard deviation of the values, with a temperature (`with_spread`); it
+            follows from the rest and the rows, so orders are compared without it
     """
 
     rank_by: RankBy | Literal["control_score"]
     bottom: bool = False
     seed: int = 0
     temperature: float | None = None
-    spread: Floats | None = None
+    spread: Floats | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, rule: Rule) -> Order:

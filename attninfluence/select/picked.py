@@ -53,11 +53,11 @@ class Selection:
         """Of the rows at the cut itself, those that fit up to the first that does not."""
         weights = self.ranking.weights(rows)
         for domain, at in by_domain(rows.domain, tied):
-            upto = np.cumsum(weights[at])
-            fit = int(np.searchsorted(upto, self._left[domain], side="right"))
+            summed = np.cumsum(weights[at])
+            fit = int(np.searchsorted(summed, self._left[domain], side="right"))
             picked[at[:fit]] = True
             is_over = fit < len(at)
-            self._left[domain] = -1 if is_over else self._left[domain] - upto[-1]
+            self._left[domain] = -1 if is_over else self._left[domain] - summed[-1]
 
     def _pick_extra(self, rows: Rows, keys: Floats, picked: Bools) -> None:
         if self._cuts.extra:

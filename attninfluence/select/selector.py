@@ -11,13 +11,14 @@ memory holds a batch, a sketch a domain and what lies next to the cuts, however 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.progress import Progress
 from attninfluence.output.files import OutputError, write_json
 from attninfluence.output.folder import OutputFolder
-from attninfluence.output.score_runs import Paths, ScoreRuns, open_scores
+from attninfluence.output.score_runs import Paths, open_scores
 from attninfluence.select.cut import Census, Ranking, exact_cuts, sketch_cuts, take_census
 from attninfluence.select.order import Order
 from attninfluence.select.picked import SUMMARY_NAME, Selection, summarise
@@ -76,20 +77,21 @@ def select(
     folders = [OutputFolder(path, "selection") for path in (output, control) if path is not None]
     for folder in folders:
         folder.check_unused()
-    seed = None if control is None else control_seed
     watch = None
     if progress is not None:
-        watch = ReadingProgress(
-            progress, runs, _count_readings(rule, len(folders), approximate)
-        ).add
-    selector = _Selector(runs, rule, by, seed, approximate, watch)
-    described = {"by": by, "approximate": approximate, **rule.describe()}
-    summary = selector.write(folders[0], 0, selector.budgets(), described)
+        readings = _count_readings(rule, len(folders), approximate)
+        watch = ReadingProgress(progress, runs, readings).add
+    reader = RowReader(runs, by, rule.min_tokens, watch)
+    ranking = _ranking(rule, reader)
+    at_random = Ranking(Order("random", seed=control_seed), "tokens", passes_over=True)
+    census = take_census(reader, [ranking] if control is None else [ranking, at_random])
+    selector = _Selector(reader, census, approximate)
+    how = {"by": by, "approximate": approximate}
+    described = {**how, **rule.describe()}
+    summary, tokens = selector.write(folders[0], ranking, selector.budgets(rule), described)
     if control is not None:
-        tokens = selector.selected_tokens.tolist()
-        described = {"by": by, "approximate": approximate, "rank_by": "random"}
-        described |= {"seed": control_seed, "matches": str(output)}
-        summary["control"] = selector.write(folders[1], 1, tokens, described)
+        described = {**how, "rank_by": "random", "seed": control_seed, "matches": str(output)}
+        summary["control"], _ = selector.write(folders[1], at_random, tokens, described)
     return summary
 
 
@@ -98,69 +100,57 @@ def _count_readings(rule: Rule, folders: int, approximate: bool) -> int:
     return 1 + (rule.temperature is not None) + folders * (1 if approximate else 2)
 
 
+def _ranking(rule: Rule, reader: RowReader) -> Ranking:
+    """How the rule ranks the rows; with a temperature that takes a reading of its own."""
+    order = Order.of(rule)
+    return Ranking(order if order.temperature is None else order.with_spread(reader), rule.unit)
+
+
+@dataclass(frozen=True)
 class _Selector:
-    """One corpus with its census, from which the selection and its control are made."""
+    """A corpus and its census, from which the selection and its control are made."""
 
-    def __init__(
-        self,
-        runs: ScoreRuns,
-        rule: Rule,
-        by: By,
-        control_seed: int | None,
-        approximate: bool,
-        watch: Callable[[int], None] | None = None,
-    ) -> None:
-        self.runs = runs
-        self.rule = rule
-        self.approximate = approximate
-        self.reader = RowReader(runs, by, rule.min_tokens, watch)
-        order = Order.of(rule)
-        if order.temperature is not None:
-            order = order.with_spread(self.reader)
-        self.rankings = [Ranking(order, rule.unit)]
-        if control_seed is not None:
-            at_random = Order("random", seed=control_seed)
-            self.rankings.append(Ranking(at_random, "tokens", passes_over=True))
-        self.census: Census = take_census(self.reader, self.rankings)
-        self.selected_tokens = self.census.tokens[:0]
+    reader: RowReader
+    census: Census
+    approximate: bool
 
-    def budgets(self) -> list[int]:
+    def budgets(self, rule: Rule) -> list[int]:
         """By domain, the documents or tokens that the rule selects."""
         candidates, tokens = self.census.candidates.tolist(), self.census.tokens.tolist()
-        return self.rule.budgets(self.reader.names, candidates, tokens)
+        return rule.budgets(self.reader.names, candidates, tokens)
 
-    def selection(self, which: int, budgets: list[int]) -> Selection:
+    def selection(self, ranking: Ranking, budgets: list[int]) -> Selection:
         """What a ranking selects with these budgets, to be picked."""
-        ranking = self.rankings[which]
         if not self.approximate:
-            cuts = exact_cuts(self.reader, ranking, self.census, which, budgets)
+            cuts = exact_cuts(self.reader, ranking, self.census, budgets)
             return Selection(self.reader, ranking, cuts)
-        cuts = sketch_cuts(ranking, self.census, which, budgets)
+        cuts = sketch_cuts(ranking, self.census, budgets)
         limits = budgets if ranking.unit == "tokens" else None
         return Selection(self.reader, ranking, cuts, limits)
 
     def write(
-        self, folder: OutputFolder, which: int, budgets: list[int], described: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Write the selected rows, the summary and the runs they come from; returns the summary."""
+        self, folder: OutputFolder, ranking: Ranking, budgets: list[int], described: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[int]]:
+        """Write the selected rows, their summary and the runs they come from.
+
+        Returns the summary, and the selected tokens by domain.
+        """
         self._check_candidates()
-        selection = self.selection(which, budgets)
-        given = {"scores": self.runs.describe(), "scores_totals": self.runs.totals}
+        selection, scores = self.selection(ranking, budgets), self.reader.scores
+        given = {"scores": scores.describe(), "scores_totals": scores.totals}
         folder.start({"rule": described, **given})
         rows = tokens = 0
         for tables in _runs_of_rows(self._selected(selection), PART_ROWS):
-            with folder.part(self.runs.schema()) as part:
+            with folder.part(scores.schema()) as part:
                 for table in tables:
                     part.write(table)
                     tokens += int(table["n_tokens"].to_numpy().sum())
             rows += part.rows
-        found = summarise(self.reader.names, self.census, selection)
-        summary = {"rule": described, **found}
         self._check_written(folder, selection, rows, tokens, budgets)
-        self.selected_tokens = selection.tokens
+        summary = {"rule": described, **summarise(self.reader.names, self.census, selection)}
         write_json(folder.path / SUMMARY_NAME, summary)
         folder.finish({"rows": rows, "tokens": tokens})
-        return summary
+        return summary, selection.tokens.tolist()
 
     def _selected(self, selection: Selection) -> Iterator[pa.Table]:
         import pyarrow as pa
@@ -176,20 +166,20 @@ class _Selector:
         rows, scored = int(self.census.rows.sum()), int(self.census.scored.sum())
         what = "has a score"
         if scored:
-            rows, what = scored, f"that have a score has {self.rule.min_tokens} tokens"
-        raise OutputError(f"{self.runs.name}: none of its {rows} rows {what}")
+            rows, what = scored, f"that have a score has {self.reader.min_tokens} tokens"
+        raise OutputError(f"{self.reader.scores.name}: none of its {rows} rows {what}")
 
     def _check_written(
         self, folder: OutputFolder, selection: Selection, rows: int, tokens: int, budgets: list[int]
     ) -> None:
         """OutputError unless what was written is what was picked, and what the rule allows."""
         picked = int(selection.selected.sum()), int(selection.tokens.sum())
-        told = f"{folder.path}: wrote {rows} rows of {tokens} tokens"
+        wrote = f"{folder.path}: wrote {rows} rows of {tokens} tokens"
         if picked != (rows, tokens):
-            raise OutputError(f"{told}, and picked {picked[0]} of {picked[1]}")
+            raise OutputError(f"{wrote}, and picked {picked[0]} of {picked[1]}")
         for domain in selection.strays(budgets, exact=not self.approximate):
             raise OutputError(
-                f"{told}; of domain {self.reader.names[domain]!r} {selection.selected[domain]} of"
+                f"{wrote}; of domain {self.reader.names[domain]!r} {selection.selected[domain]} of"
                 f" {selection.tokens[domain]} tokens instead of {budgets[domain]}"
                 f" {selection.ranking.unit}; the scores changed while they were read"
             )

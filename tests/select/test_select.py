@@ -20,7 +20,8 @@ from attninfluence.output.schema import score_schema
 from attninfluence.output.score_runs import ScoreRuns
 from attninfluence.select import cut as cut_module
 from attninfluence.select import selector as selector_module
-from attninfluence.select.cut import first_fit
+from attninfluence.select.cut import first_fit, take_census
+from attninfluence.select.rows import RowReader
 from attninfluence.select.rule import Rule, as_fraction, count_of_fraction
 from attninfluence.select.selector import select
 from tests.kit.score_tables import score_row, selected_summary, write_scores
@@ -60,10 +61,18 @@ class InMemory(ScoreRuns):
             yield table if columns is None else table.select(columns)
 
 
+def make_selector(runs: ScoreRuns, rule: Rule, by: str, approximate: bool):
+    """What `select` makes of its arguments, without a control."""
+    reader = RowReader(runs, by, rule.min_tokens)
+    census = take_census(reader, [selector_module._ranking(rule, reader)])
+    return selector_module._Selector(reader, census, approximate)
+
+
 def picked(rows: list[dict], rule: Rule, by: str, approximate: bool) -> list[tuple[str, int]]:
     """The places of the rows that are selected, without any file."""
-    selector = selector_module._Selector(InMemory(rows), rule, by, None, approximate)
-    selection = selector.selection(0, selector.budgets())
+    selector = make_selector(InMemory(rows), rule, by, approximate)
+    (ranking,) = selector.census.sketches
+    selection = selector.selection(ranking, selector.budgets(rule))
     return [place for table in selector._selected(selection) for place in places(table.to_pylist())]
 
 

@@ -18,9 +18,11 @@ from attninfluence.output.folder import OutputFolder
 from attninfluence.output.schema import score_schema
 from attninfluence.output.score_runs import open_scores
 from attninfluence.output.tally import DomainTotals, Tally
+from attninfluence.select.cut import take_census
 from attninfluence.select.picked import summarise
+from attninfluence.select.rows import RowReader
 from attninfluence.select.rule import Rule
-from attninfluence.select.selector import _Selector
+from attninfluence.select.selector import _ranking, _Selector
 from tests.kit.child import ROOT
 from tests.kit.score_tables import score_row, write_scores
 
@@ -96,15 +98,16 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def summary_of(scores: Path, rule: Rule, approximate: bool) -> dict[str, dict]:
     """What would be selected, by domain."""
-    selector = _Selector(open_scores(scores), rule, "domain", None, approximate)
-    selection = selector.selection(0, selector.budgets())
-    for rows in selector.reader.read(selector.rankings[0].order.columns):
+    reader = RowReader(open_scores(scores), min_tokens=rule.min_tokens)
+    ranking = _ranking(rule, reader)
+    selector = _Selector(reader, take_census(reader, [ranking]), approximate)
+    budgets = selector.budgets(rule)
+    selection = selector.selection(ranking, budgets)
+    for rows in reader.read(ranking.order.columns):
         selection.pick(rows)
-    assert selection.strays(selector.budgets(), exact=not approximate) == []
-    return {
-        entry["domain"]: entry
-        for entry in summarise(selector.reader.names, selector.census, selection)["domains"]
-    }
+    assert selection.strays(budgets, exact=not approximate) == []
+    summary = summarise(reader.names, selector.census, selection)
+    return {entry["domain"]: entry for entry in summary["domains"]}
 
 
 @pytest.mark.parametrize("fraction", [Fraction(1, 5), Fraction(1, 100), Fraction(2, 3)])
