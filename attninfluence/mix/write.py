@@ -42,12 +42,11 @@ from attninfluence.base.progress import Progress
 from attninfluence.corpus.files import file_size, is_url, open_binary
 from attninfluence.mix.extract import extract_rows
 from attninfluence.mix.recipe import RECIPE_NAME, Count, Recipe
-from attninfluence.output.files import OutputError, publish, write_json
+from attninfluence.output.files import SUMMARY_NAME, OutputError, publish, write_json
 from attninfluence.output.finished import FinishedRun, open_finished
 from attninfluence.output.folder import OutputFolder
-from attninfluence.output.score_runs import listed
-from attninfluence.select.picked import SUMMARY_NAME
 from attninfluence.select.rows import encoded
+from attninfluence.views.words import listed
 
 Ints = NDArray[np.int64]
 

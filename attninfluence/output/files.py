@@ -9,15 +9,48 @@ from pathlib import Path
 from typing import Any
 
 from attninfluence.base.replacing import naming, sync
+from attninfluence.base.version import __version__
+from attninfluence.corpus.files import is_url
 
 RUN_NAME = "run.json"
 SUCCESS_NAME = "_SUCCESS"
+SUMMARY_NAME = "summary.json"  # of a selection, and of a mix
 RUN_ID_KEY = b"attninfluence.run_id"
 FORMAT_VERSION = 2
 
 
 class OutputError(ValueError):
     """An output folder cannot be used, or does not hold what it should; the message names it."""
+
+
+def check_is_folder(path: str | os.PathLike[str], wanted: str = "a folder") -> None:
+    """OutputError for a URL and for a file, in place of which `wanted` is to be named."""
+    given, folder = os.fspath(path), Path(path)
+    if is_url(given):
+        raise OutputError(f"{given}: an output folder is local or mounted, not a URL")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; name {wanted} for the output")
+
+
+def format_name(kind: str) -> str:
+    """What run.json calls a folder of scores, of a selection or of a mix."""
+    return f"attninfluence-{kind}"
+
+
+def write_run(folder: Path, kind: str, run_id: str, given: dict[str, Any]) -> None:
+    """Write run.json: what every run's begins with, and what this one was given."""
+    head = {
+        "format": format_name(kind),
+        "version": FORMAT_VERSION,
+        "attninfluence": __version__,
+        "run_id": run_id,
+    }
+    write_json(folder / RUN_NAME, {**head, **given})
+
+
+def write_success(folder: Path, run_id: str, parts: int, totals: dict[str, Any]) -> None:
+    """Write _SUCCESS: every part is published and the totals are these."""
+    write_json(folder / SUCCESS_NAME, {"run_id": run_id, "parts": parts, **totals})
 
 
 def publish(temporary: Path, final: Path) -> None:

@@ -14,6 +14,7 @@ from attninfluence.output.files import (
     RUN_NAME,
     SUCCESS_NAME,
     OutputError,
+    format_name,
     part_name,
     read_json,
 )
@@ -121,7 +122,7 @@ def open_finished(path: str | os.PathLike[str], kind: str) -> FinishedRun:
     if not (folder / RUN_NAME).is_file():
         raise OutputError(f"{folder}: no {RUN_NAME}; expected a folder that {_MAKERS[kind]} wrote")
     run = read_json(folder / RUN_NAME)
-    if run.get("format") != f"attninfluence-{kind}":
+    if run.get("format") != format_name(kind):
         raise OutputError(
             f"{folder}: its {RUN_NAME} says {run.get('format')!r}; expected a folder that"
             f" {_MAKERS[kind]} wrote"

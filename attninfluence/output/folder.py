@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.output.files import (
-    FORMAT_VERSION,
     RUN_NAME,
     SUCCESS_NAME,
     OutputError,
+    check_is_folder,
     part_name,
-    write_json,
+    write_run,
+    write_success,
 )
 from attninfluence.output.part import PartWriter
 
@@ -41,7 +42,7 @@ class OutputFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str], kind: str) -> None:
-        self._given = os.fspath(path)
+        self._given = path
         self.path = Path(path)
         self.kind = kind
         self.run_id = secrets.token_hex(8)
@@ -49,10 +50,7 @@ class OutputFolder:
 
     def check_unused(self) -> None:
         """Raise OutputError when the folder holds anything already."""
-        if "://" in self._given:
-            raise OutputError(f"{self._given}: an output folder is local or mounted, not a URL")
-        if self.path.exists() and not self.path.is_dir():
-            raise OutputError(f"{self.path}: is a file; name a new folder for the output")
+        check_is_folder(self._given, "a new folder")
         names = sorted(os.listdir(self.path)) if self.path.exists() else []
         if not names:
             return
@@ -68,17 +66,9 @@ class OutputFolder:
 
     def start(self, run: dict[str, Any]) -> None:
         """Create the folder and write its run.json, `run` and the run's own id."""
-        from attninfluence.base.version import __version__
-
         self.check_unused()
         self.path.mkdir(parents=True, exist_ok=True)
-        head = {
-            "format": f"attninfluence-{self.kind}",
-            "version": FORMAT_VERSION,
-            "attninfluence": __version__,
-            "run_id": self.run_id,
-        }
-        write_json(self.path / RUN_NAME, {**head, **run})
+        write_run(self.path, self.kind, self.run_id, run)
 
     @contextmanager
     def part(self, schema: pa.Schema) -> Iterator[PartWriter]:
@@ -93,5 +83,4 @@ class OutputFolder:
 
     def finish(self, totals: dict[str, Any]) -> None:
         """Write _SUCCESS: every part is published and the totals are these."""
-        head = {"run_id": self.run_id, "parts": self.parts}
-        write_json(self.path / SUCCESS_NAME, {**head, **totals})
+        write_success(self.path, self.run_id, self.parts, totals)

@@ -16,6 +16,7 @@ from attninfluence.output.differences import Difference, differences, in_words
 from attninfluence.output.files import OutputError
 from attninfluence.output.finished import FinishedRun, open_finished
 from attninfluence.output.tally import Tally
+from attninfluence.views.words import listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -296,9 +297,3 @@ def _check_same_files(runs: list[FinishedRun]) -> None:
 def _shard_name(run: FinishedRun) -> str:
     shard = run.run.get("shard")
     return "a whole run" if not shard else f"shard {shard['index']} of {shard['count']}"
-
-
-def listed(numbers: list[int], most: int = 10) -> str:
-    """``3, 4 and 90 more``, for messages."""
-    listed = ", ".join(map(str, numbers[:most]))
-    return listed + (f" and {len(numbers) - most} more" if len(numbers) > most else "")

@@ -14,28 +14,33 @@ after: whichever parts are there, their checkpoint is. What a dead run left unpu
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attninfluence.base.replacing import sync
-from attninfluence.corpus.files import is_url
 from attninfluence.output.differences import differences, in_words
 from attninfluence.output.files import (
     FORMAT_VERSION,
     RUN_NAME,
     SUCCESS_NAME,
     OutputError,
+    check_is_folder,
+    format_name,
     part_name,
     read_json,
-    write_json,
+    write_run,
+    write_success,
 )
 from attninfluence.output.part import PartWriter, open_part
-from attninfluence.run.checkpoint import EXAMPLES_NAME, checkpoint_name, read_checkpoint
-from attninfluence.run.examples import Reservoir, example_schema, from_table, to_table
+from attninfluence.run.checkpoint import (
+    keep_as_examples,
+    read_checkpoint,
+    remove_checkpoints,
+    write_checkpoint,
+)
+from attninfluence.run.examples import Reservoir
 from attninfluence.run.lock import RunLock
 from attninfluence.run.state import RunState
 
@@ -44,12 +49,10 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-FORMAT = "attninfluence-scores"
 KERNEL_KEY = b"attninfluence.kernel"
 
 _TEMPORARY = re.compile(r"\..*\.tmp")
 _PART = re.compile(r"part-\d{5,}\.parquet")
-_CHECKPOINT = re.compile(r"\.checkpoint-\d{5,}\.parquet")
 
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -81,10 +84,7 @@ class ResumableFolder:
         self._is_locked = True
 
     def __enter__(self) -> ResumableFolder:
-        if is_url(str(self._given)):
-            raise OutputError(f"{self._given}: an output folder is local or mounted, not a URL")
-        if self.path.exists() and not self.path.is_dir():
-            raise OutputError(f"{self.path}: is a file; name a folder for the output")
+        check_is_folder(self._given)
         self._check_kind()
         self.path.mkdir(parents=True, exist_ok=True)
         try:
@@ -126,10 +126,11 @@ class ResumableFolder:
         """
         if not (self.path / RUN_NAME).exists():
             self._remove_temporaries()
-            self._start(description)
+            self.run_id = secrets.token_hex(8)
+            write_run(self.path, "scores", self.run_id, description)
             return RunState(), Reservoir()
         recorded = read_json(self.path / RUN_NAME)
-        self._check_same(recorded, description, mixed_kernels)
+        _check_same(self.path, recorded, description, mixed_kernels)
         self._remove_temporaries()  # of this very run, which is dead: its lock is ours
         self.run_id = recorded["run_id"]
         if (self.path / SUCCESS_NAME).exists():
@@ -143,95 +144,35 @@ class ResumableFolder:
             if _TEMPORARY.fullmatch(name):
                 (self.path / name).unlink()
 
-    def _start(self, description: dict[str, Any]) -> None:
-        from attninfluence.base.version import __version__
-
-        self.run_id = secrets.token_hex(8)
-        head = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "attninfluence": __version__,
-            "run_id": self.run_id,
-        }
-        write_json(self.path / RUN_NAME, {**head, **description})
-
-    def _check_same(
-        self, recorded: dict[str, Any], description: dict[str, Any], mixed_kernels: bool
-    ) -> None:
-        kind = {name: recorded.get(name) for name in ("format", "version")}
-        found = differences(kind, {"format": FORMAT, "version": FORMAT_VERSION})
-        found += differences(_identity(recorded), _identity(description))
-        kernel = [one for one in found if one.name == "scoring.kernel"]
-        if mixed_kernels:
-            found = [one for one in found if one not in kernel]
-        if not found:
-            self._check_order(recorded, description)
-        if found:
-            hint = ""
-            if found == kernel:
-                hint = (
-                    "; allow mixed kernels (--mixed-kernels), or name the recorded one (--kernel)"
-                )
-            raise OutputError(
-                f"{self.path}: holds a run that was given something else:"
-                f" {in_words(found, 'recorded', 'given')}{hint}. Give the same, or name another"
-                " folder"
-            )
-
-    def _check_order(self, recorded: dict[str, Any], description: dict[str, Any]) -> None:
-        """The place of the next row counts the files before it."""
-        there, here = (
-            [item["file"] for item in run.get("inputs", [])] for run in (recorded, description)
-        )
-        for was, now in zip(there, here, strict=True):
-            if was != now:
-                raise OutputError(
-                    f"{self.path}: holds a run over the same files in another order: {was} came "
-                    f"where {now} comes now. Give them as they were, or name another folder"
-                )
-
     def _load(self) -> tuple[RunState, Reservoir]:
         """The state after the parts that are there."""
-        names = os.listdir(self.path)
-        self.parts = sum(_PART.fullmatch(name) is not None for name in names)
-        for index in range(self.parts):
-            if part_name(index) not in names:
-                raise OutputError(
-                    f"{self.path / part_name(index)}: missing, though later parts are there; the "
-                    "run is damaged: name another folder"
-                )
-        state, reservoir = RunState(), Reservoir()
-        rows = sum(self._count_rows(self.path / part_name(index)) for index in range(self.parts))
+        self.parts, rows = self._count_parts()
+        state, examples = RunState(), Reservoir()
         if self.parts:
-            table = read_checkpoint(self._checkpoint_path(), self.run_id)
-            state = RunState.from_json(json.loads(table["state"][0].as_py()))
-            reservoir = Reservoir(from_table(table.slice(1).drop_columns("state")))
+            state, examples = read_checkpoint(self.path, self.parts, self.run_id)
         if rows != state.tally.rows or (self.totals and rows != self.totals.get("rows")):
             raise OutputError(
                 f"{self.path}: its parts hold {rows:,} rows, its checkpoint counts "
                 f"{state.tally.rows:,}; the run is damaged: name another folder"
             )
-        self._remove_checkpoints(but=self.parts)
-        return state, reservoir
+        remove_checkpoints(self.path, but=self.parts)
+        return state, examples
 
-    def _count_rows(self, part: Path) -> int:
-        """Rows of a part of this run, by its footer."""
-        with open_part(part, self.run_id) as file:
-            return int(file.metadata.num_rows)
-
-    def _checkpoint_path(self) -> Path:
-        for name in (checkpoint_name(self.parts), EXAMPLES_NAME):
-            if (self.path / name).exists():
-                return self.path / name
-        raise OutputError(
-            f"{self.path}: has {self.parts} parts and no checkpoint that counts them; the run is "
-            "damaged: name another folder"
-        )
-
-    def _remove_checkpoints(self, but: int) -> None:
-        for name in os.listdir(self.path):
-            if _CHECKPOINT.fullmatch(name) and name != checkpoint_name(but):
-                (self.path / name).unlink()
+    def _count_parts(self) -> tuple[int, int]:
+        """The parts that are there, of which none may be missing, and their rows by the footers."""
+        names = os.listdir(self.path)
+        parts = sum(_PART.fullmatch(name) is not None for name in names)
+        for index in range(parts):
+            if part_name(index) not in names:
+                raise OutputError(
+                    f"{self.path / part_name(index)}: missing, though later parts are there; the "
+                    "run is damaged: name another folder"
+                )
+        rows = 0
+        for index in range(parts):
+            with open_part(self.path / part_name(index), self.run_id) as file:
+                rows += int(file.metadata.num_rows)
+        return parts, rows
 
     def part(self, schema: pa.Schema, kernel: str) -> PartWriter:
         """A writer of the next part; give it to `publish`, or discard it."""
@@ -240,37 +181,48 @@ class ResumableFolder:
 
     def publish(self, part: PartWriter, state: RunState, examples: Reservoir) -> None:
         """Make the part the next one of the run; `state` and `examples` count it."""
-        self._write_checkpoint(state, examples)
+        write_checkpoint(self.path, self.parts + 1, self.run_id, state, examples)
         part.publish()
         self.parts += 1
-        self._remove_checkpoints(but=self.parts)
-
-    def _write_checkpoint(self, state: RunState, examples: Reservoir) -> None:
-        import pyarrow as pa
-
-        # In a row of its own, as metadata could not hold what a million domains add up to.
-        schema = example_schema().append(pa.field("state", pa.large_binary()))
-        stored = json.dumps(state.to_json(), ensure_ascii=True).encode()
-        final = self.path / checkpoint_name(self.parts + 1)
-        final.unlink(missing_ok=True)  # of an attempt whose part could not be written
-        writer = PartWriter(final, self.run_id, schema)
-        try:
-            writer.write(pa.Table.from_pylist([{"state": stored}], schema))
-            for table in to_table(examples).to_batches():
-                nothing = pa.nulls(table.num_rows, pa.large_binary())
-                writer.write(pa.table([*table.columns, nothing], schema))
-            writer.publish()
-        finally:
-            writer.discard()
+        remove_checkpoints(self.path, but=self.parts)
 
     def finish(self, totals: dict[str, Any]) -> None:
         """Write _SUCCESS: every part is published and the totals are these."""
-        checkpoint = self.path / checkpoint_name(self.parts)
-        if checkpoint.exists():
-            os.replace(checkpoint, self.path / EXAMPLES_NAME)
-            sync(self.path)
-        head = {"run_id": self.run_id, "parts": self.parts}
-        write_json(self.path / SUCCESS_NAME, {**head, **totals})
+        keep_as_examples(self.path, self.parts)
+        write_success(self.path, self.run_id, self.parts, totals)
+
+
+def _check_same(
+    folder: Path, recorded: dict[str, Any], given: dict[str, Any], mixed_kernels: bool
+) -> None:
+    """OutputError when the folder's run was given something else that decides a score."""
+    kind = {name: recorded.get(name) for name in ("format", "version")}
+    found = differences(kind, {"format": format_name("scores"), "version": FORMAT_VERSION})
+    found += differences(_identity(recorded), _identity(given))
+    kernel = [one for one in found if one.name == "scoring.kernel"]
+    if mixed_kernels:
+        found = [one for one in found if one not in kernel]
+    if not found:
+        _check_order(folder, recorded, given)
+        return
+    hint = ""
+    if found == kernel:
+        hint = "; allow mixed kernels (--mixed-kernels), or name the recorded one (--kernel)"
+    raise OutputError(
+        f"{folder}: holds a run that was given something else:"
+        f" {in_words(found, 'recorded', 'given')}{hint}. Give the same, or name another folder"
+    )
+
+
+def _check_order(folder: Path, recorded: dict[str, Any], given: dict[str, Any]) -> None:
+    """The place of the next row counts the files before it."""
+    there, here = ([item["file"] for item in run.get("inputs", [])] for run in (recorded, given))
+    for was, now in zip(there, here, strict=True):
+        if was != now:
+            raise OutputError(
+                f"{folder}: holds a run over the same files in another order: {was} came "
+                f"where {now} comes now. Give them as they were, or name another folder"
+            )
 
 
 def _identity(description: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,6 @@ from attninfluence.output.tally import domain_order
 from attninfluence.select.cut import Census, Cuts, Ranking, by_domain, first_fit
 from attninfluence.select.rows import RowReader, Rows, sums_by_domain
 
-SUMMARY_NAME = "summary.json"  # of a selection, and of a mix
-
 
 class Selection:
     """Picks rows by the cuts of their domains; made for one reading of all rows in order.

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.progress import Progress
-from attninfluence.output.files import OutputError, write_json
+from attninfluence.output.files import SUMMARY_NAME, OutputError, write_json
 from attninfluence.output.folder import OutputFolder
 from attninfluence.output.score_runs import Paths, open_scores
 from attninfluence.select.cut import Census, Ranking, exact_cuts, sketch_cuts, take_census
 from attninfluence.select.order import Order
-from attninfluence.select.picked import SUMMARY_NAME, Selection, summarise
+from attninfluence.select.picked import Selection, summarise
 from attninfluence.select.rows import By, ReadingProgress, RowReader
 from attninfluence.select.rule import Rule
 

@@ -97,6 +97,12 @@ def plural(number: int, noun: str) -> str:
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
+def listed(numbers: list[int], most: int = 10) -> str:
+    """The first of some numbers, and how many more there are: 3, 4 and 90 more."""
+    first = ", ".join(map(str, numbers[:most]))
+    return first + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
+
+
 def in_percent(share: Fraction) -> str:
     """A share in per cent without its sign and without needless zeros: 20, 12.5."""
     return f"{100 * float(share):.4g}"
