@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def score_schema(
     control: bool = False, text: bool = False, kept: Mapping[str, pa.DataType] | None = None
 ) -> pa.Schema:
-    """The columns of a score table (DESIGN.md section 4); null where there is no number.
+    """The columns of a score table (docs/OUTPUT.md); null where there is no number.
 
     `control` adds the losses under the control heads, `text` the document itself, `kept` columns
     of the input. OutputError when one of these has the name of another column.

@@ -365,7 +365,7 @@ SHARDS = [
 
 MOST = (1 << 64) - 1
 
-# TRAPS in loaders of model files, by the ids of the bugs that made them known.
+# Mistakes of other loaders of model files, by the ids under which they became known.
 CVES = [
     # A count or length from the file is believed.
     Hostile("CVE-2024-21802 dimensions", set_field(NORM, "shape", [1] * 5000), "8 dimensions"),

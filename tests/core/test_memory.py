@@ -200,7 +200,7 @@ def test_a_corpus_of_short_rows_does_not_grow(smallest_folder: Path, tmp_path: P
 
 @pytest.mark.torture
 def test_a_corpus_of_two_million_rows_does_not_grow(smallest_folder: Path, tmp_path: Path) -> None:
-    """TRAPS asks for 1 KiB in 1,000 documents at most."""
+    """By 1 KiB in 1,000 documents at most, which is a gigabyte in a billion."""
     found = score_short_rows(smallest_folder, tmp_path, 2_000_000, 20.0, timeout=2400)
     assert found["slope"] < 1.024
     assert found["peak"] < 500 * MB

@@ -12,7 +12,8 @@ import attninfluence as ai
 
 HEADS = ((1, 2), (2, 0))
 
-# Classes of TRAPS that a str can hold; a Document's text may be anything, as nothing checks it.
+# Empty, broken, very long and right-to-left texts, and what is no text at all: a Document's text
+# may be anything, as nothing checks it.
 ODD_TEXTS: tuple[Any, ...] = (
     "A plain sentence, and another one.",
     "",
