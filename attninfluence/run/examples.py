@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.base.hashing import MASK, mixed
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -124,10 +126,8 @@ class Reservoir:
 
 def _lot(file: str, row: int) -> float:
     """A number in [0, 1) that looks random and depends on the document's key alone."""
-    mixed = (zlib.crc32(file.encode("utf-8", "surrogatepass")) << 32 ^ row) & (2**64 - 1)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ mixed >> shift) * factor & (2**64 - 1)
-    return (mixed ^ mixed >> 31) / 2**64
+    key = zlib.crc32(file.encode("utf-8", "surrogatepass")) << 32 ^ row
+    return mixed(key & MASK) / 2**64
 
 
 def example_schema() -> pa.Schema:

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from attninfluence.base.arrays import Floats
+from attninfluence.base.hashing import mixed
 from attninfluence.select.exact_sums import SCALE, ExactSums, square
 from attninfluence.select.rows import RowReader, Rows, encoded
 from attninfluence.select.rule import RankBy, Rule
-
-Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -102,17 +100,10 @@ def uniform(seed: int, rows: Rows, names: list[str | None]) -> Floats:
     of_file = np.array([_hash(name) for name in files], np.uint64)
     start = np.array([_hash(str(seed))], np.uint64)
     number = rows.table["row"].to_numpy().astype(np.uint64)
-    state = _mixed(_mixed(start + of_domain)[domain_at] + of_file[file_at])
-    state = _mixed(state + number * np.uint64(0x9E3779B97F4A7C15))
+    state = mixed(mixed(start + of_domain)[domain_at] + of_file[file_at])
+    state = mixed(state + number * np.uint64(0x9E3779B97F4A7C15))
     result: Floats = ((state >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
     return result
-
-
-def _mixed(state: Hashes) -> Hashes:
-    """The finaliser of SplitMix64 (Steele et al. 2014): each bit depends on all bits."""
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
 
 
 def _hash(name: str | None) -> int:
