@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence.base.arrays import Ints
-from attninfluence.output.tally import domain_order
-from attninfluence.select.in_memory import ScoredDocuments
+from attninfluence.select.in_memory import ScoredDocuments, in_domain_order
 
 if TYPE_CHECKING:
     from attninfluence.scores.score_rows import ScoreRows
@@ -42,13 +41,9 @@ def group(scores: ScoreRows, domains: NDArray[np.object_] | None) -> ScoredDocum
     A name that is missing (None, NaN, pandas.NA) is no domain, which is a group as others are.
     """
     names, places = _encoded(domains, len(scores))
-    order = domain_order(names)
-    place = np.empty(len(names), np.int64)
-    place[order] = np.arange(len(names))
     scored = (np.array(scores.status, dtype=object) == "ok") & ~np.isnan(scores.score)
     return ScoredDocuments(
-        [names[at] for at in order],
-        place[places],
+        *in_domain_order(names, places),
         scores.n_tokens,
         scores.score,
         scores.base_loss,

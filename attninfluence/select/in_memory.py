@@ -93,8 +93,12 @@ def read_documents(scores: ScoreRuns) -> ScoredDocuments:
         np.concatenate([np.empty(0, kind), *(piece[at] for piece in pieces)])
         for at, kind in enumerate(kinds)
     )
-    names = reader.names
+    return ScoredDocuments(*in_domain_order(reader.names, domain), *others)
+
+
+def in_domain_order(names: list[str | None], domain: Ints) -> tuple[list[str | None], Ints]:
+    """The names in the order of every table, and `domain`, which indexes them, renumbered to it."""
     order = domain_order(names)
     place = np.empty(len(names), np.int64)
     place[order] = np.arange(len(names))
-    return ScoredDocuments([names[at] for at in order], place[domain], *others)
+    return [names[at] for at in order], place[domain]
