@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.heads.pairs import Head, _as_int
+from attninfluence.base.whole_number import as_whole_number
+from attninfluence.heads.pairs import Head
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Choice:
     def number_of_heads(self, scores: NDArray[np.float64]) -> int:
         """How many of the highest scores are chosen; ValueError for a value that cannot be."""
         if self.name == "count":
-            count = _as_int(self.value)
+            count = as_whole_number("count", self.value)
             if not 1 <= count <= scores.size:
                 raise ValueError(f"count must be 1..{scores.size}, the model's heads, not {count}")
             return count
@@ -52,7 +53,7 @@ class Choice:
 
     def as_options(self) -> dict[str, float | int | None]:
         """All three names, as they stand in `HeadScores.options`."""
-        value = _as_int(self.value) if self.name == "count" else float(self.value)
+        value = as_whole_number("count", self.value) if self.name == "count" else float(self.value)
         return {name: value if name == self.name else None for name in self.NAMES}
 
 

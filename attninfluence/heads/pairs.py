@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
+
+from attninfluence.base.whole_number import as_whole_number
 
 Head = tuple[int, int]
 
@@ -18,7 +18,7 @@ def checked_pairs(pairs: Iterable[Sequence[int]], shape: Head, owner: str) -> tu
     checked: dict[Head, None] = {}
     for pair in pairs:
         try:
-            layer, head = map(_as_int, pair)
+            layer, head = (as_whole_number("a head", number) for number in pair)
         except (TypeError, ValueError):
             raise ValueError(f"a head is a pair (layer, head) of integers, not {pair!r}") from None
         if not (0 <= layer < shape[0] and 0 <= head < shape[1]):
@@ -30,9 +30,3 @@ def checked_pairs(pairs: Iterable[Sequence[int]], shape: Head, owner: str) -> tu
             raise ValueError(f"head ({layer}, {head}) is given twice")
         checked[layer, head] = None
     return tuple(checked)
-
-
-def _as_int(value: Any) -> int:
-    if isinstance(value, bool):
-        raise TypeError("a bool is no number")
-    return operator.index(value)
