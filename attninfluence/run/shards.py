@@ -61,15 +61,16 @@ def plan_slices(
     first, stop = (total * index // shard.count for index in (shard.index, shard.index + 1))
     is_last = shard.index == shard.count - 1
     slices = []
-    for file, size in enumerate(sizes):
-        start = starts[file]
+    for file, (start, size) in enumerate(zip(starts, sizes, strict=False)):
+        end = start + size
         begins_here = first <= start < stop or (is_last and start == total)
-        if not begins_here and not start < first < start + size:
+        goes_on_here = start < first < end
+        goes_on_later = stop < end
+        if not begins_here and not goes_on_here:
             continue
-        first_row = 0 if begins_here else count_rows(file) * (first - start) // size
-        reaches_on = start + size > stop
-        stop_row = count_rows(file) * (stop - start) // size if reaches_on else None
+        first_row = count_rows(file) * (first - start) // size if goes_on_here else 0
+        stop_row = count_rows(file) * (stop - start) // size if goes_on_later else None
         if begins_here or stop_row is None or first_row < stop_row:
-            stored = min(stop, start + size) - max(first, start)
+            stored = min(stop, end) - max(first, start)
             slices.append(Slice(file, first_row, stop_row, stored))
     return slices
