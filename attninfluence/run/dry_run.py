@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from attninfluence.corpus.files import CorpusError, file_format, open_binary
 from attninfluence.corpus.rows import iter_rows
-from attninfluence.run.source import Source, open_corpus, plan
+from attninfluence.run.source import Source, open_inputs, plan
 
 if TYPE_CHECKING:
     from attninfluence.model.model import Model
-    from attninfluence.run.reader import Corpus
+    from attninfluence.run.reader import Inputs
     from attninfluence.run.shards import Slice
 
 SAMPLED_FILES = 32
@@ -44,14 +44,14 @@ def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
     files, documents, tokens, tokens_per_second, seconds, memory_bytes (the peak of this process),
     sampled_documents and bad_files.
     """
-    corpus = open_corpus(replace(source, on_bad_shard="skip"))  # to tell of all that is bad
-    slices = plan(corpus, source)
-    bad = dict(corpus.bad)
-    counts = _count_documents(corpus, slices, bad)
+    inputs = open_inputs(replace(source, on_bad_shard="skip"))  # to tell of all that is bad
+    slices = plan(inputs, source)
+    bad = dict(inputs.bad)
+    counts = _count_documents(inputs, slices, bad)
     documents = sum(counts.values())
     if source.limit is not None:
         documents = min(documents, source.limit)
-    sampled = _score_sample(corpus, counts, bad, {"model": model, **options})
+    sampled = _score_sample(inputs, counts, bad, {"model": model, **options})
     seen = [one for one in sampled if one.rows]
     share = documents / max(1, sum(one.documents for one in seen))
     seconds = share * sum(one.documents * one.seconds / one.rows for one in seen)
@@ -65,14 +65,14 @@ def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
         "memory_bytes": _peak_memory(),
         "sampled_documents": sum(one.rows for one in seen),
         "bad_files": [
-            {"file": corpus.files[index].name, "error": reason}
+            {"file": inputs.files[index].name, "error": reason}
             for index, reason in sorted(bad.items())
         ],
     }
 
 
 def _count_documents(
-    corpus: Corpus, slices: Sequence[Slice], bad: dict[int, str]
+    inputs: Inputs, slices: Sequence[Slice], bad: dict[int, str]
 ) -> dict[int, int]:
     """Rows of each slice's file, about; files that cannot be read go into `bad`."""
     counts: dict[int, int] = {}
@@ -80,7 +80,7 @@ def _count_documents(
         if piece.file in bad:
             continue
         try:
-            rows = _count_rows(corpus, piece.file)
+            rows = _count_rows(inputs, piece.file)
         except CorpusError as error:
             bad[piece.file] = error.reason
             continue
@@ -89,15 +89,15 @@ def _count_documents(
     return counts
 
 
-def _count_rows(corpus: Corpus, index: int) -> int:
-    file = corpus.files[index]
+def _count_rows(inputs: Inputs, index: int) -> int:
+    file = inputs.files[index]
     if file_format(file.name) == "parquet":
         from attninfluence.corpus.parquet import open_parquet
 
         with closing(open_binary(file.name)) as source:
             return int(open_parquet(file.name, source).metadata.num_rows)
     rows = 0
-    for batch in iter_rows(file.name, corpus.columns[index], types=corpus.kept_types):
+    for batch in iter_rows(file.name, inputs.columns[index], types=inputs.kept_types):
         rows += len(batch)
         if batch.position >= COUNTED_BYTES:
             return rows * file.size // batch.position
@@ -105,7 +105,7 @@ def _count_rows(corpus: Corpus, index: int) -> int:
 
 
 def _score_sample(
-    corpus: Corpus, counts: dict[int, int], bad: dict[int, str], options: dict[str, Any]
+    inputs: Inputs, counts: dict[int, int], bad: dict[int, str], options: dict[str, Any]
 ) -> list[_Sampled]:
     """Score rows of files spread over the input, group by group, until the time is up."""
     from attninfluence.scoring.batches import score
@@ -115,7 +115,7 @@ def _score_sample(
     chosen = files[::step][:SAMPLED_FILES]
     sampled = {index: _Sampled(counts[index]) for index in chosen}
     until: float | None = None
-    for index, texts in _groups(corpus, chosen, bad):
+    for index, texts in _groups(inputs, chosen, bad):
         if until is None:
             score(texts, **options)  # the first reading warms up
             until = time.monotonic() + SAMPLE_SECONDS
@@ -131,7 +131,7 @@ def _score_sample(
 
 
 def _groups(
-    corpus: Corpus, files: Sequence[int], bad: dict[int, str]
+    inputs: Inputs, files: Sequence[int], bad: dict[int, str]
 ) -> Iterator[tuple[int, list[Any]]]:
     """Some texts of each file, then the next ones of each; what cannot be read goes into `bad`."""
     for first in range(0, SAMPLED_ROWS, GROUP_ROWS):
@@ -139,11 +139,11 @@ def _groups(
             if index in bad:
                 continue
             part = iter_rows(
-                corpus.files[index].name,
-                corpus.columns[index],
+                inputs.files[index].name,
+                inputs.columns[index],
                 first_row=first,
                 stop_row=first + GROUP_ROWS,
-                types=corpus.kept_types,
+                types=inputs.kept_types,
             )
             try:
                 texts = [text for batch in part for text in batch.texts]

@@ -2,7 +2,7 @@
 
 A file is read to its last row, and digested, before its first row is handed out: what is
 damaged is left out as a whole. The rows are read in one thread and their scores arrive in another,
-later: each row's key waits in between, in order.
+later: each row waits in between, in order.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Key(NamedTuple):
-    """One row whose text is being scored."""
+class WaitingRow(NamedTuple):
+    """A row whose text is being scored: the row of a number in the file of a number."""
 
     file: int
-    row: int
+    number: int
     id: str | None
     domain: str | None
     text: Any
@@ -53,7 +53,7 @@ class FileLeftOut(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Corpus:
+class Inputs:
     """The input files, and what to read of them.
 
     columns: those of each file, by its number. bad: files without the wanted columns, and why.
@@ -101,19 +101,19 @@ class CorpusReader:
 
     def __init__(
         self,
-        corpus: Corpus,
+        inputs: Inputs,
         slices: Sequence[Slice],
         begun: Mapping[int, FileTotals],
         left: int | None,
     ) -> None:
-        self._corpus = corpus
+        self._inputs = inputs
         self._slices = slices
         self._begun = begun
         self._left = left
-        self._waiting: deque[Key | FileBegun | FileLeftOut] = deque()
+        self._waiting: deque[WaitingRow | FileBegun | FileLeftOut] = deque()
 
     def texts(self) -> Iterator[Any]:
-        """The text of each row; its key waits for `take`."""
+        """The text of each row, which waits for `take`."""
         for piece in self._slices:
             if self._left == 0:
                 return
@@ -121,30 +121,30 @@ class CorpusReader:
             if total is not None:
                 yield from self._rows(piece, total)
 
-    def take(self, rows: int) -> Iterator[Key | FileBegun | FileLeftOut]:
-        """The keys of the next `rows` rows, and what became known before each."""
+    def take(self, rows: int) -> Iterator[WaitingRow | FileBegun | FileLeftOut]:
+        """The next `rows` rows, and what became known before each."""
         while rows:
             if not self._waiting:
                 raise RuntimeError(f"{rows} more scores than rows that were read")
             found = self._waiting.popleft()
-            rows -= isinstance(found, Key)
+            rows -= isinstance(found, WaitingRow)
             yield found
 
     def take_rest(self) -> Iterator[FileBegun | FileLeftOut]:
         """What became known after the last row."""
         while self._waiting:
             found = self._waiting.popleft()
-            if isinstance(found, Key):
-                name = self._corpus.files[found.file].name
-                raise RuntimeError(f"{name}: row {found.row} was read and not scored")
+            if isinstance(found, WaitingRow):
+                name = self._inputs.files[found.file].name
+                raise RuntimeError(f"{name}: row {found.number} was read and not scored")
             yield found
 
     def _open(self, file: int) -> int | None:
         """Rows of the file, which is sound; None when it is left out."""
         try:
-            found = self._corpus.survey(file)
+            found = self._inputs.survey(file)
         except CorpusError as error:
-            if not self._corpus.skip_bad or file in self._begun:
+            if not self._inputs.skip_bad or file in self._begun:
                 raise
             self._waiting.append(FileLeftOut(file, error.reason))
             return None
@@ -155,27 +155,28 @@ class CorpusReader:
     def _check_unchanged(self, file: int, digest: str) -> None:
         recorded = self._begun.get(file)
         if recorded is not None and recorded.digest != digest:
-            raise has_changed(self._corpus.files[file].name)
+            raise has_changed(self._inputs.files[file].name)
 
     def _rows(self, piece: Slice, total: int) -> Iterator[Any]:
-        corpus, file = self._corpus, self._corpus.files[piece.file]
+        inputs, file = self._inputs, self._inputs.files[piece.file]
         stop = total if piece.stop_row is None else piece.stop_row
         if self._left is not None:
             stop = min(stop, piece.first_row + self._left)
             self._left -= max(0, stop - piece.first_row)
         batches = iter_rows(
             file.name,
-            corpus.columns[piece.file],
+            inputs.columns[piece.file],
             first_row=piece.first_row,
             stop_row=stop,
-            types=corpus.kept_types,
+            types=inputs.kept_types,
         )
         for batch in _unchanged(file, batches):
-            domains = [file.domain] * len(batch) if corpus.domain_by_path else batch.domains
-            for row, (id_, domain, text) in enumerate(
+            domains = [file.domain] * len(batch) if inputs.domain_by_path else batch.domains
+            for number, (id_, domain, text) in enumerate(
                 zip(batch.ids, domains, batch.texts, strict=True), start=batch.first_row
             ):
-                self._waiting.append(Key(piece.file, row, id_, domain, text, batch, total))
+                row = WaitingRow(piece.file, number, id_, domain, text, batch, total)
+                self._waiting.append(row)
                 yield text
 
 

@@ -21,14 +21,14 @@ from attninfluence.output.schema import score_schema
 from attninfluence.output.tally import count_repeated
 from attninfluence.run.folder import ResumableFolder
 from attninfluence.run.reader import (
-    Corpus,
     CorpusReader,
-    Key,
+    Inputs,
+    WaitingRow,
     has_changed,
     remaining,
 )
 from attninfluence.run.shards import Slice
-from attninfluence.run.source import Source, open_corpus, plan
+from attninfluence.run.source import Source, open_inputs, plan
 from attninfluence.run.state import RunState
 from attninfluence.run.writer import RowWriter
 
@@ -76,21 +76,21 @@ def score_files(
         OutputError: the folder holds anything else; the message says what differs.
         LockedError: another run writes there.
     """
-    corpus = open_corpus(source)
+    inputs = open_inputs(source)
     options = {"model": model, "heads": heads, "control": control, **options}
     settings = _settings(options)
     options["heads"], options["control"] = settings["heads"], settings["control"]
     has_control = settings["control"] is not None
-    score_schema(has_control, keep_text, corpus.kept_types)  # refuses a name that is taken
+    score_schema(has_control, keep_text, inputs.kept_types)  # refuses a name that is taken
     with ResumableFolder(output) as folder:
-        description = _describe(corpus, source, model, settings, keep_text)
+        description = _describe(inputs, source, model, settings, keep_text)
         state, examples = folder.begin(description, mixed_kernels)
-        _check_unchanged(corpus, state)
+        _check_unchanged(inputs, state)
         if folder.totals is not None:
             return folder.totals
         writer = RowWriter(
             folder,
-            corpus,
+            inputs,
             state,
             examples,
             kernel=settings["kernel"],
@@ -98,10 +98,10 @@ def score_files(
             keep_text=keep_text,
             checkpoint_seconds=checkpoint_seconds,
         )
-        slices = plan(corpus, source)
-        reader = _reader(corpus, slices, source, state)
+        slices = plan(inputs, source)
+        reader = _reader(inputs, slices, source, state)
         _score_rows(reader, writer, options, _Share(slices, source.limit), progress)
-        totals = _totals(folder, corpus, state)
+        totals = _totals(folder, inputs, state)
         folder.finish(totals)
     return totals
 
@@ -114,7 +114,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _describe(
-    corpus: Corpus, source: Source, model: Model, settings: dict[str, Any], keep_text: bool
+    inputs: Inputs, source: Source, model: Model, settings: dict[str, Any], keep_text: bool
 ) -> dict[str, Any]:
     """What run.json says: everything that the rows and the numbers depend on."""
     return {
@@ -127,13 +127,13 @@ def _describe(
         },
         "scoring": settings,
         "folder": os.getcwd(),
-        "inputs": [{"file": file.name, "bytes": file.size} for file in corpus.files],
+        "inputs": [{"file": file.name, "bytes": file.size} for file in inputs.files],
         "columns": {
             "text": source.text_column,
             "id": source.id_column,
             "domain": source.domain_column,
             "domain_from": source.domain_from,
-            "keep": {name: str(kind) for name, kind in corpus.kept_types.items()},
+            "keep": {name: str(kind) for name, kind in inputs.kept_types.items()},
         },
         "keep_text": keep_text,
         "on_bad_shard": source.on_bad_shard,
@@ -142,23 +142,23 @@ def _describe(
     }
 
 
-def _check_unchanged(corpus: Corpus, state: RunState) -> None:
+def _check_unchanged(inputs: Inputs, state: RunState) -> None:
     """CorpusError when a file of which rows were scored holds something else by now.
 
     A file is digested again when its time of change is another one.
     """
     for index, totals in state.files.items():
-        file = corpus.files[index]
-        if file.modified != totals.modified and corpus.survey(index).digest != totals.digest:
+        file = inputs.files[index]
+        if file.modified != totals.modified and inputs.survey(index).digest != totals.digest:
             raise has_changed(file.name)
 
 
 def _reader(
-    corpus: Corpus, slices: Sequence[Slice], source: Source, state: RunState
+    inputs: Inputs, slices: Sequence[Slice], source: Source, state: RunState
 ) -> CorpusReader:
     """A reader of the rows that the state does not count yet."""
     left = None if source.limit is None else source.limit - state.tally.rows
-    return CorpusReader(corpus, remaining(slices, state), state.files, left)
+    return CorpusReader(inputs, remaining(slices, state), state.files, left)
 
 
 def _score_rows(
@@ -197,19 +197,19 @@ class _Share:
         self._total = sum(piece.stored for piece in slices)
         self._limit = limit
 
-    def at(self, key: Key, rows: int) -> float:
-        """When the row of `key`, the last of `rows`, is done."""
-        piece, before = self._pieces[key.file]
-        stop = key.total if piece.stop_row is None else piece.stop_row
-        within = (key.row + 1 - piece.first_row) / max(1, stop - piece.first_row)
+    def at(self, last: WaitingRow, rows: int) -> float:
+        """When `last`, the last of `rows` rows, is done."""
+        piece, before = self._pieces[last.file]
+        stop = last.total if piece.stop_row is None else piece.stop_row
+        within = (last.number + 1 - piece.first_row) / max(1, stop - piece.first_row)
         share = (before + within * piece.stored) / self._total if self._total else 1.0
         return min(1.0, share if self._limit is None else max(share, rows / self._limit))
 
 
-def _totals(folder: ResumableFolder, corpus: Corpus, state: RunState) -> dict[str, Any]:
+def _totals(folder: ResumableFolder, inputs: Inputs, state: RunState) -> dict[str, Any]:
     """What _SUCCESS says beside the number of parts."""
     ids = iter_part_columns(folder.path, folder.parts, ["id"])
-    names = [file.name for file in corpus.files]
+    names = [file.name for file in inputs.files]
     return {
         **state.tally.summary(),
         "repeated_ids": count_repeated(id_ for batch in ids for id_ in batch["id"].to_pylist()),

@@ -10,7 +10,7 @@ from attninfluence.corpus.files import CorpusError
 from attninfluence.corpus.inputs import InputFile, expand_inputs
 from attninfluence.corpus.kept import kept_types
 from attninfluence.run.reader import (
-    Corpus,
+    Inputs,
     system_errors_as_bad,
 )
 from attninfluence.run.shards import Shard, Slice, plan_slices
@@ -60,7 +60,7 @@ class Source:
             raise ValueError(f"limit must be at least 1, got {self.limit}")
 
 
-def open_corpus(source: Source) -> Corpus:
+def open_inputs(source: Source) -> Inputs:
     """Look at every file; CorpusError for one that lacks a column, unless bad files are skipped."""
     files = expand_inputs(source.inputs)
     columns: dict[int, Columns] = {}
@@ -75,7 +75,7 @@ def open_corpus(source: Source) -> Corpus:
             bad[index] = error.reason
     types = kept_types([(files[index].name, found) for index, found in columns.items()])
     by_path = source.domain_from == "path"
-    return Corpus(files, columns, bad, types, by_path, source.on_bad_shard == "skip")
+    return Inputs(files, columns, bad, types, by_path, source.on_bad_shard == "skip")
 
 
 def _columns(file: InputFile, source: Source) -> Columns:
@@ -85,7 +85,7 @@ def _columns(file: InputFile, source: Source) -> Columns:
     )
 
 
-def plan(corpus: Corpus, source: Source) -> list[Slice]:
+def plan(inputs: Inputs, source: Source) -> list[Slice]:
     """The rows of the source's shard, in order."""
-    sizes = [file.size for file in corpus.files]
-    return plan_slices(sizes, source.shard or Shard(0, 1), corpus.count_rows)
+    sizes = [file.size for file in inputs.files]
+    return plan_slices(sizes, source.shard or Shard(0, 1), inputs.count_rows)

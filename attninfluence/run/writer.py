@@ -13,7 +13,7 @@ from attninfluence.base.text import printable
 from attninfluence.output.files import OutputError
 from attninfluence.output.schema import score_schema
 from attninfluence.run.examples import MOST_TOKENS, Example, Reservoir
-from attninfluence.run.reader import Corpus, FileBegun, FileLeftOut, Key
+from attninfluence.run.reader import FileBegun, FileLeftOut, Inputs, WaitingRow
 from attninfluence.run.state import FileTotals, RunState
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class RowWriter:
     def __init__(
         self,
         folder: ResumableFolder,
-        corpus: Corpus,
+        inputs: Inputs,
         state: RunState,
         examples: Reservoir,
         *,
@@ -47,27 +47,27 @@ class RowWriter:
     ) -> None:
         self.state = state
         self.examples = examples
-        self.last: Key | None = None  # of the rows written
+        self.last: WaitingRow | None = None  # of the rows written
         self._folder = folder
-        self._corpus = corpus
+        self._inputs = inputs
         self._kernel = kernel
         self._keep_text = keep_text
         self._checkpoint_seconds = checkpoint_seconds
-        self._schema = score_schema(has_control, keep_text, corpus.kept_types)
+        self._schema = score_schema(has_control, keep_text, inputs.kept_types)
         self._part: PartWriter | None = None
         self._is_whole = True
         self._counted = self._part_began = time.monotonic()
 
-    def add(self, found: Iterable[Key | FileBegun | FileLeftOut], scores: Scores) -> None:
-        """Write one row for each score; `found` holds their keys and news of the files."""
+    def add(self, found: Iterable[WaitingRow | FileBegun | FileLeftOut], scores: Scores) -> None:
+        """Write one row for each score; `found` holds the rows and news of the files."""
         self._is_whole = False
-        keys = self._learn(found)
-        if keys:
+        rows = self._learn(found)
+        if rows:
             if self._part is None:
                 self._part = self._folder.part(self._schema, self._kernel)
-            self._part.write(self._table(keys, scores))
-            self._keep_examples(keys, scores)
-            self._count(keys, scores)
+            self._part.write(self._table(rows, scores))
+            self._keep_examples(rows, scores)
+            self._count(rows, scores)
         self._is_whole = True
         if self._is_due():
             self.publish()
@@ -110,60 +110,60 @@ class RowWriter:
         self.state.seconds += now - self._counted
         self._counted = now
 
-    def _learn(self, found: Iterable[Key | FileBegun | FileLeftOut]) -> list[Key]:
-        """The keys alone; what is said of files goes into the state."""
-        keys = []
+    def _learn(self, found: Iterable[WaitingRow | FileBegun | FileLeftOut]) -> list[WaitingRow]:
+        """The rows alone; what is said of files goes into the state."""
+        rows = []
         for item in found:
-            if isinstance(item, Key):
-                keys.append(item)
+            if isinstance(item, WaitingRow):
+                rows.append(item)
             elif isinstance(item, FileBegun):
-                modified = self._corpus.files[item.file].modified
+                modified = self._inputs.files[item.file].modified
                 self.state.files.setdefault(item.file, FileTotals(item.digest, modified))
             else:
                 self.state.bad_files[item.file] = item.reason
-        return keys
+        return rows
 
-    def _count(self, keys: Sequence[Key], scores: Scores) -> None:
+    def _count(self, rows: Sequence[WaitingRow], scores: Scores) -> None:
         state = self.state
-        for key, status, tokens, scored in zip(
-            keys, scores.status, scores.n_tokens.tolist(), scores.n_scored.tolist(), strict=True
+        for row, status, tokens, scored in zip(
+            rows, scores.status, scores.n_tokens.tolist(), scores.n_scored.tolist(), strict=True
         ):
-            state.tally.add(key.domain, status, tokens, scored)
-            totals = state.files[key.file]
+            state.tally.add(row.domain, status, tokens, scored)
+            totals = state.files[row.file]
             totals.rows += 1
             totals.tokens += tokens
-        self.last = keys[-1]
-        state.file, state.row = self.last.file, self.last.row + 1
-        state.kernels[self._kernel] = state.kernels.get(self._kernel, 0) + len(keys)
+        self.last = rows[-1]
+        state.file, state.row = self.last.file, self.last.number + 1
+        state.kernels[self._kernel] = state.kernels.get(self._kernel, 0) + len(rows)
 
-    def _table(self, keys: Sequence[Key], scores: Scores) -> pa.Table:
-        """Keys and scores of one chunk as columns of the score table."""
+    def _table(self, rows: Sequence[WaitingRow], scores: Scores) -> pa.Table:
+        """Rows and scores of one chunk as columns of the score table."""
         import pyarrow as pa
 
-        files = [self._corpus.files[key.file].name for key in keys]
+        files = [self._inputs.files[row.file].name for row in rows]
         columns: dict[str, Any] = {
             "file": pa.array(files, pa.string()),
-            "row": pa.array([key.row for key in keys], pa.int64()),
-            "id": pa.array([key.id for key in keys], pa.string()),
-            "domain": pa.array([key.domain for key in keys], pa.string()),
+            "row": pa.array([row.number for row in rows], pa.int64()),
+            "id": pa.array([row.id for row in rows], pa.string()),
+            "domain": pa.array([row.domain for row in rows], pa.string()),
         }
         numbers = scores.columns()
         columns |= {name: pa.array(values, from_pandas=True) for name, values in numbers.items()}
         if self._keep_text:
-            columns["text"] = pa.array([_text(key.text) for key in keys], pa.large_string())
-        columns |= _kept_columns(keys, self._corpus.kept_types)
+            columns["text"] = pa.array([_text(row.text) for row in rows], pa.large_string())
+        columns |= _kept_columns(rows, self._inputs.kept_types)
         arrays = [columns[field.name].cast(field.type) for field in self._schema]
         return pa.table(arrays, self._schema)
 
-    def _keep_examples(self, keys: Sequence[Key], scores: Scores) -> None:
+    def _keep_examples(self, rows: Sequence[WaitingRow], scores: Scores) -> None:
         assert scores.token_rows is not None
         for index in np.flatnonzero(~np.isnan(scores.score)).tolist():
-            key, score = keys[index], float(scores.score[index])
-            name = self._corpus.files[key.file].name
+            row, score = rows[index], float(scores.score[index])
+            name = self._inputs.files[row.file].name
             if scores.status[index] == "ok" and self.examples.wants(
-                key.domain, name, key.row, score
+                row.domain, name, row.number, score
             ):
-                self.examples.put(_example(key, name, scores, index, scores.token_rows[index]))
+                self.examples.put(_example(row, name, scores, index, scores.token_rows[index]))
 
 
 def _text(value: Any) -> str | None:
@@ -171,22 +171,22 @@ def _text(value: Any) -> str | None:
 
 
 def _kept_columns(
-    keys: Sequence[Key], kept_types: Mapping[str, pa.DataType]
+    rows: Sequence[WaitingRow], kept_types: Mapping[str, pa.DataType]
 ) -> dict[str, pa.ChunkedArray]:
     """The kept columns of consecutive rows, from the batches they came in."""
     import pyarrow as pa
 
     pieces: dict[str, list[pa.Array]] = {name: [] for name in kept_types}
-    for _, group in groupby(keys, key=lambda key: id(key.batch)) if kept_types else ():
-        rows = list(group)
-        batch, start = rows[0].batch, rows[0].row - rows[0].batch.first_row
+    for _, group in groupby(rows, key=lambda row: id(row.batch)) if kept_types else ():
+        together = list(group)
+        batch, start = together[0].batch, together[0].number - together[0].batch.first_row
         for name, arrays in pieces.items():
-            arrays.append(batch.kept[name].slice(start, len(rows)))
+            arrays.append(batch.kept[name].slice(start, len(together)))
     return {name: pa.chunked_array(arrays, kept_types[name]) for name, arrays in pieces.items()}
 
 
-def _example(key: Key, file: str, scores: Scores, index: int, tokens: TokenRows) -> Example:
-    text = _text(key.text) or ""
+def _example(row: WaitingRow, file: str, scores: Scores, index: int, tokens: TokenRows) -> Example:
+    text = _text(row.text) or ""
     offsets = tokens.offsets
     assert offsets is not None
     kept = offsets[:MOST_TOKENS].astype(np.int32)
@@ -194,9 +194,9 @@ def _example(key: Key, file: str, scores: Scores, index: int, tokens: TokenRows)
         text = text[: int(kept[:, 1].max())]
     return Example(
         file=file,
-        row=key.row,
-        id=key.id,
-        domain=key.domain,
+        row=row.number,
+        id=row.id,
+        domain=row.domain,
         score=float(scores.score[index]),
         base_loss=float(scores.base_loss[index]),
         ref_loss=float(scores.ref_loss[index]),
