@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attninfluence.base.text import printable
+from attninfluence.base.text import repaired
 from attninfluence.corpus import parquet
 from attninfluence.corpus.files import CorpusError, file_format
 
@@ -72,7 +73,7 @@ def from_arrow(column: pa.Array, kind: pa.DataType) -> pa.Array:
         return column
     if column.type == kind and pa.types.is_nested(kind):
         values = column.cast(_readable(kind, texts_only=True)).to_pylist()
-        return pa.array([_repaired(value) for value in values], kind)
+        return pa.array([_repaired_inside(value) for value in values], kind)
     values = column.cast(_readable(column.type)).to_pylist()
     return pa.array([_as_text(value) for value in values], kind)
 
@@ -94,19 +95,18 @@ def _readable(kind: pa.DataType, texts_only: bool = False) -> pa.DataType:
     """
     import pyarrow as pa
 
-    types = pa.types
+    types, inner = pa.types, partial(_readable, texts_only=texts_only)
     if types.is_struct(kind):
-        fields = [kind.field(index) for index in range(kind.num_fields)]
-        return pa.struct([field.with_type(_readable(field.type, texts_only)) for field in fields])
+        return pa.struct([field.with_type(inner(field.type)) for field in kind])
     if types.is_map(kind):
-        return pa.map_(_readable(kind.key_type, texts_only), _readable(kind.item_type, texts_only))
+        return pa.map_(inner(kind.key_type), inner(kind.item_type))
+    if types.is_fixed_size_list(kind):
+        return pa.list_(inner(kind.value_type), kind.list_size)
     if types.is_nested(kind) and hasattr(kind, "value_type"):
-        value = _readable(kind.value_type, texts_only)
-        if types.is_fixed_size_list(kind):
-            return pa.list_(value, kind.list_size)
-        return pa.large_list(value) if types.is_large_list(kind) else pa.list_(value)
+        list_of = pa.large_list if types.is_large_list(kind) else pa.list_
+        return list_of(inner(kind.value_type))
     if types.is_dictionary(kind):
-        return _readable(kind.value_type, texts_only)
+        return inner(kind.value_type)
     if types.is_string(kind) or str(kind) == "string_view":
         return pa.binary()
     if types.is_large_string(kind):
@@ -115,24 +115,24 @@ def _readable(kind: pa.DataType, texts_only: bool = False) -> pa.DataType:
     return pa.string() if as_string and not texts_only else kind
 
 
-def _repaired(value: Any) -> Any:
+def _repaired_inside(value: Any) -> Any:
     """A nested value with its bytes, in place of strings, as text."""
     if isinstance(value, bytes):
-        return printable(value)
+        return repaired(value)[0]
     if isinstance(value, dict):
-        return {name: _repaired(item) for name, item in value.items()}
+        return {name: _repaired_inside(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(map(_repaired, value))
+        return type(value)(map(_repaired_inside, value))
     return value
 
 
 def _as_text(value: Any) -> str | None:
     if value is None:
         return None
-    if isinstance(value, (str, bytes)):
-        return printable(value)
-    return printable(json.dumps(value, ensure_ascii=False, default=_plain))
+    if not isinstance(value, (str, bytes)):
+        value = json.dumps(value, ensure_ascii=False, default=_plain)
+    return repaired(value)[0]
 
 
 def _plain(value: Any) -> str:
-    return printable(value) if isinstance(value, bytes) else str(value)
+    return repaired(value)[0] if isinstance(value, bytes) else str(value)

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from attninfluence.base.text import printable
+from attninfluence.base.text import repaired
 from attninfluence.corpus import jsonl, kept, parquet, text
 from attninfluence.corpus.columns import Columns
 from attninfluence.corpus.files import CorpusError, file_format, open_binary
@@ -148,7 +148,7 @@ def _labels(
         if value is None:
             labels.append(None)
         elif isinstance(value, (str, bytes)):
-            labels.append(printable(value))
+            labels.append(repaired(value)[0])
         elif isinstance(value, int) and not isinstance(value, bool):
             labels.append(str(value))
         else:

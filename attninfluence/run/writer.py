@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attninfluence.base.text import printable
+from attninfluence.base.text import as_text
 from attninfluence.output.files import OutputError
 from attninfluence.output.schema import score_schema
 from attninfluence.run.examples import MOST_TOKENS, Example, Reservoir
@@ -150,7 +150,8 @@ class RowWriter:
         numbers = scores.columns()
         columns |= {name: pa.array(values, from_pandas=True) for name, values in numbers.items()}
         if self._keep_text:
-            columns["text"] = pa.array([_text(row.text) for row in rows], pa.large_string())
+            texts = [as_text(row.text)[0] for row in rows]
+            columns["text"] = pa.array(texts, pa.large_string())
         columns |= _kept_columns(rows, self._inputs.kept_types)
         arrays = [columns[field.name].cast(field.type) for field in self._schema]
         return pa.table(arrays, self._schema)
@@ -164,10 +165,6 @@ class RowWriter:
                 row.domain, name, row.number, score
             ):
                 self.examples.put(_example(row, name, scores, index, scores.token_rows[index]))
-
-
-def _text(value: Any) -> str | None:
-    return printable(value) if isinstance(value, (str, bytes)) else None
 
 
 def _kept_columns(
@@ -186,7 +183,7 @@ def _kept_columns(
 
 
 def _example(row: WaitingRow, file: str, scores: Scores, index: int, tokens: TokenRows) -> Example:
-    text = _text(row.text) or ""
+    text = as_text(row.text)[0] or ""
     offsets = tokens.offsets
     assert offsets is not None
     kept = offsets[:MOST_TOKENS].astype(np.int32)
