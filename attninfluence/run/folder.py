@@ -45,8 +45,6 @@ from attninfluence.run.lock import RunLock
 from attninfluence.run.state import RunState
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     import pyarrow as pa
 
 KERNEL_KEY = b"attninfluence.kernel"
@@ -96,14 +94,9 @@ class ResumableFolder:
             self._is_locked = False
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._is_locked:
-            self._lock.__exit__(kind, error, traceback)
+            self._lock.__exit__(*error)
 
     def _check_kind(self) -> None:
         """OutputError when the folder holds anything and that is no run of this kind."""

@@ -35,8 +35,6 @@ from attninfluence.integrations.datatrove.files import (
 from attninfluence.run.lock import LockedError, RunLock
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     import pyarrow as pa
     from datatrove.data import Document
     from datatrove.io import DataFolder
@@ -155,12 +153,7 @@ class TaskCheckpoint:
         with self._at_end:
             self.publish()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.end()
 
     def _lock(self, stack: ExitStack) -> None:
