@@ -33,6 +33,11 @@ def differences(there: Any, here: Any, name: str = "") -> list[Difference]:
     return [Difference(name, there, here)]
 
 
+def without_kernel(found: Sequence[Difference]) -> list[Difference]:
+    """Those that are left when kernels, which differ in the last bits of a score, may differ."""
+    return [one for one in found if one.name != "scoring.kernel"]
+
+
 def in_words(found: Sequence[Difference], there: str = "there", here: str = "here") -> str:
     """``scoring.mask: 'uniform' there, 'zero' here; ...``, at most MOST of them."""
     words = [f"{name}: {_short(a)} {there}, {_short(b)} {here}" for name, a, b in found[:MOST]]

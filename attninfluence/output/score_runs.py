@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.corpus.files import is_url
-from attninfluence.output.differences import Difference, differences, in_words
+from attninfluence.output.differences import Difference, differences, in_words, without_kernel
 from attninfluence.output.files import OutputError
 from attninfluence.output.finished import FinishedRun, open_finished
 from attninfluence.output.tally import Tally
@@ -189,10 +189,9 @@ def _check_alike(runs: list[FinishedRun], mixed_kernels: bool) -> None:
     first, with_rows = runs[0], [run for run in runs if run.parts]
     for run in runs[1:]:
         found = differences(_scoring(first), _scoring(run))
-        kernel = [one for one in found if one.name == "scoring.kernel"]
         if mixed_kernels:
-            found = [one for one in found if one not in kernel]
-        hint = "; allow it (--mixed-kernels) if that may be" if found == kernel else ""
+            found = without_kernel(found)
+        hint = "" if without_kernel(found) else "; allow it (--mixed-kernels) if that may be"
         _refuse(run, first, found, hint)
     for run in with_rows[1:]:
         _refuse(run, with_rows[0], differences(_columns(with_rows[0]), _columns(run)))

@@ -20,7 +20,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attninfluence.output.differences import differences, in_words
+from attninfluence.output.differences import differences, in_words, without_kernel
 from attninfluence.output.files import (
     FORMAT_VERSION,
     RUN_NAME,
@@ -192,14 +192,13 @@ def _check_same(
     kind = {name: recorded.get(name) for name in ("format", "version")}
     found = differences(kind, {"format": format_name("scores"), "version": FORMAT_VERSION})
     found += differences(_identity(recorded), _identity(given))
-    kernel = [one for one in found if one.name == "scoring.kernel"]
     if mixed_kernels:
-        found = [one for one in found if one not in kernel]
+        found = without_kernel(found)
     if not found:
         _check_order(folder, recorded, given)
         return
     hint = ""
-    if found == kernel:
+    if not without_kernel(found):
         hint = "; allow mixed kernels (--mixed-kernels), or name the recorded one (--kernel)"
     raise OutputError(
         f"{folder}: holds a run that was given something else:"
