@@ -216,24 +216,27 @@ def _columns(run: FinishedRun) -> dict[str, Any]:
 
 def _check_disjoint(runs: list[FinishedRun]) -> None:
     """OutputError when a file was read by two runs, or two files have one name."""
-    names: dict[str, FinishedRun] = {}
-    places: dict[str, FinishedRun] = {}
+    by_name: dict[str, FinishedRun] = {}
+    by_place: dict[str, FinishedRun] = {}
     for run in runs if len(runs) > 1 else ():
         for entry in run.totals["files"]:
-            name = entry["file"]
-            place = name if is_url(name) else os.path.join(run.run["folder"], name)
-            place = place if is_url(name) else os.path.normpath(place)
-            if name in names and place not in places:
+            name, place = entry["file"], _place(run, entry["file"])
+            if place in by_place:
                 raise OutputError(
-                    f"{run.path}: the name {name!r} is that of another file in {names[name].path};"
-                    " score the files of both folders by names that differ"
-                )
-            if place in places:
-                raise OutputError(
-                    f"{run.path}: the input file {place} is also in {places[place].path}; its"
+                    f"{run.path}: the input file {place} is also in {by_place[place].path}; its"
                     " documents would count twice"
                 )
-            names[name] = places[place] = run
+            if name in by_name:
+                raise OutputError(
+                    f"{run.path}: the name {name!r} is that of another file in"
+                    f" {by_name[name].path}; score the files of both folders by names that differ"
+                )
+            by_name[name] = by_place[place] = run
+
+
+def _place(run: FinishedRun, name: str) -> str:
+    """Where an input file is, whatever folder its name starts from."""
+    return name if is_url(name) else os.path.normpath(os.path.join(run.run["folder"], name))
 
 
 def _in_order(runs: list[FinishedRun]) -> tuple[list[FinishedRun], list[int]]:
