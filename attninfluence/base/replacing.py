@@ -1,4 +1,4 @@
-"""A file replaced whole or not at all."""
+"""A file that gets its name when it is finished, whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     if final.exists() and not final.is_file():
         yield final
         return
-    temporary = final.with_name(f".{final.name[:NAME_CHARACTERS]}.{secrets.token_hex(4)}.tmp")
+    temporary = beside(final)
     try:
         yield temporary
-        sync(temporary)
-        os.replace(temporary, final)
-        sync(final.parent)
+        give_name(temporary, final)
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
@@ -38,6 +36,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a read-only file system refuses even what is not there
             temporary.unlink()
+
+
+def beside(final: Path) -> Path:
+    """A name in the same folder, for a file that is to have the name `final`."""
+    return final.with_name(f".{final.name[:NAME_CHARACTERS]}.{secrets.token_hex(4)}.tmp")
+
+
+def give_name(temporary: Path, final: Path) -> None:
+    """Give a finished file its final name, durably."""
+    sync(temporary)
+    os.replace(temporary, final)
+    sync(final.parent)
 
 
 def check_replaceable(path: str | os.PathLike[str]) -> None:

@@ -31,7 +31,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +42,7 @@ from attninfluence.base.progress import Progress
 from attninfluence.corpus.files import file_size, is_url, open_binary
 from attninfluence.mix.extract import extract_rows
 from attninfluence.mix.recipe import RECIPE_NAME, Count, Recipe
-from attninfluence.output.files import SUMMARY_NAME, OutputError, publish, write_json
+from attninfluence.output.files import SUMMARY_NAME, OutputError, new_file, write_json
 from attninfluence.output.finished import FinishedRun, open_finished
 from attninfluence.output.folder import OutputFolder
 from attninfluence.select.rows import encoded
@@ -211,21 +211,10 @@ def _by_file(
         )
 
 
-@contextmanager
-def _new_file(final: Path) -> Iterator[Path]:
-    """A temporary file that takes its final name when the block succeeds."""
-    final.parent.mkdir(exist_ok=True)
-    temporary = final.with_name(f".{final.name}.tmp")
-    try:
-        yield temporary
-        publish(temporary, final)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _copy(path: str, final: Path) -> None:
     """The stored bytes of an input file."""
-    with _new_file(final) as temporary:
+    final.parent.mkdir(exist_ok=True)
+    with new_file(final) as temporary:
         with closing(open_binary(path)) as source, open(temporary, "wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
         if temporary.stat().st_size != file_size(path):
@@ -234,7 +223,8 @@ def _copy(path: str, final: Path) -> None:
 
 def _extract(path: str, rows: Ints, final: Path) -> None:
     """The selected rows of an input file, all of them."""
-    with _new_file(final) as temporary:
+    final.parent.mkdir(exist_ok=True)
+    with new_file(final) as temporary:
         written = extract_rows(path, rows, temporary)
         if written != len(rows):
             raise OutputError(
@@ -245,7 +235,7 @@ def _extract(path: str, rows: Ints, final: Path) -> None:
 
 def _write_recipe(folder: Path, recipe: Recipe) -> None:
     for name, text in recipe.paths_files().items():
-        with _new_file(folder / name) as temporary:
+        with new_file(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
     write_json(folder / RECIPE_NAME, recipe.describe())
 

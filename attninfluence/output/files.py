@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attninfluence.base.replacing import naming, sync
+from attninfluence.base.replacing import beside, give_name, naming
 from attninfluence.base.version import __version__
 from attninfluence.corpus.files import is_url
 
@@ -57,21 +58,25 @@ def publish(temporary: Path, final: Path) -> None:
     """Give a finished temporary file its final name, durably. An existing file is kept."""
     if final.exists():
         raise OutputError(f"{final}: already exists; another run is writing into {final.parent}")
-    sync(temporary)
-    os.replace(temporary, final)
-    sync(final.parent)
+    give_name(temporary, final)
+
+
+@contextmanager
+def new_file(final: Path) -> Iterator[Path]:
+    """A file to write to, which is published as `final` when the block succeeds."""
+    temporary = beside(final)
+    try:
+        yield temporary
+        publish(temporary, final)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a new JSON file whole or not at all. NaN is refused, since JSON has none."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        with naming(temporary):
-            temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
-        publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with new_file(path) as temporary, naming(temporary):
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def read_json(path: Path) -> dict[str, Any]:
