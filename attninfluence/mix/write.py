@@ -6,24 +6,9 @@
     MIX/<part>-<builder>.txt    the files of a source, for a datatrove reader
     MIX/summary.json            tokens in all, tokens selected, share by domain
 
-A selected document is thus seen twice. The recipe's sources are what
-`datasets.interleave_datasets` asks for, which then gives every row once; names of files are
-relative to the recipe's folder::
-
-    recipe = json.load(open("MIX/recipe.json"))
-    sources = [
-        load_dataset(s["builder"], data_files=[os.path.join("MIX", f) for f in s["files"]],
-                     split="train", streaming=True, **s["options"])
-        for s in recipe["sources"]
-    ]
-    interleave_datasets(sources, probabilities=[s["probability"] for s in recipe["sources"]],
-                        seed=0, stopping_strategy=recipe["stopping_strategy"])
-
-For datatrove, where `s` is `recipe["sources"][0]["datatrove"]`::
-
-    reader = getattr(datatrove.pipeline.readers, s["reader"])
-    reader(os.path.join("MIX", s["data_folder"]), os.path.join("MIX", s["paths_file"]),
-           text_key=s["text_key"])
+A selected document is thus seen twice. The recipe's sources are what `datasets.interleave_datasets`
+and a datatrove reader ask for, with names of files relative to the recipe's folder;
+docs/guides/select-and-mix.md reads them.
 """
 
 from __future__ import annotations
