@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attninfluence.base.arrays import Floats, Ints
+
 K = 16384
 LEAST_CAPACITY = 8
 SHRINK = 2 / 3
 MAGIC = b"attninfluence-quantiles-1\n"
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class QuantileSketch:

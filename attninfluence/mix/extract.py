@@ -10,14 +10,14 @@ from contextlib import closing, contextmanager
 from typing import BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attninfluence.base.arrays import Ints
 from attninfluence.corpus.files import file_format, file_suffix, open_binary
 from attninfluence.corpus.jsonl import iter_lines
 from attninfluence.corpus.parquet import iter_batches, open_parquet, open_source
 
 
-def extract_rows(path: str, rows: NDArray[np.int64], target: str | os.PathLike[str]) -> int:
+def extract_rows(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:
     """Write `rows` (ascending, distinct) of `path` to the new local file `target`.
 
     The format and the compression are those of `path`; JSONL lines keep their bytes, Parquet rows
@@ -28,7 +28,7 @@ def extract_rows(path: str, rows: NDArray[np.int64], target: str | os.PathLike[s
     return extract[file_format(path)](path, rows, target)
 
 
-def _extract_jsonl(path: str, rows: NDArray[np.int64], target: str | os.PathLike[str]) -> int:
+def _extract_jsonl(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:
     wanted = iter(rows.tolist())
     following = next(wanted, None)
     written = 0
@@ -41,7 +41,7 @@ def _extract_jsonl(path: str, rows: NDArray[np.int64], target: str | os.PathLike
     return written
 
 
-def _extract_text(path: str, rows: NDArray[np.int64], target: str | os.PathLike[str]) -> int:
+def _extract_text(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:
     with closing(open_binary(path)) as source, open(target, "wb") as output:
         if 0 not in rows:
             return 0
@@ -68,7 +68,7 @@ def _compressed(path: str, target: str | os.PathLike[str]) -> Iterator[BinaryIO]
             yield stored
 
 
-def _extract_parquet(path: str, rows: NDArray[np.int64], target: str | os.PathLike[str]) -> int:
+def _extract_parquet(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

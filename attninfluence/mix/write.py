@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attninfluence.base.arrays import Ints
 from attninfluence.base.progress import Progress
 from attninfluence.corpus.files import file_size, is_url, open_binary
 from attninfluence.mix.extract import extract_rows
@@ -32,8 +32,6 @@ from attninfluence.output.finished import FinishedRun, open_finished
 from attninfluence.output.folder import OutputFolder
 from attninfluence.select.rows import encoded
 from attninfluence.views.words import listed
-
-Ints = NDArray[np.int64]
 
 
 def mix(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from attninfluence.base.arrays import Floats, Ints
 
 MANTISSA = 53  # bits
 HALF = 27  # of the mantissa's bits are the lower half
