@@ -10,6 +10,7 @@ import numpy as np
 from attninfluence.base.arrays import Ints
 from attninfluence.output.tally import domain_order
 from attninfluence.select.rows import RowReader, encoded, sums_by_domain
+from attninfluence.views.words import domain_name
 
 MOST_LISTED = 100  # lines of a table
 MOST_DRAWN = 24  # domains with a histogram and documents
@@ -40,8 +41,18 @@ class Domains:
         return self._largest(self.scored, MOST_DRAWN)
 
     @property
-    def with_scores(self) -> int:
-        return int(np.count_nonzero(self.scored))
+    def others(self) -> Ints:
+        """The domains that are not listed."""
+        return np.setdiff1d(np.arange(len(self.names)), self.listed)
+
+    @property
+    def not_drawn(self) -> int:
+        """How many domains with scores have no pictures."""
+        return int(np.count_nonzero(self.scored)) - len(self.drawn)
+
+    def name(self, domain: int) -> str:
+        """What a domain is called on the page."""
+        return domain_name(self.names[domain])
 
     def _largest(self, sizes: Ints, most: int) -> list[int]:
         order = [at for at in domain_order(self.names) if sizes[at] > 0]

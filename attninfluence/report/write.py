@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.replacing import check_replaceable, replacing
 from attninfluence.output.score_runs import Paths, ScoreRuns, open_scores
-from attninfluence.report import given, sections
+from attninfluence.report import given
 from attninfluence.report.documents import check_has_text, choose_documents
 from attninfluence.report.page import render
 from attninfluence.report.reading import check_is_the_runs
+from attninfluence.report.sections.control import control_section
+from attninfluence.report.sections.cuts import cuts_section
+from attninfluence.report.sections.documents import documents_section, tokens_section
+from attninfluence.report.sections.domains import domains_section
+from attninfluence.report.sections.length import length_section
+from attninfluence.report.sections.statuses import statuses_by_domain
+from attninfluence.report.sections.totals import totals_section
 from attninfluence.report.statistics import Statistics
 from attninfluence.select.rule import as_fraction
 
@@ -95,14 +102,14 @@ def _found_sections(
     run: ScoreRuns, found: Statistics, documents: Documents, scoring: dict[str, Any]
 ) -> dict[str, Any]:
     return {
-        "totals": sections.totals_section(found, run.totals, len(scoring.get("heads", []))),
-        "domains": sections.domains_section(found),
-        "cuts": sections.cuts_section(found),
-        "length": sections.length_section(found),
-        "control": sections.control_section(found, len(scoring.get("control") or [])),
-        "tokens": sections.tokens_section(documents),
-        "documents": sections.documents_section(found, documents),
-        "by_domain": sections.statuses_by_domain(found),
+        "totals": totals_section(found, run.totals, len(scoring.get("heads", []))),
+        "domains": domains_section(found),
+        "cuts": cuts_section(found),
+        "length": length_section(found),
+        "control": control_section(found, len(scoring.get("control") or [])),
+        "tokens": tokens_section(documents),
+        "documents": documents_section(found, documents),
+        "by_domain": statuses_by_domain(found),
     }
 
 

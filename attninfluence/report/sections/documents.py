@@ -1,0 +1,120 @@
+"""Documents token by token, and the best, a middle one and the worst of each domain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from attninfluence.report.documents import TOKENS_READ_AGAIN, Document, Documents
+from attninfluence.report.given import left_out
+from attninfluence.report.reading import row_name
+from attninfluence.report.statistics import Statistics
+from attninfluence.run.examples import (
+    EXTREME_DOCUMENTS,
+    MOST_DOMAINS,
+    MOST_TOKENS,
+    RANDOM_DOCUMENTS,
+)
+from attninfluence.views.tokens import tokens_scale_svg
+from attninfluence.views.words import count, number, plural
+
+
+def tokens_section(documents: Documents) -> dict[str, Any] | None:
+    """The documents that are open, token by token."""
+    if not any(one.tokens for one in documents.shown):
+        return None
+    return {
+        "scale": Markup(tokens_scale_svg(documents.limit)),
+        "documents": [
+            {
+                "anchor": _anchor(one),
+                "name": row_name(one.row),
+                "sentence": "" if one.view is None else one.view.sentence,
+                "body": Markup(one.tokens),
+            }
+            for one in documents.open
+        ],
+    }
+
+
+def _anchor(one: Document) -> str:
+    return f"tokens-{one.domain}"
+
+
+TITLES = {"highest": "Highest scores", "middle": "Near the median", "lowest": "Lowest scores"}
+
+
+def documents_section(found: Statistics, documents: Documents) -> dict[str, Any] | None:
+    """Best, middle and worst documents of each domain that is drawn."""
+    if not found.domains.drawn:
+        return None
+    return {
+        "source": " ".join(filter(None, [_most_shown(found), _source(documents)])),
+        "no_text": ""
+        if documents.has_text
+        else ("The run did not keep the text; score with --keep-text to read the documents here."),
+        "domains": [
+            {
+                "name": found.domains.name(domain),
+                "lists": [
+                    (TITLES[place], [_entry(one) for one in documents.of(domain, place)])
+                    for place in TITLES
+                    if documents.of(domain, place)
+                ],
+                "folded": [_folded(one) for one in documents.folded(domain)],
+            }
+            for domain in found.domains.drawn
+        ],
+        "more": left_out(found.domains.not_drawn, "domain", "shown"),
+    }
+
+
+def _most_shown(found: Statistics) -> str:
+    """Whether fewer documents are shown than were asked for."""
+    return (
+        "" if found.has_room else f"At most {found.room} at either end of a domain fit this page."
+    )
+
+
+def _source(documents: Documents) -> str:
+    """Where tokens and middle documents come from, and what did not fit."""
+    sentences = []
+    if documents.has_examples:
+        sentences.append(
+            "Tokens and middle documents come from the examples that the run kept while it scored: "
+            f"of each of the first {MOST_DOMAINS} domains the {EXTREME_DOCUMENTS} highest, the "
+            f"{EXTREME_DOCUMENTS} lowest and {RANDOM_DOCUMENTS} at random, up to "
+            f"{count(MOST_TOKENS)} tokens of each."
+        )
+    if documents.is_read_again and documents.open:
+        most = count(TOKENS_READ_AGAIN)
+        sentences.append(
+            f"The documents above were read again by the model; up to {most} tokens are shown."
+        )
+    if documents.left_out:
+        sentences.append(
+            f"The tokens of {plural(documents.left_out, 'document')} did not fit this page."
+        )
+    return " ".join(sentences)
+
+
+def _entry(one: Document) -> dict[str, Any]:
+    row = one.row
+    return {
+        "score": number(row["score"]),
+        "losses": f"{number(row['base_loss'])} → {number(row['ref_loss'])} nats",
+        "name": row_name(row),
+        "tokens_of": plural(row["n_tokens"], "token"),
+        "excerpt": one.excerpt,
+        "anchor": _anchor(one) if one.is_open else "",
+    }
+
+
+def _folded(one: Document) -> dict[str, Any]:
+    assert one.view is not None
+    return {
+        "summary": f"{number(one.row['score'])} token by token: {one.view.name}",
+        "sentence": one.view.sentence,
+        "body": Markup(one.tokens),
+    }
