@@ -1,7 +1,7 @@
 """A finished score run as one page of HTML that needs nothing else: no script, no network.
 
-    statistics   the numbers, streamed: domains, cuts (as `attninfluence.select` makes them),
-                 lengths, sample, extremes
+    statistics   the numbers, streamed: domains, description (sketches, lengths, samples,
+                 extremes), cuts (as `attninfluence.select` makes them), bars
     documents    the documents that are shown, and their tokens
     given        what the run was given
     sections     what each part of the page says; `page` fills `templates/report.html` with it

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from attninfluence.base.arrays import Floats, Ints
-from attninfluence.select.cut import Census, Ranking, exact_cuts
-from attninfluence.select.cut import Cuts as DomainCuts
+from attninfluence.report.description import Description
+from attninfluence.report.domains import Domains
+from attninfluence.select.cut import Census, Cuts, Ranking, exact_cuts
 from attninfluence.select.order import Order
 from attninfluence.select.picked import Selection
-from attninfluence.select.rows import RowReader, Rows, sums_by_domain
+from attninfluence.select.rows import RowReader, sums_by_domain
 from attninfluence.select.rule import Rule
 
 BY_SCORE = Ranking(Order("score"), "documents")
@@ -22,62 +23,17 @@ BY_CONTROL = Ranking(Order("control_score"), "documents")
 
 
 @dataclass(frozen=True)
-class SmallDomains:
-    """The documents of domains too small to be worth a sketch each: arrays of one entry each.
-
-    `keys` float64, an array for each ranking; NaN where there is none.
-    """
-
-    domain: Ints
-    keys: dict[Ranking, Floats]
-
-
-class Cuts:
+class CutsByFraction:
     """Selections at some fractions, and one by the control's score at the `main` fraction.
 
-    They read the rows once for each when they are made. Then `pick` takes the rows once more, in
-    order, and the counts are there. In a census the domains of `small` have empty sketches.
-
-    common  int64 [domains], documents that the score and the control's score both select
+    control  None without a control
+    common   int64 [domains], documents that the score and the control's score both select
     """
 
-    def __init__(
-        self,
-        reader: RowReader,
-        census: Census,
-        small: SmallDomains,
-        fractions: Sequence[Fraction],
-        main: Fraction,
-    ) -> None:
-        self.main = main
-        self._reader = reader
-        self._census = census
-        self._small = small
-        self.by_fraction = {one: self._selection(BY_SCORE, one) for one in fractions}
-        has_control = BY_CONTROL in census.sketches
-        self.control = self._selection(BY_CONTROL, main) if has_control else None
-        self.common: Ints = np.zeros(len(reader.names), np.int64)
-
-    def _selection(self, ranking: Ranking, fraction: Fraction) -> Selection:
-        census, keys = self._census, self._small.keys[ranking]
-        is_there = ~np.isnan(keys)
-        domain, keys = self._small.domain[is_there], keys[is_there]
-        small = np.bincount(domain, minlength=len(self._reader.names)).tolist()
-        weights = [sketch.weight for sketch in census.sketches[ranking]]
-        counts = [sum(pair) for pair in zip(weights, small, strict=True)]
-        budgets = Rule(fraction).budgets(self._reader.names, counts, census.tokens.tolist())
-        cuts = exact_cuts(self._reader, ranking, census, budgets)
-        add_small_cuts(cuts, domain, keys, np.array(budgets, np.int64))
-        return Selection(self._reader, ranking, cuts)
-
-    def pick(self, rows: Rows) -> None:
-        """Count what is selected of the next rows."""
-        picked = {one: selection.pick(rows) for one, selection in self.by_fraction.items()}
-        if self.control is None:
-            return
-        both = np.zeros(len(rows.domain), bool)
-        both[np.intersect1d(picked[self.main], self.control.pick(rows))] = True
-        self.common += sums_by_domain(rows, both, None, len(self.common))
+    main: Fraction
+    by_fraction: dict[Fraction, Selection]
+    control: Selection | None
+    common: Ints
 
     @property
     def selected(self) -> Selection:
@@ -85,7 +41,53 @@ class Cuts:
         return self.by_fraction[self.main]
 
 
-def add_small_cuts(cuts: DomainCuts, domain: Ints, keys: Floats, budgets: Ints) -> None:
+def find_cuts(
+    reader: RowReader,
+    domains: Domains,
+    description: Description,
+    fractions: Sequence[Fraction],
+    main: Fraction,
+) -> CutsByFraction:
+    """Read all rows once for each selection, and once more to count what they select."""
+
+    def selection(ranking: Ranking, fraction: Fraction) -> Selection:
+        return _selection(reader, domains, description, ranking, fraction)
+
+    by_fraction = {fraction: selection(BY_SCORE, fraction) for fraction in fractions}
+    control = selection(BY_CONTROL, main) if description.sketches.control else None
+    common = np.zeros(len(domains.names), np.int64)
+    for rows in reader.read(() if control is None else ("control_score",)):
+        picked = {fraction: one.pick(rows) for fraction, one in by_fraction.items()}
+        if control is not None:
+            in_both = np.zeros(len(rows.domain), bool)
+            in_both[np.intersect1d(picked[main], control.pick(rows))] = True
+            common += sums_by_domain(rows, in_both, None, len(common))
+    return CutsByFraction(main, by_fraction, control, common)
+
+
+def _selection(
+    reader: RowReader,
+    domains: Domains,
+    description: Description,
+    ranking: Ranking,
+    fraction: Fraction,
+) -> Selection:
+    sketches, small = description.sketches.score, description.small.score
+    if ranking == BY_CONTROL:
+        sketches, small = description.sketches.control, description.small.control
+    is_there = ~np.isnan(small)
+    domain, keys = description.small.domain[is_there], small[is_there]
+    counts = np.bincount(domain, minlength=len(domains.names))
+    counts += np.array([sketch.weight for sketch in sketches], np.int64)
+    budgets = Rule(fraction).budgets(domains.names, counts.tolist(), domains.tokens.tolist())
+    rows = domains.rows.sum(axis=1)
+    census = Census(rows, domains.scored, domains.scored, domains.tokens, {ranking: sketches})
+    cuts = exact_cuts(reader, ranking, census, budgets)
+    add_small_cuts(cuts, domain, keys, np.array(budgets, np.int64))
+    return Selection(reader, ranking, cuts)
+
+
+def add_small_cuts(cuts: Cuts, domain: Ints, keys: Floats, budgets: Ints) -> None:
     """Set the cuts of the domains whose documents, all of them, have these domains and keys."""
     order = np.lexsort((-keys, domain))
     present, starts = np.unique(domain[order], return_index=True)

@@ -15,9 +15,10 @@ import numpy as np
 
 from attninfluence.output.files import OutputError
 from attninfluence.output.score_runs import ScoreRuns
+from attninfluence.report.description import Description
+from attninfluence.report.domains import Domains
 from attninfluence.report.quantile import median
 from attninfluence.report.reading import Reading, TokenView, kept_reading, read_again, token_view
-from attninfluence.report.statistics import Statistics
 from attninfluence.run.checkpoint import read_examples
 from attninfluence.run.examples import Example, Reservoir
 from attninfluence.views.tokens import colored_tokens_html, tokens_limit
@@ -90,11 +91,13 @@ class Documents:
         return [one for one in self.shown if one.is_open]
 
 
-def choose_documents(run: ScoreRuns, found: Statistics, model: Model | None) -> Documents:
+def choose_documents(
+    run: ScoreRuns, domains: Domains, description: Description, model: Model | None
+) -> Documents:
     """The documents to show, with as many tokens and as much text as the page has room for."""
-    kept = _kept_examples(run, found)
-    chosen = _with_readings(_choose(run, found, kept))
-    largest = sorted(found.domains.drawn, key=lambda at: -int(found.domains.scored[at]))
+    kept = _kept_examples(run, domains)
+    chosen = _with_readings(_choose(run, domains, description, kept))
+    largest = sorted(domains.drawn, key=lambda at: -int(domains.scored[at]))
     is_open = set(largest[:MOST_OPEN])
     chosen = [
         replace(one, is_open=one.domain in is_open and (one.place, one.rank) == ("highest", 0))
@@ -116,10 +119,10 @@ def check_has_text(run: ScoreRuns) -> None:
         )
 
 
-def _kept_examples(run: ScoreRuns, found: Statistics) -> dict[tuple[str, int], Example]:
+def _kept_examples(run: ScoreRuns, domains: Domains) -> dict[tuple[str, int], Example]:
     """The examples of the domains that are drawn, by file and row; of many shards no more than of
     one."""
-    names = {found.domains.names[at] for at in found.domains.drawn}
+    names = {domains.names[at] for at in domains.drawn}
     reservoir = Reservoir()
     for one in run.runs:
         for example in read_examples(one.path, one.run["run_id"]):
@@ -129,16 +132,19 @@ def _kept_examples(run: ScoreRuns, found: Statistics) -> dict[tuple[str, int], E
 
 
 def _choose(
-    run: ScoreRuns, found: Statistics, kept: dict[tuple[str, int], Example]
+    run: ScoreRuns,
+    domains: Domains,
+    description: Description,
+    kept: dict[tuple[str, int], Example],
 ) -> list[tuple[Document, Example | None]]:
-    medians = {domain: found.nearest_median(domain) for domain in found.extremes}
-    ends = [(one.highest, one.lowest) for one in found.extremes.values()]
+    medians = {domain: description.nearest_median(domain) for domain in description.extremes}
+    ends = [(one.highest, one.lowest) for one in description.extremes.values()]
     # All at once: to find a row, each part file is opened.
     rows = run.rows_at([*medians.values(), *(at for pair in ends for part in pair for at in part)])
     chosen: list[tuple[Document, Example | None]] = []
     for (domain, median_at), pair in zip(medians.items(), ends, strict=True):
         best, worst = ([rows[at] for at in part] for part in pair)
-        middle = _middle(found, kept, domain, rows[median_at], [*best, *worst])
+        middle = _middle(domains, description, kept, domain, rows[median_at], [*best, *worst])
         for place, members in (("highest", best), ("middle", middle), ("lowest", worst)):
             chosen += [
                 (Document(domain, place, rank, row), kept.get(_key(row)))
@@ -152,7 +158,8 @@ def _key(row: dict[str, Any]) -> tuple[str, int]:
 
 
 def _middle(
-    found: Statistics,
+    domains: Domains,
+    description: Description,
     kept: dict[tuple[str, int], Example],
     domain: int,
     sampled: dict[str, Any],
@@ -160,7 +167,7 @@ def _middle(
 ) -> list[dict[str, Any]]:
     """The kept document nearest the median; without examples `sampled`, the nearest of a sample."""
     taken = {_key(row) for row in others}
-    name, center = found.domains.names[domain], median(found.score[domain])
+    name, center = domains.names[domain], median(description.sketches.score[domain])
     own = [one for one in kept.values() if one.domain == name]
     free = [one for one in own if one.key not in taken]
     if free:

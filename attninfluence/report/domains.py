@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attninfluence.base.arrays import Ints
+from attninfluence.base.arrays import Bools, Ints
 from attninfluence.output.tally import domain_order
 from attninfluence.select.rows import RowReader, encoded, sums_by_domain
 from attninfluence.views.words import domain_name
@@ -39,6 +39,16 @@ class Domains:
     def drawn(self) -> list[int]:
         """The domains with scores that have pictures, by name: all, or the largest."""
         return self._largest(self.scored, MOST_DRAWN)
+
+    @functools.cached_property
+    def shown(self) -> set[int]:
+        """The domains that are listed or drawn."""
+        return {*self.listed, *self.drawn}
+
+    @functools.cached_property
+    def is_drawn(self) -> Bools:
+        """bool [domains], those that are drawn."""
+        return np.isin(np.arange(len(self.names)), self.drawn)
 
     @property
     def others(self) -> Ints:

@@ -20,7 +20,7 @@ from attninfluence.report.sections.domains import domains_section
 from attninfluence.report.sections.length import length_section
 from attninfluence.report.sections.statuses import statuses_by_domain
 from attninfluence.report.sections.totals import totals_section
-from attninfluence.report.statistics import Statistics
+from attninfluence.report.statistics import read_statistics
 from attninfluence.select.rule import as_fraction
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from attninfluence.heads.head_scores import HeadScores
     from attninfluence.model.model import Model
     from attninfluence.report.documents import Documents
+    from attninfluence.report.statistics import Statistics
 
 FRACTIONS = (Fraction(1, 10), Fraction(1, 5), Fraction(3, 10))
 
@@ -80,13 +81,14 @@ def write_report(
         check_is_the_runs(model, run.runs[0])
     main = as_fraction(fraction)
     scores = given.find_head_scores(heads, run)
-    found = Statistics(run, sorted({*FRACTIONS, main}), main, examples, progress)
-    documents = choose_documents(run, found, model)
+    fractions = sorted({*FRACTIONS, main})
+    statistics = read_statistics(run, fractions, main, examples, progress)
+    documents = choose_documents(run, statistics.domains, statistics.description, model)
     scoring = dict(run.common.get("scoring", {}))
     context = {
         "title": title or given.run_title(run),
         "heads": given.heads_section(scoring, scores, note),
-        **_found_sections(run, found, documents, scoring),
+        **_number_sections(run, statistics, documents, scoring),
         "statuses": given.status_rows(run),
         "facts": given.facts(run),
         "footer": f"attninfluence {run.common.get('attninfluence', '')}, {given.run_names(run)}",
@@ -98,18 +100,19 @@ def write_report(
     return Path(path)
 
 
-def _found_sections(
-    run: ScoreRuns, found: Statistics, documents: Documents, scoring: dict[str, Any]
+def _number_sections(
+    run: ScoreRuns, statistics: Statistics, documents: Documents, scoring: dict[str, Any]
 ) -> dict[str, Any]:
+    domains, description, cuts = statistics.domains, statistics.description, statistics.cuts
     return {
-        "totals": totals_section(found, run.totals, len(scoring.get("heads", []))),
-        "domains": domains_section(found),
-        "cuts": cuts_section(found),
-        "length": length_section(found),
-        "control": control_section(found, len(scoring.get("control") or [])),
+        "totals": totals_section(domains, cuts, run.totals, len(scoring.get("heads", []))),
+        "domains": domains_section(statistics),
+        "cuts": cuts_section(domains, cuts),
+        "length": length_section(description),
+        "control": control_section(statistics, len(scoring.get("control") or [])),
         "tokens": tokens_section(documents),
-        "documents": documents_section(found, documents),
-        "by_domain": statuses_by_domain(found),
+        "documents": documents_section(domains, description, documents),
+        "by_domain": statuses_by_domain(domains),
     }
 
 

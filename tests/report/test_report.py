@@ -518,12 +518,13 @@ def test_tokens_shown_have_the_losses_of_the_table(
 ) -> None:
     from attninfluence.output.score_runs import open_scores
     from attninfluence.report.documents import choose_documents
-    from attninfluence.report.statistics import Statistics
+    from attninfluence.report.statistics import read_statistics
 
     out, model = scored
     run = open_scores(out)
-    found = Statistics(run, [Fraction(1)], Fraction(1), 3)
-    shown = [one for one in choose_documents(run, found, model).shown if one.view is not None]
+    found = read_statistics(run, [Fraction(1)], Fraction(1), 3)
+    documents = choose_documents(run, found.domains, found.description, model)
+    shown = [one for one in documents.shown if one.view is not None]
     assert {one.place for one in shown} == {"highest", "lowest"}
     for one in shown:
         row, view = one.row, one.view

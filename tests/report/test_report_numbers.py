@@ -13,15 +13,16 @@ import pytest
 
 from attninfluence.base import quantiles
 from attninfluence.output.score_runs import open_scores
-from attninfluence.report import statistics, write_report
-from attninfluence.report.sample import rank_correlation
-from attninfluence.report.statistics import Statistics
+from attninfluence.report import write_report
+from attninfluence.report.quantile import median
+from attninfluence.report.sample import SAMPLED, SAMPLED_OF_ALL, rank_correlation
+from attninfluence.report.statistics import Statistics, read_statistics
 from attninfluence.report.write import FRACTIONS
 from attninfluence.select.rule import Rule
 from attninfluence.views.words import count, number, percent
 from tests.kit.made_scores import STATUSES, Made, make_columns, write_made
 from tests.kit.score_tables import selected_summary
-from tests.report.test_report import cells, check_structure, section
+from tests.report.test_report import cells, check_structure, make_run, section
 
 MAIN = Fraction(1, 5)
 
@@ -35,7 +36,7 @@ def made(request, tmp_path_factory) -> tuple[Made, Path]:
 
 @pytest.fixture(scope="module")
 def found(made) -> Statistics:
-    return Statistics(open_scores(made[1]), FRACTIONS, MAIN, 3)
+    return read_statistics(open_scores(made[1]), FRACTIONS, MAIN, 3)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,31 @@ def page(made, tmp_path_factory) -> str:
     text = write_report(made[1], path).read_text("utf-8")
     check_structure(text)
     return text
+
+
+class Told:
+    """A progress that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.shares: list[float] = []
+
+    def advance(self, items: int, tokens: int, share: float) -> None:
+        self.rows.append(items)
+        self.shares.append(share)
+
+
+@pytest.mark.parametrize("has_control", [False, True])
+def test_the_rows_are_read_as_often_as_is_said(tmp_path, has_control):
+    """Counts, description, three cuts, what they select, bars; with a control a cut by it."""
+    control = {"control_score": 0.1} if has_control else {}
+    rows = [{"score": 0.01 * number, **control} for number in range(50)]
+    told = Told()
+    run = open_scores(make_run(tmp_path / "scores", rows))
+    read_statistics(run, FRACTIONS, MAIN, 3, told)
+    readings = 7 + has_control
+    assert told.rows == [len(rows)] * readings
+    assert told.shares == pytest.approx([(done + 1) / readings for done in range(readings)])
 
 
 def members(columns: Made, name: str | None) -> np.ndarray:
@@ -81,25 +107,26 @@ def test_counts_are_those_of_the_table(made, found):
 
 def test_medians_are_those_of_the_table(made, found):
     columns, _ = made
+    sketches = found.description.sketches
     for at in found.domains.listed:
         best = members(columns, found.domains.names[at])
-        pairs = [(found.score[at], columns.score), (found.control[at], columns.control_score)]
-        for sketch, values in [*pairs, (found.base_loss[at], columns.base_loss)]:
+        pairs = [(sketches.score[at], columns.score), (sketches.control[at], columns.control_score)]
+        for sketch, values in [*pairs, (sketches.base_loss[at], columns.base_loss)]:
             own = np.sort(values[best])
             if sketch.error == 0 and len(own):
-                assert statistics.median(sketch) == pytest.approx(np.median(own), rel=1e-15)
+                assert median(sketch) == pytest.approx(np.median(own), rel=1e-15)
             elif len(own):
-                rank = np.searchsorted(own, statistics.median(sketch)) / len(own)
+                rank = np.searchsorted(own, median(sketch)) / len(own)
                 assert abs(rank - 0.5) < sketch.error
     exact = len(columns.domain) <= quantiles.K
     sizes = [
-        *found.domains.scored[list(found.base_loss)],
-        *(one.documents for one in found.lengths.bins()),
+        *found.domains.scored[list(sketches.base_loss)],
+        *(one.documents for one in found.description.lengths.bins()),
     ]
-    assert (found.error == 0) == (exact and max(sizes) <= 4096)
+    assert (found.description.error == 0) == (exact and max(sizes) <= 4096)
     if exact:
-        median = np.median(columns.score[columns.scored])
-        assert statistics.median(found.score_of_all) == pytest.approx(median, rel=1e-15)
+        wanted = np.median(columns.score[columns.scored])
+        assert median(sketches.score_of_all) == pytest.approx(wanted, rel=1e-15)
 
 
 def test_bars_are_those_of_the_table_and_divided_at_the_cut(made, found):
@@ -107,16 +134,16 @@ def test_bars_are_those_of_the_table_and_divided_at_the_cut(made, found):
     inside = 0
     for at in found.domains.drawn:
         scores = columns.score[members(columns, found.domains.names[at])]
-        edges, bars = found.edges[at], found.bars[at]
+        edges, bars = found.bars.edges[at], found.bars.counts[at]
         clipped = np.clip(scores, edges[0], np.nextafter(edges[-1], -np.inf))
         np.testing.assert_array_equal(bars, np.histogram(clipped, edges)[0])
         cut = found.cuts.selected.cut(at)
         place = int(np.flatnonzero(edges == cut)[0])
         assert bars[place:].sum() == (scores >= cut).sum()
-        low, high = found.span
+        low, high = found.bars.span
         inside += ((scores >= low) & (scores <= high)).sum()
     drawn = sum(int(found.domains.scored[at]) for at in found.domains.drawn)
-    assert found.beyond == drawn - inside
+    assert found.bars.beyond == drawn - inside
 
 
 def test_the_control_selects_as_much_in_common_as_a_sort_says(made, found):
@@ -127,7 +154,9 @@ def test_the_control_selects_as_much_in_common_as_a_sort_says(made, found):
         size = math.ceil(MAIN * len(best))
         common = np.intersect1d(best[:size], by_control[:size])
         assert found.cuts.common[at] == len(common)
-        assert found.above[at] == (columns.score[best] > columns.control_score[best]).sum()
+        assert (
+            found.description.above[at] == (columns.score[best] > columns.control_score[best]).sum()
+        )
 
 
 def test_rank_correlations_are_exact_or_near(made, found):
@@ -137,18 +166,21 @@ def test_rank_correlations_are_exact_or_near(made, found):
         if len(best) < 20:
             continue
         wanted = rank_correlation(columns.score[best], columns.control_score[best])
-        near = 1e-12 if len(best) <= statistics.SAMPLED else 0.05
-        assert found.control_correlation(at) == pytest.approx(wanted, abs=near)
+        near = 1e-12 if len(best) <= SAMPLED else 0.05
+        assert found.description.samples.control_correlation(at) == pytest.approx(wanted, abs=near)
     scored = columns.scored
+    largest = int(found.domains.scored[list(found.domains.shown)].max())
+    is_whole = largest <= SAMPLED and int(scored.sum()) <= SAMPLED_OF_ALL
+    assert found.description.samples.are_whole == is_whole
     wanted = rank_correlation(columns.score[scored], columns.n_tokens[scored])
-    assert found.length_correlation(None) == pytest.approx(wanted, abs=0.01)
+    assert found.description.samples.length_correlation(None) == pytest.approx(wanted, abs=0.01)
 
 
 def test_loss_by_length_is_that_of_the_table(made, found):
     columns, _ = made
     tokens, loss = columns.n_tokens[columns.scored], columns.base_loss[columns.scored]
     shown = 0
-    for one in found.lengths.bins():
+    for one in found.description.lengths.bins():
         own = np.sort(loss[(tokens >= one.low - 1e-6) & (tokens < one.high - 1e-6)])
         assert one.documents == len(own)
         for share, value in zip((0.25, 0.5, 0.75), one.loss, strict=True):
@@ -160,7 +192,7 @@ def test_loss_by_length_is_that_of_the_table(made, found):
 
 def test_extremes_are_those_of_a_sort(made, found):
     columns, _ = made
-    for at, ends in found.extremes.items():
+    for at, ends in found.description.extremes.items():
         best = members(columns, found.domains.names[at])
         if len(best) >= 6:
             assert ends.highest == best[:3].tolist()
@@ -208,7 +240,7 @@ def test_the_page_has_the_control_in_words(made, page):
 def test_the_page_has_loss_by_length(made, found, page):
     columns, _ = made
     tokens = columns.n_tokens[columns.scored]
-    for one in found.lengths.bins():
+    for one in found.description.lengths.bins():
         first, last = math.ceil(one.low), math.ceil(one.high) - 1
         inside = (tokens >= first) & (tokens <= last)
         words = f"{count(first)} to {count(last)}" if last > first else count(first)

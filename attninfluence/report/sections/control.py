@@ -6,20 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from attninfluence.report.cuts import totals
+from attninfluence.report.cuts import CutsByFraction, totals
+from attninfluence.report.domains import Domains
 from attninfluence.report.given import left_out
 from attninfluence.report.quantile import median
 from attninfluence.report.statistics import Statistics
 from attninfluence.views.words import in_percent, number, percent, plural
 
 
-def control_section(found: Statistics, heads: int) -> dict[str, Any] | None:
+def control_section(statistics: Statistics, heads: int) -> dict[str, Any] | None:
     """How the score compares with that of the control heads; None without a control."""
-    if found.cuts.control is None:
+    domains, cuts, sketches = statistics.domains, statistics.cuts, statistics.description.sketches
+    if cuts.control is None:
         return None
-    score, control = median(found.score_of_all), median(found.control_of_all)
-    share = in_percent(found.cuts.main)
-    common, selected = int(found.cuts.common.sum()), totals(found.cuts.selected)[0]
+    score, control = median(sketches.score_of_all), median(sketches.control_of_all)
+    share = in_percent(cuts.main)
+    common, selected = int(cuts.common.sum()), totals(cuts.selected)[0]
+    by_chance = _by_chance(domains, cuts)
     return {
         "sentence": (
             f"On the same base reading {plural(heads, 'other head')} were masked in the same way. "
@@ -30,31 +33,30 @@ def control_section(found: Statistics, heads: int) -> dict[str, Any] | None:
         "overlap": (
             f"Of the {share} % of each domain that the score selects, the control's score would "
             f"select {percent(common, selected)} as well; by chance it would be "
-            f"{percent(_by_chance(found), selected)}. The nearer to chance, the more the selection "
+            f"{percent(by_chance, selected)}. The nearer to chance, the more the selection "
             "is these heads' own."
         ),
         "share": share,
-        "rows": [_control_row(found, domain) for domain in found.domains.drawn],
-        "more": left_out(found.domains.not_drawn, "domain", "listed"),
+        "rows": [_control_row(statistics, domain) for domain in domains.drawn],
+        "more": left_out(domains.not_drawn, "domain", "listed"),
     }
 
 
-def _by_chance(found: Statistics) -> float:
+def _by_chance(domains: Domains, cuts: CutsByFraction) -> float:
     """How many of the selected documents a control without any relation to the score selects."""
-    scored = found.domains.scored
-    assert found.cuts.control is not None
-    share = found.cuts.control.selected / np.maximum(scored, 1)
-    return float((found.cuts.selected.selected * share).sum())
+    scored = domains.scored
+    assert cuts.control is not None
+    share = cuts.control.selected / np.maximum(scored, 1)
+    return float((cuts.selected.selected * share).sum())
 
 
-def _control_row(found: Statistics, domain: int) -> dict[str, str]:
+def _control_row(statistics: Statistics, domain: int) -> dict[str, str]:
+    domains, description, cuts = statistics.domains, statistics.description, statistics.cuts
     return {
-        "name": found.domains.name(domain),
-        "score": number(median(found.score[domain])),
-        "control": number(median(found.control[domain])),
-        "above": percent(int(found.above[domain]), int(found.domains.scored[domain]), 0),
-        "common": percent(
-            int(found.cuts.common[domain]), int(found.cuts.selected.selected[domain]), 0
-        ),
-        "correlation": number(found.control_correlation(domain), 2),
+        "name": domains.name(domain),
+        "score": number(median(description.sketches.score[domain])),
+        "control": number(median(description.sketches.control[domain])),
+        "above": percent(int(description.above[domain]), int(domains.scored[domain]), 0),
+        "common": percent(int(cuts.common[domain]), int(cuts.selected.selected[domain]), 0),
+        "correlation": number(description.samples.control_correlation(domain), 2),
     }

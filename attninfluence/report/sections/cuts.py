@@ -5,28 +5,29 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from attninfluence.report.cuts import totals
+from attninfluence.report.cuts import CutsByFraction, totals
+from attninfluence.report.domains import Domains
 from attninfluence.report.given import left_out
-from attninfluence.report.statistics import Statistics
+from attninfluence.select.picked import Selection
 from attninfluence.views.words import count, in_percent, number, percent
 
 
-def cuts_section(found: Statistics) -> dict[str, Any] | None:
+def cuts_section(domains: Domains, cuts: CutsByFraction) -> dict[str, Any] | None:
     """What cuts at several fractions keep, in all and by domain."""
-    if not found.domains.scored.any():
+    if not domains.scored.any():
         return None
-    fractions = sorted(found.cuts.by_fraction)
+    fractions = sorted(cuts.by_fraction)
     return {
-        "all": [_cut_row(found, fraction) for fraction in fractions],
+        "all": [_cut_row(domains, fraction, cuts.by_fraction[fraction]) for fraction in fractions],
         "heads": [f"{in_percent(fraction)} %" for fraction in fractions],
-        "rows": [_cuts_of(found, domain, fractions) for domain in found.domains.drawn],
-        "more": left_out(found.domains.not_drawn, "domain", "listed"),
+        "rows": [_cuts_of(domains, cuts, domain, fractions) for domain in domains.drawn],
+        "more": left_out(domains.not_drawn, "domain", "listed"),
     }
 
 
-def _cut_row(found: Statistics, fraction: Fraction) -> dict[str, str]:
-    documents, tokens = totals(found.cuts.by_fraction[fraction])
-    all_documents, all_tokens = int(found.domains.scored.sum()), int(found.domains.tokens.sum())
+def _cut_row(domains: Domains, fraction: Fraction, selection: Selection) -> dict[str, str]:
+    documents, tokens = totals(selection)
+    all_documents, all_tokens = int(domains.scored.sum()), int(domains.tokens.sum())
     return {
         "name": f"{in_percent(fraction)} %",
         "documents": count(documents),
@@ -37,12 +38,15 @@ def _cut_row(found: Statistics, fraction: Fraction) -> dict[str, str]:
     }
 
 
-def _cuts_of(found: Statistics, domain: int, fractions: list[Fraction]) -> dict[str, Any]:
-    of_domain = [found.cuts.by_fraction[fraction] for fraction in fractions]
-    tokens = int(found.domains.tokens[domain])
+def _cuts_of(
+    domains: Domains, cuts: CutsByFraction, domain: int, fractions: list[Fraction]
+) -> dict[str, Any]:
+    selections = [cuts.by_fraction[fraction] for fraction in fractions]
+    tokens = int(domains.tokens[domain])
     return {
-        "name": found.domains.name(domain),
+        "name": domains.name(domain),
         "cells": [
-            (number(one.cut(domain)), percent(int(one.tokens[domain]), tokens)) for one in of_domain
+            (number(selection.cut(domain)), percent(int(selection.tokens[domain]), tokens))
+            for selection in selections
         ],
     }

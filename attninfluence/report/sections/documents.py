@@ -6,10 +6,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from attninfluence.report.description import Description
 from attninfluence.report.documents import TOKENS_READ_AGAIN, Document, Documents
+from attninfluence.report.domains import Domains
 from attninfluence.report.given import left_out
 from attninfluence.report.reading import row_name
-from attninfluence.report.statistics import Statistics
 from attninfluence.run.examples import (
     EXTREME_DOCUMENTS,
     MOST_DOMAINS,
@@ -45,18 +46,20 @@ def _anchor(one: Document) -> str:
 TITLES = {"highest": "Highest scores", "middle": "Near the median", "lowest": "Lowest scores"}
 
 
-def documents_section(found: Statistics, documents: Documents) -> dict[str, Any] | None:
+def documents_section(
+    domains: Domains, description: Description, documents: Documents
+) -> dict[str, Any] | None:
     """Best, middle and worst documents of each domain that is drawn."""
-    if not found.domains.drawn:
+    if not domains.drawn:
         return None
     return {
-        "source": " ".join(filter(None, [_most_shown(found), _source(documents)])),
+        "source": " ".join(filter(None, [_most_shown(description), _source(documents)])),
         "no_text": ""
         if documents.has_text
         else ("The run did not keep the text; score with --keep-text to read the documents here."),
         "domains": [
             {
-                "name": found.domains.name(domain),
+                "name": domains.name(domain),
                 "lists": [
                     (TITLES[place], [_entry(one) for one in documents.of(domain, place)])
                     for place in TITLES
@@ -64,17 +67,17 @@ def documents_section(found: Statistics, documents: Documents) -> dict[str, Any]
                 ],
                 "folded": [_folded(one) for one in documents.folded(domain)],
             }
-            for domain in found.domains.drawn
+            for domain in domains.drawn
         ],
-        "more": left_out(found.domains.not_drawn, "domain", "shown"),
+        "more": left_out(domains.not_drawn, "domain", "shown"),
     }
 
 
-def _most_shown(found: Statistics) -> str:
+def _most_shown(description: Description) -> str:
     """Whether fewer documents are shown than were asked for."""
-    return (
-        "" if found.has_room else f"At most {found.room} at either end of a domain fit this page."
-    )
+    if description.has_room:
+        return ""
+    return f"At most {description.room} at either end of a domain fit this page."
 
 
 def _source(documents: Documents) -> str:

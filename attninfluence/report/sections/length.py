@@ -6,20 +6,20 @@ from typing import Any
 
 from markupsafe import Markup
 
-from attninfluence.report.statistics import Statistics
+from attninfluence.report.description import Description
 from attninfluence.views.length import LengthBin, length_svg, lengths_in_words
 from attninfluence.views.words import count, number
 
 
-def length_section(found: Statistics) -> dict[str, Any] | None:
+def length_section(description: Description) -> dict[str, Any] | None:
     """Loss and score by length; None where no length has documents enough."""
-    bins = found.lengths.bins()
+    bins = description.lengths.bins()
     if len(bins) < 2:
         return None
     return {
-        "sentence": _length_sentence(found.length_correlation(None)),
+        "sentence": _length_sentence(description.samples.length_correlation(None)),
         "drawing": Markup(length_svg(bins, label=_length_label(bins))),
-        "rows": [_length_row(one) for one in bins],
+        "rows": [_length_row(length) for length in bins],
     }
 
 
@@ -44,12 +44,12 @@ def _length_label(bins: list[LengthBin]) -> str:
     return f"Median base loss and median score by length: {ends[0]}, {ends[1]}"
 
 
-def _length_row(one: LengthBin) -> dict[str, str]:
-    low, middle, high = (number(value) for value in one.loss)
+def _length_row(length: LengthBin) -> dict[str, str]:
+    low, middle, high = (number(value) for value in length.loss)
     return {
-        "tokens": lengths_in_words(one),
-        "documents": count(one.documents),
+        "tokens": lengths_in_words(length),
+        "documents": count(length.documents),
         "median": middle,
         "quartiles": f"{low} to {high}",
-        "score": number(one.score),
+        "score": number(length.score),
     }

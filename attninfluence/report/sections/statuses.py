@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from attninfluence.report.statistics import Statistics
+from attninfluence.report.domains import Domains
 from attninfluence.scores.statuses import status_order
 from attninfluence.views.words import count, plural
 
 
-def statuses_by_domain(found: Statistics) -> dict[str, Any] | None:
+def statuses_by_domain(domains: Domains) -> dict[str, Any] | None:
     """Rows by domain and status; None where all have one status or there is one domain."""
-    domains = found.domains
     if len(domains.statuses) < 2 or len(domains.names) < 2:
         return None
     order = sorted(range(len(domains.statuses)), key=lambda at: status_order(domains.statuses[at]))
