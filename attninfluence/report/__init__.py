@@ -2,7 +2,7 @@
 
     statistics   the numbers, streamed: domains, description (sketches, lengths, samples,
                  extremes), cuts (as `attninfluence.select` makes them), bars
-    documents    the documents that are shown, and their tokens
+    documents    the documents that are shown: `chosen`, then read, then as far as they fit
     given        what the run was given
     sections     what each part of the page says; `page` fills `templates/report.html` with it
     write        all of it, one after the other

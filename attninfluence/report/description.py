@@ -40,9 +40,13 @@ class Description:
     lengths: Lengths
     samples: Samples
 
+    def median(self, domain: int) -> float:
+        """The median score of a domain that is shown."""
+        return median(self.sketches.score[domain])
+
     def nearest_median(self, domain: int) -> int:
         """The position of the row with the score nearest the median, in a sample of a domain."""
-        return self.samples.nearest(domain, median(self.sketches.score[domain]))
+        return self.samples.nearest(domain, self.median(domain))
 
     @property
     def error(self) -> float:

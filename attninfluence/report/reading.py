@@ -38,7 +38,6 @@ class TokenView(NamedTuple):
     `base` and `ref` are float[n] for n pieces, NaN where a piece has no loss.
     """
 
-    name: str
     sentence: str
     pieces: Sequence[str]
     base: ArrayLike
@@ -87,14 +86,14 @@ def read_again(
     return Reading(row["text"], losses.offsets, losses.base, losses.ref, again)
 
 
-def token_view(row: dict[str, Any], reading: Reading, place: str, most: int) -> TokenView:
-    """A row token by token, the first `most` tokens of it; `place` is its place in its domain."""
+def token_view(row: dict[str, Any], reading: Reading, standing: str, most: int) -> TokenView:
+    """A row token by token, the first `most` tokens of it; `standing` says which of its domain."""
     parts = [np.asarray(part)[:most] for part in (reading.offsets, reading.base, reading.ref)]
     shown, whole = len(parts[0]), row["n_tokens"]
     left_out = "" if shown >= whole else f"; the first {count(shown)} of {count(whole)} are shown"
     sentence = (
-        f"{place} of {domain_name(row['domain'])}: {number(row['score'])}, "
+        f"{standing} of {domain_name(row['domain'])}: {number(row['score'])}, "
         f"loss {number(row['base_loss'])} → {number(row['ref_loss'])} nats over "
         f"{plural(row['n_scored'], 'token')}{left_out}.{reading.note}"
     )
-    return TokenView(row_name(row), sentence, *text_pieces(reading.text, *parts))
+    return TokenView(sentence, *text_pieces(reading.text, *parts))

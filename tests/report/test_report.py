@@ -22,7 +22,7 @@ from attninfluence.heads.head_scores import HeadScores
 from attninfluence.output.files import OutputError
 from attninfluence.output.folder import OutputFolder
 from attninfluence.output.schema import score_schema
-from attninfluence.output.score_runs import ScoreRuns
+from attninfluence.output.score_runs import ScoreRuns, open_scores
 from attninfluence.report.domains import MOST_DRAWN
 from attninfluence.report.sample import rank_correlation
 from attninfluence.views.pieces import text_pieces
@@ -516,7 +516,6 @@ def scored(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> tuple
 def test_tokens_shown_have_the_losses_of_the_table(
     scored: tuple[Path, Any], tmp_path: Path
 ) -> None:
-    from attninfluence.output.score_runs import open_scores
     from attninfluence.report.documents import choose_documents
     from attninfluence.report.statistics import read_statistics
 
@@ -524,10 +523,10 @@ def test_tokens_shown_have_the_losses_of_the_table(
     run = open_scores(out)
     found = read_statistics(run, [Fraction(1)], Fraction(1), 3)
     documents = choose_documents(run, found.domains, found.description, model)
-    shown = [one for one in documents.shown if one.view is not None]
-    assert {one.place for one in shown} == {"highest", "lowest"}
+    shown = [one for one in documents.shown if one.tokens is not None]
+    assert {one.chosen.standing for one in shown} == {"highest", "lowest"}
     for one in shown:
-        row, view = one.row, one.view
+        row, view = one.chosen.row, one.tokens.view
         whole = one.is_open or row["n_tokens"] <= 300
         assert "".join(view.pieces) == row["text"] or not whole
         assert row["text"].startswith("".join(view.pieces))

@@ -11,7 +11,8 @@ import pytest
 from attninfluence.output.files import OutputError
 from attninfluence.output.score_runs import open_scores
 from attninfluence.report import write_report
-from attninfluence.report.documents import MOST_OPEN, TOKEN_BYTES, TOKENS_FOLDED, TOKENS_OPEN
+from attninfluence.report.chosen import MOST_OPEN
+from attninfluence.report.documents import TOKEN_BYTES, TOKENS_FOLDED, TOKENS_OPEN
 from attninfluence.run.checkpoint import read_examples
 from attninfluence.run.examples import Example, Reservoir
 from attninfluence.views.words import count, number

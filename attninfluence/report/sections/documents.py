@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from attninfluence.report.description import Description
-from attninfluence.report.documents import TOKENS_READ_AGAIN, Document, Documents
+from attninfluence.report.documents import TOKENS_READ_AGAIN, Documents, ShownDocument
 from attninfluence.report.domains import Domains
 from attninfluence.report.given import left_out
 from attninfluence.report.reading import row_name
@@ -23,24 +23,28 @@ from attninfluence.views.words import count, number, plural
 
 def tokens_section(documents: Documents) -> dict[str, Any] | None:
     """The documents that are open, token by token."""
-    if not any(one.tokens for one in documents.shown):
+    if not any(document.tokens for document in documents.shown):
         return None
     return {
         "scale": Markup(tokens_scale_svg(documents.limit)),
         "documents": [
             {
-                "anchor": _anchor(one),
-                "name": row_name(one.row),
-                "sentence": "" if one.view is None else one.view.sentence,
-                "body": Markup(one.tokens),
+                "anchor": _anchor(document),
+                "name": row_name(document.chosen.row),
+                **_tokens(document),
             }
-            for one in documents.open
+            for document in documents.open
         ],
     }
 
 
-def _anchor(one: Document) -> str:
-    return f"tokens-{one.domain}"
+def _tokens(document: ShownDocument) -> dict[str, str]:
+    assert document.tokens is not None
+    return {"sentence": document.tokens.view.sentence, "body": Markup(document.tokens.html)}
+
+
+def _anchor(document: ShownDocument) -> str:
+    return f"tokens-{document.chosen.domain}"
 
 
 TITLES = {"highest": "Highest scores", "middle": "Near the median", "lowest": "Lowest scores"}
@@ -57,19 +61,20 @@ def documents_section(
         "no_text": ""
         if documents.has_text
         else ("The run did not keep the text; score with --keep-text to read the documents here."),
-        "domains": [
-            {
-                "name": domains.name(domain),
-                "lists": [
-                    (TITLES[place], [_entry(one) for one in documents.of(domain, place)])
-                    for place in TITLES
-                    if documents.of(domain, place)
-                ],
-                "folded": [_folded(one) for one in documents.folded(domain)],
-            }
-            for domain in domains.drawn
-        ],
+        "domains": [_domain(domains.name(at), documents.of(at)) for at in domains.drawn],
         "more": left_out(domains.not_drawn, "domain", "shown"),
+    }
+
+
+def _domain(name: str, shown: list[ShownDocument]) -> dict[str, Any]:
+    lists = [
+        (title, [_entry(document) for document in shown if document.chosen.standing == standing])
+        for standing, title in TITLES.items()
+    ]
+    return {
+        "name": name,
+        "lists": [(title, entries) for title, entries in lists if entries],
+        "folded": [_folded(one) for one in shown if one.tokens is not None and not one.is_open],
     }
 
 
@@ -102,22 +107,21 @@ def _source(documents: Documents) -> str:
     return " ".join(sentences)
 
 
-def _entry(one: Document) -> dict[str, Any]:
-    row = one.row
+def _entry(document: ShownDocument) -> dict[str, Any]:
+    row = document.chosen.row
     return {
         "score": number(row["score"]),
         "losses": f"{number(row['base_loss'])} → {number(row['ref_loss'])} nats",
         "name": row_name(row),
         "tokens_of": plural(row["n_tokens"], "token"),
-        "excerpt": one.excerpt,
-        "anchor": _anchor(one) if one.is_open else "",
+        "excerpt": document.excerpt,
+        "anchor": _anchor(document) if document.is_open else "",
     }
 
 
-def _folded(one: Document) -> dict[str, Any]:
-    assert one.view is not None
+def _folded(document: ShownDocument) -> dict[str, Any]:
+    row = document.chosen.row
     return {
-        "summary": f"{number(one.row['score'])} token by token: {one.view.name}",
-        "sentence": one.view.sentence,
-        "body": Markup(one.tokens),
+        "summary": f"{number(row['score'])} token by token: {row_name(row)}",
+        **_tokens(document),
     }
