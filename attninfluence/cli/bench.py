@@ -101,9 +101,9 @@ def _precisions(asked: str) -> Sequence[str]:
     """The precisions to measure in; "all" are those that have a kernel on this CPU."""
     if asked != "all":
         return [asked]
-    from attninfluence import _core
+    from attninfluence._core import kernels
 
-    return [name for name in options.PRECISIONS if name != "auto" and _core.kernels(name)]
+    return [name for name in options.PRECISIONS if name != "auto" and kernels(name)]
 
 
 def _measure(

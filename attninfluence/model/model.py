@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attninfluence import _core
+from attninfluence._core import Model as Core
 from attninfluence._core import ModelError
 from attninfluence.base.whole_number import as_whole_number
 from attninfluence.model.description import (
@@ -72,7 +72,7 @@ class Model:
         threads: int | None = None,
         hub_id: str | os.PathLike[str] | None = None,
         commit: str | None = None,
-        core: _core.Model | None = None,
+        core: Core | None = None,
         fingerprint: str | None = None,
         tokenizer: Tokenizer | None = None,
     ) -> None:
@@ -84,7 +84,7 @@ class Model:
         self._threads_asked = threads
         self._threads = (os.getpid(), default_threads(threads))
         self._stamps = stamp_files(self.path)
-        self.core = core or _core.Model(self.path, precision=precision, kernel=kernel)
+        self.core = core or Core(self.path, precision=precision, kernel=kernel)
         self.config: dict[str, Any] = _read_config(self.path)
         self._tokenizer = tokenizer
         self._fingerprint = fingerprint

@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from attninfluence import _core
+from attninfluence._core import Model as Core
 from attninfluence._core import ModelError
 
 
@@ -36,7 +36,7 @@ def cache_folder() -> Path:
 
 def open_packed(
     folder: str, fingerprint: str, precision: str, kernel: str, check: Callable[[], None]
-) -> _core.Model:
+) -> Core:
     """The model in `folder`, its weights mapped from the cache and put there first if need be.
 
     Of several processes one packs and the others wait for it. A file that is damaged, of
@@ -45,13 +45,13 @@ def open_packed(
     kept; raises where the folder no longer has that fingerprint.
     """
 
-    def read() -> _core.Model:
-        return _core.Model(folder, precision, kernel)
+    def read() -> Core:
+        return Core(folder, precision, kernel)
 
-    def mapped(path: Path) -> _core.Model | None:
+    def mapped(path: Path) -> Core | None:
         try:
             _check_owner(path, path.lstat())
-            return _core.Model(folder, precision, kernel, packed=str(path), key=fingerprint)
+            return Core(folder, precision, kernel, packed=str(path), key=fingerprint)
         except (OSError, ModelError):
             return None
 
@@ -69,10 +69,10 @@ def open_packed(
 def _make(
     path: Path,
     fingerprint: str,
-    read: Callable[[], _core.Model],
+    read: Callable[[], Core],
     check: Callable[[], None],
-    mapped: Callable[[Path], _core.Model | None],
-) -> _core.Model:
+    mapped: Callable[[Path], Core | None],
+) -> Core:
     core = read()
     check()
     try:
@@ -120,7 +120,7 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _write(path: Path, core: _core.Model, fingerprint: str) -> None:
+def _write(path: Path, core: Core, fingerprint: str) -> None:
     """Put the model's weights into the file, whole; the lock is held."""
     for left in path.parent.glob(f"{path.name}.*.tmp"):  # of a process that was killed
         left.unlink(missing_ok=True)

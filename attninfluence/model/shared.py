@@ -15,8 +15,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from attninfluence import _core
-from attninfluence._core import ModelError
+from attninfluence._core import ModelError, choose_kernel
 from attninfluence.model.fingerprint import digest_files, digest_stamps, stamp_files
 from attninfluence.model.hub import resolve_folder
 from attninfluence.model.model import Model
@@ -74,7 +73,7 @@ def open_shared(
         return _share(model, threads)
     named = bundled_folder() if model is None else os.fspath(model)
     folder, commit = resolve_folder(named, revision)
-    precision, kernel = _core.choose_kernel(precision, kernel)
+    precision, kernel = choose_kernel(precision, kernel)
     with _lock:
         hub_id = named if commit else None
         place = Place(folder, hub_id, commit, digest_stamps(stamp_files(folder)), threads)
@@ -190,7 +189,7 @@ def _find(place: Place, fingerprint: str) -> Place:
 
 def _check_kernel(precision: str, kernel: str) -> None:
     try:
-        _core.choose_kernel(precision, kernel)
+        choose_kernel(precision, kernel)
     except ValueError as error:
         raise ModelError(
             f"the pickled model computes in {precision} with the kernel {kernel!r}, and "

@@ -356,7 +356,7 @@ def test_a_path_is_opened_in_fp32_alone(tiny: Model, monkeypatch: pytest.MonkeyP
         opened.append(precision)
         return real(folder, precision, kernel)
 
-    monkeypatch.setattr(_core, "Model", watched)
+    monkeypatch.setattr("attninfluence.model.model.Core", watched)
     search(tiny.path, samples=1, require_success=False)  # type: ignore[arg-type]
     assert opened == ["fp32"]
 
