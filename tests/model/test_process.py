@@ -106,7 +106,7 @@ def test_no_thread_is_added_under_pytest(plain_folder: Path) -> None:
     core = _core.Model(str(plain_folder), "fp32")
     before = len(list(Path("/proc/self/task").iterdir()))
     core.run([random_ids(0, 200, core.vocab_size)] * 6, n_threads=3)
-    assert len(list(Path("/proc/self/task").iterdir())) == before
+    assert len(list(Path("/proc/self/task").iterdir())) <= before  # others may end meanwhile
 
 
 HEAVY = "torch transformers pyarrow pandas tokenizers huggingface_hub rich tqdm jinja2 fsspec"
