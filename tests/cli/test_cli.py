@@ -197,6 +197,18 @@ def test_one_output_row_for_each_input_row(capsys, tmp_path, tiny_folder, heads_
     assert table[-1]["text"] == "not \ufffd utf8"
 
 
+def test_columns_by_their_names(capsys, tmp_path, tiny_folder, heads_file):
+    path = write_rows(tmp_path / "a.jsonl", [{"body": "a text", "key": "k", "topic": "t"}])
+    status, _, _ = run(
+        capsys,
+        *("score", str(path), "-o", str(tmp_path / "out"), "--text-column", "body"),
+        *("--id-column", "key", "--domain-column", "topic"),
+        *("--model", str(tiny_folder), "--heads", str(heads_file)),
+    )
+    (row,) = next(open_finished(tmp_path / "out", "scores").tables()).to_pylist()
+    assert (status, row["id"], row["domain"], row["status"]) == (0, "k", "t", "ok")
+
+
 def test_a_finished_run_is_told_again_and_another_refused(capsys, corpus, tiny_folder, heads_file):
     arguments = ["score", "corpus/b.parquet", "-o", "out", "--model", str(tiny_folder)]
     arguments += ["--heads", str(heads_file)]

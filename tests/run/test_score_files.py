@@ -20,6 +20,8 @@ from attninfluence.base.text import as_text
 from attninfluence.corpus import CorpusError
 from attninfluence.output.files import OutputError
 from attninfluence.output.finished import open_finished
+from attninfluence.run.checkpoint import read_examples
+from attninfluence.run.examples import RANDOM_DOCUMENTS
 from attninfluence.run.session import score_files
 from attninfluence.run.source import Source
 from attninfluence.scores.scores import Scores
@@ -103,6 +105,22 @@ def test_one_row_for_each_row(tmp_path, suffix):
     assert totals["rows"] == len(rows)
     assert totals["statuses"] == {"bad_type": 60, "empty": 120, "ok": len(rows) - 180}
     assert totals["tokens"] == sum(row["n_tokens"] for row in found)
+
+
+@pytest.mark.usefixtures("no_model")
+def test_examples_say_what_the_rows_say(tmp_path):
+    rows = [{"id": f"d{i}", "domain": f"e{i % 2}", "text": "x" * (i + 1)} for i in range(40)]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    score_files(Source([str(path)]), tmp_path / "out", model=MODEL)
+    run_id = open_finished(tmp_path / "out", "scores").totals["run_id"]
+    found = read_examples(tmp_path / "out", run_id)
+    table = {(row["file"], row["row"]): row for row in rows_of(tmp_path / "out")}
+    assert len(found) >= 2 * RANDOM_DOCUMENTS
+    numbers = "score base_loss ref_loss n_tokens n_scored".split()
+    for one in found:
+        for name in ("id", "domain", *numbers):
+            assert getattr(one, name) == table[one.key][name], name
+        assert one.text == rows[one.row]["text"]
 
 
 LABELS = st.one_of(st.none(), st.integers(-(10**20), 10**20), st.text(max_size=3))
