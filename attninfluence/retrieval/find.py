@@ -68,19 +68,6 @@ def find_retrieval_heads(
     """
     from attninfluence.model.opening import as_model
 
-    whole = {"samples": samples, "max_length": max_length, "shots": shots, "seed": seed}
-    for name, value in (whole | ({} if count is None else {"count": count})).items():
-        as_whole_number(name, value)
-    if decoding not in DECODINGS:
-        raise ValueError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}")
-    by_default = fraction == DEFAULT_FRACTION and (count is not None or threshold is not None)
-    choice = Choice.of(None if by_default else fraction, count, threshold)
-    model = as_model(model, precision="fp32")
-    choice.number_of_heads(np.zeros((model.n_layers, model.n_heads)))
-    max_length = min(max_length, model.context)
-    probe = iter_samples(model.tokenizer, samples, max_length, shots, corpus, seed)
-    reader = model.in_fp32()
-    readings = read_samples(reader, probe, samples, max_length, decoding, require_success, progress)
     options = {
         "samples": samples,
         "max_length": max_length,
@@ -89,19 +76,32 @@ def find_retrieval_heads(
         "corpus": _corpus_name(corpus),
         "seed": seed,
         "require_success": require_success,
-        **choice.as_options(),
     }
-    found = _head_scores(model, readings, options, require_success)
+    for name in ("samples", "max_length", "shots", "seed"):
+        as_whole_number(name, options[name])
+    if count is not None:
+        as_whole_number("count", count)
+    if decoding not in DECODINGS:
+        raise ValueError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}")
+    by_default = fraction == DEFAULT_FRACTION and (count is not None or threshold is not None)
+    choice = Choice.of(None if by_default else fraction, count, threshold)
+    model = as_model(model, precision="fp32")
+    choice.number_of_heads(np.zeros((model.n_layers, model.n_heads)))
+    options["max_length"] = max_length = min(max_length, model.context)
+    probe = iter_samples(model.tokenizer, samples, max_length, shots, corpus, seed)
+    reader = model.in_fp32()
+    readings = read_samples(reader, probe, samples, max_length, decoding, require_success, progress)
+    found = _head_scores(model, readings, options | choice.as_options())
     if not found.n_counted:
         raise RetrievalError(_no_sample_counts(readings, options), found)
     return found.select(**choice.as_arguments())
 
 
 def _head_scores(
-    model: Model, readings: list[SampleReading], options: dict[str, Any], require_success: bool
+    model: Model, readings: list[SampleReading], options: dict[str, Any]
 ) -> HeadScores:
     shape = (model.n_layers, model.n_heads)
-    counted = [one.ratio for one in readings if one.success or not require_success]
+    counted = [one.ratio for one in readings if one.success or not options["require_success"]]
     ratios = np.array(counted, dtype=np.float64).reshape(-1, *shape)
     n = len(ratios)
     unknown = np.full(shape, np.nan)
