@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from attninfluence.output.score_runs import ScoreRuns
-from attninfluence.scores.statuses import STATUS_MEANING, status_order
+from attninfluence.scores.statuses import status_lines
 from attninfluence.views.heatmap import heatmap_svg
 from attninfluence.views.words import clip, count, number, percent, plural
 
@@ -83,10 +83,9 @@ def left_out(more: int, noun: str, done: str = "listed") -> str:
 
 
 def status_rows(run: ScoreRuns) -> list[dict[str, str]]:
-    counts: dict[str, int] = run.totals.get("statuses", {})
     return [
-        {"name": name, "rows": count(rows), "meaning": STATUS_MEANING.get(name, "")}
-        for name, rows in sorted(counts.items(), key=lambda item: status_order(item[0]))
+        {"name": name, "rows": count(rows), "meaning": meaning}
+        for name, rows, meaning in status_lines(run.totals.get("statuses", {}))
     ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 STATUS_MEANING = {
     "ok": "scored",
     "empty": "no text, or white space alone",
@@ -17,3 +19,9 @@ STATUS_MEANING = {
 def status_order(status: str) -> tuple[bool, str]:
     """What statuses are sorted by where they are listed: ok first, the others by name."""
     return status != "ok", status
+
+
+def status_lines(counts: Mapping[str, int]) -> list[tuple[str, int, str]]:
+    """Each status with how often it is there and what it says, in the order of a list."""
+    names = sorted(counts, key=status_order)
+    return [(name, counts[name], STATUS_MEANING.get(name, "")) for name in names]

@@ -10,6 +10,10 @@ from attninfluence.views.table import table_html
 from attninfluence.views.view import quiet
 from attninfluence.views.words import count, escape, excerpt, number, percent, plural, visible
 
+WERE_THEY_ALIKE = (  # the score and the control's, in a view and in a report
+    "Were the two alike, the score would say how much any heads matter, not these."
+)
+
 
 def domains_part(viewed: ViewedScores) -> str:
     """Where the cut falls: a sentence, with domains a table."""
@@ -88,8 +92,7 @@ def _control_sentence(viewed: ViewedScores) -> str:
         + escape(
             f"With the control heads masked instead the median score is "
             f"{number(_median(control[~np.isnan(control)]))}, against {number(_median(score))}; "
-            f"{above} of the documents score higher than their control. Were the two alike, the "
-            "score would say how much any heads matter, not these."
+            f"{above} of the documents score higher than their control. {WERE_THEY_ALIKE}"
         )
         + "</p>"
     )

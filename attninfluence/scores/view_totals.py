@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence.scores.statuses import STATUS_MEANING, status_order
+from attninfluence.scores.statuses import status_lines
 from attninfluence.scores.viewed import ViewedScores
 from attninfluence.views.table import table_html
 from attninfluence.views.view import quiet
@@ -54,19 +54,15 @@ def statuses_table(scores: ScoreRows) -> str:
     counts = Counter(scores.status)
     if not set(counts) - {"ok"}:
         return ""
-    rows = [
-        [status, count(rows), str(scores.status.index(status)), _meaning(scores, status)]
-        for status, rows in sorted(counts.items(), key=lambda item: status_order(item[0]))
-    ]
+    rows = []
+    for status, documents, meaning in status_lines(counts):
+        first = scores.status.index(status)
+        if message := scores.messages.get(first):
+            meaning += f"; the first one: {clip(message, MESSAGE_CHARACTERS)}"
+        rows.append([status, count(documents), str(first), meaning])
     columns = [("status", "left"), ("documents", ""), ("first one", ""), ("meaning", "text")]
     cells = [[escape(cell) for cell in row] for row in rows]
     return table_html(columns, cells, "Documents by status")
-
-
-def _meaning(scores: ScoreRows, status: str) -> str:
-    message = scores.messages.get(scores.status.index(status), "")
-    meaning = STATUS_MEANING.get(status, "")
-    return f"{meaning}; the first one: {clip(message, MESSAGE_CHARACTERS)}" if message else meaning
 
 
 def losses_table(scores: ScoreRows) -> str:

@@ -11,6 +11,7 @@ from attninfluence.report.domains import Domains
 from attninfluence.report.given import left_out
 from attninfluence.report.quantile import median
 from attninfluence.report.statistics import Statistics
+from attninfluence.scores.view_domains import WERE_THEY_ALIKE
 from attninfluence.views.words import in_percent, number, percent, plural
 
 
@@ -27,8 +28,7 @@ def control_section(statistics: Statistics, heads: int) -> dict[str, Any] | None
         "sentence": (
             f"On the same base reading {plural(heads, 'other head')} were masked in the same way. "
             f"Over all scored documents the median score is {number(score)} with the "
-            f"retrieval heads and {number(control)} with the control heads. Were the two "
-            "alike, the score would say how much any heads matter, not these."
+            f"retrieval heads and {number(control)} with the control heads. {WERE_THEY_ALIKE}"
         ),
         "overlap": (
             f"Of the {share} % of each domain that the score selects, the control's score would "
