@@ -113,6 +113,14 @@ class ScoreRows:
         return {name: getattr(self, name) for name in [*names, "status", "truncated", "repaired"]}
 
 
+def five_numbers(values: NDArray[np.float64]) -> list[float]:
+    """Lowest, quartiles and highest of the values that are numbers; NaN where none is."""
+    numbers = values[~np.isnan(values)]
+    if not numbers.size:
+        return [math.nan] * 5
+    return [float(value) for value in np.percentile(numbers, [0, 25, 50, 75, 100])]
+
+
 _PER_DOCUMENT = (
     "score",
     "base_loss",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from attninfluence.base.frame import to_frame
 from attninfluence.base.whole_number import as_whole_number
 from attninfluence.scores.document_score import DocumentScore
-from attninfluence.scores.score_rows import ScoreRows
+from attninfluence.scores.score_rows import ScoreRows, five_numbers
 from attninfluence.scores.token_losses import TokenLosses
 from attninfluence.scores.view import scores_view
 from attninfluence.views.saving import save_result
@@ -148,10 +149,9 @@ def _item(values: NDArray[np.float64] | None, index: int) -> float | None:
 
 
 def _quartiles(name: str, values: NDArray[np.float64]) -> str:
-    numbers = values[~np.isnan(values)]
-    if not numbers.size:
+    low, first, middle, third, high = five_numbers(values)
+    if math.isnan(middle):
         return f"  {name:<14} none"
-    low, first, middle, third, high = np.percentile(numbers, [0, 25, 50, 75, 100])
     return (
         f"  {name:<14} min {low:.4f}  25% {first:.4f}  median {middle:.4f}  "
         f"75% {third:.4f}  max {high:.4f}"

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from attninfluence.scores.score_rows import ScoreRows, five_numbers
 from attninfluence.scores.statuses import status_lines
 from attninfluence.scores.viewed import ViewedScores
 from attninfluence.views.table import table_html
 from attninfluence.views.view import quiet
 from attninfluence.views.words import clip, count, escape, number, plural
-
-if TYPE_CHECKING:
-    from attninfluence.scores.score_rows import ScoreRows
 
 MESSAGE_CHARACTERS = 240
 
@@ -70,12 +65,7 @@ def losses_table(scores: ScoreRows) -> str:
     if scores.control_score is not None:
         names |= {"control_score": "control score", "control_loss": "control loss, nats"}
     numbers = [(name, "") for name in ("lowest", "25 %", "median", "75 %", "highest")]
-    rows = [[label, *_quartiles(getattr(scores, name))] for name, label in names.items()]
+    rows = [
+        [label, *map(number, five_numbers(getattr(scores, name)))] for name, label in names.items()
+    ]
     return table_html([("of a document", "left"), *numbers], rows, "Scores and losses")
-
-
-def _quartiles(values: NDArray[np.float64]) -> list[str]:
-    finite = values[~np.isnan(values)]
-    if not finite.size:
-        return ["–"] * 5
-    return [number(float(value)) for value in np.percentile(finite, [0, 25, 50, 75, 100])]
