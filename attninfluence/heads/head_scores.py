@@ -11,6 +11,7 @@ from attninfluence.heads.file import read_heads, write_heads
 from attninfluence.heads.head_table import HeadTable
 from attninfluence.heads.stability import Stability, stability_of
 from attninfluence.heads.view import heads_view, heads_words
+from attninfluence.views.saving import Shown
 
 if TYPE_CHECKING:
     import pandas
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HeadScores(HeadTable):
+class HeadScores(HeadTable, Shown):
     """Retrieval scores of all heads, and the heads selected by them.
 
     Attributes:
@@ -40,10 +41,6 @@ class HeadScores(HeadTable):
 
     def __repr__(self) -> str:
         return heads_words(self)
-
-    def _repr_html_(self) -> str:
-        """A notebook shows `view()`."""
-        return self.view()._repr_html_()
 
     def view(self, *, max_heads: int | None = 20) -> View:
         """The scores as a map, the best heads with their intervals, and whether samples suffice.

@@ -30,6 +30,7 @@ from attninfluence.tokenizer.files import has_tokenizer
 from attninfluence.tokenizer.ids import as_ids
 from attninfluence.tokenizer.tokenizer import Tokenizer
 from attninfluence.views.facts import facts_view
+from attninfluence.views.saving import Shown
 
 if TYPE_CHECKING:
     from attninfluence.heads.head_scores import HeadScores
@@ -42,7 +43,7 @@ QUICK_BYTES = 2e9
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
 
-class Model:
+class Model(Shown):
     """An opened model. Immutable; any number of threads may share it.
 
     Made by `load`. Pickles as path, options and fingerprint: it is opened again where it
@@ -108,10 +109,6 @@ class Model:
         lines.append(("threads", str(self.threads)))
         title = self.place.hub_id or Path(self.path).name
         return facts_view(f"Model {title}", "Facts of the model", lines)
-
-    def _repr_html_(self) -> str:
-        """A notebook shows `view()`."""
-        return self.view()._repr_html_()
 
     def describe(self, *, fingerprint: bool = True) -> Described:
         """What `attninfluence inspect` prints, in JSON values; None for what it does not have.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from os import PathLike
 from typing import TYPE_CHECKING
 
 from attninfluence.base.frame import to_frame
 from attninfluence.scores.document_row import DocumentRow
 from attninfluence.scores.document_view import document_view
 from attninfluence.scores.span_ranks import SpanChoice
-from attninfluence.views.saving import save_result
+from attninfluence.views.saving import Saved
 
 if TYPE_CHECKING:
     import pandas
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class DocumentScore(DocumentRow):
+class DocumentScore(DocumentRow, Saved):
     """One document of a `Scores`; the fields are its columns.
 
     Attributes:
@@ -28,9 +27,6 @@ class DocumentScore(DocumentRow):
         spans: with detail "line", "sentence" or own spans.
         token_rows: with `tokenizer` what `token_losses` reads, with detail "token".
     """
-
-    def _repr_html_(self) -> str:
-        return self.view()._repr_html_()
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row a token, the columns of `TokenLosses.columns`, NaN where there is no loss.
@@ -72,14 +68,3 @@ class DocumentScore(DocumentRow):
             ValueError: for max_tokens below 1, spans that cannot be, a limit not above 0.
         """
         return document_view(self, max_tokens=max_tokens, spans=spans, limit=limit)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the page of `view` to a .html file, or `to_arrow` to a .parquet or .jsonl file.
-
-        A file is written whole or not at all.
-
-        Raises:
-            ValueError: for another suffix.
-            OSError: when the file cannot be written.
-        """
-        save_result(path, view=self.view, table=self.to_arrow)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from attninfluence.scores.document_score import DocumentScore
 from attninfluence.scores.score_rows import ScoreRows, five_numbers
 from attninfluence.scores.token_losses import TokenLosses
 from attninfluence.scores.view import scores_view
-from attninfluence.views.saving import save_result
+from attninfluence.views.saving import Saved
 
 if TYPE_CHECKING:
     import pandas
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(repr=False, eq=False, slots=True)
-class Scores(ScoreRows):
+class Scores(ScoreRows, Saved):
     """Scores of n documents, in the order they were given (METHOD.md section 4).
 
     score, base_loss, ref_loss: float64[n], NaN where `status` says there is none; losses
@@ -123,20 +122,6 @@ class Scores(ScoreRows):
         return scores_view(
             self, domains=domains, texts=texts, names=names, fraction=fraction, examples=examples
         )
-
-    def _repr_html_(self) -> str:
-        return self.view()._repr_html_()
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the page of `view` to a .html file, or `to_arrow` to a .parquet or .jsonl file.
-
-        A file is written whole or not at all.
-
-        Raises:
-            ValueError: for another suffix.
-            OSError: when the file cannot be written.
-        """
-        save_result(path, view=self.view, table=self.to_arrow)
 
     def _index(self, index: int) -> int:
         if not -len(self) <= as_whole_number("the number of a document", index) < len(self):

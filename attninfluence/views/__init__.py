@@ -7,5 +7,5 @@ drawing     SVG: lines, text, scales, ticks
 pieces      a text cut at its tokens
 heatmap, histogram, length, matrix, table, tokens    pieces: data in, one escaped string out
 facts       labels and texts in two columns
-saving      a page or a table in a file
+saving      what has a view, in a notebook; a page or a table in a file
 """
