@@ -93,11 +93,13 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
-def domain_name(domain: str | None) -> str:
+def printed_domain(domain: str | None) -> str:
+    """What a domain is called in a terminal."""
     return "(no domain)" if domain is None else printable(domain)
 
 
-def percent(share: float | None) -> str:
+def percent_of_one(share: float | None) -> str:
+    """A share from 0 to 1 in per cent; "-" where there is none."""
     return "-" if share is None else f"{100 * share:.1f} %"
 
 

@@ -61,11 +61,11 @@ def _report(summary: dict[str, Any]) -> None:
     header = ["domain", "corpus", "selected", "in all", "share"]
     rows = [
         [
-            console.domain_name(entry["domain"]),
+            console.printed_domain(entry["domain"]),
             console.short_count(entry["corpus_tokens"]),
             console.short_count(entry["selected_tokens"]),
             console.short_count(entry["tokens"]),
-            console.percent(entry.get("share", 1.0)),
+            console.percent_of_one(entry.get("share", 1.0)),
         ]
         for entry in [*summary["domains"], {"domain": "all domains", **whole}]
     ]

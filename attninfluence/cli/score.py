@@ -241,7 +241,7 @@ def _row(name: str, entry: dict[str, Any]) -> list[str]:
 def _report(totals: dict[str, Any]) -> None:
     """Tell of rows by domain and status, and of files that were left out."""
     header = ["domain", "rows", "scored", "not scored", "tokens"]
-    rows = [_row(console.domain_name(entry["domain"]), entry) for entry in totals["domains"]]
+    rows = [_row(console.printed_domain(entry["domain"]), entry) for entry in totals["domains"]]
     whole = _row("all domains", totals) if len(rows) > 1 else None
     title = f"{plural(totals['rows'], 'row')} in {console.clock(totals['seconds'])}"
     console.print_table(title, header, rows, whole)

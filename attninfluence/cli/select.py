@@ -157,12 +157,12 @@ def _report(title: str, summary: dict[str, Any]) -> None:
     everything = {"domain": "all domains", "cut": None, **summary["all"]}
     rows = [
         [
-            console.domain_name(entry["domain"]),
+            console.printed_domain(entry["domain"]),
             f"{entry['candidates']:,}",
             f"{entry['selected']:,}",
-            console.percent(entry["share_of_documents"]),
+            console.percent_of_one(entry["share_of_documents"]),
             console.short_count(entry["selected_tokens"]),
-            console.percent(entry["share_of_tokens"]),
+            console.percent_of_one(entry["share_of_tokens"]),
             "-" if entry["cut"] is None else f"{entry['cut']:.4f}",
         ]
         for entry in [*summary["domains"], everything]
@@ -170,8 +170,8 @@ def _report(title: str, summary: dict[str, Any]) -> None:
     whole = summary["all"]
     console.print_table(title, header, rows[:-1], rows[-1])
     console.say(
-        f"{title}: {console.percent(whole['share_of_documents'])} of the candidates are"
-        f" {console.percent(whole['share_of_tokens'])} of their tokens"
+        f"{title}: {console.percent_of_one(whole['share_of_documents'])} of the candidates are"
+        f" {console.percent_of_one(whole['share_of_tokens'])} of their tokens"
     )
     if not whole["selected"]:
         console.say("nothing was selected: the budget is smaller than the first document")
