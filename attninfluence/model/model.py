@@ -272,12 +272,18 @@ class Model(Shown):
     ) -> View:
         """One head at work: its attention as a picture, and the tokens it looks at.
 
-        document: a text, token ids read as they are, or a `probe.Sample`, of which needle and
-        answer are marked and each answer step is told: whether the head copies the token.
-        query: the places in a text whose rows are looked at closely, negative from its end; None
-        is the last token. max_tokens: of a longer text the first ones are read; None reads all,
-        and takes 4 T x T bytes. ValueError for a head, query or id that there is not, and for a
-        sample of more tokens.
+        Args:
+            document: a text, token ids read as they are, or a `probe.Sample`, of which needle and
+                answer are marked and each answer step is told: whether the head copies the token.
+            layer: of the head, counted from 0.
+            head: counted from 0 within the layer.
+            query: the places in a text whose rows are looked at closely, negative from its end;
+                None is the last token.
+            max_tokens: of a longer text the first ones are read; None reads all, and takes
+                4 T x T bytes.
+
+        Raises:
+            ValueError: for a head, query or id that there is not, and for a sample of more tokens.
         """
         from attninfluence.heads.attention_view import attention_view
         from attninfluence.heads.reading import read_head
