@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence import _core
+from attninfluence._core import Model as Core
 from attninfluence.base.progress import ProgressBar
 from attninfluence.model.model import Model
 from attninfluence.model.opening import load
@@ -81,11 +81,11 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in ("transformers", "torch")}
 
 
-def _core_of(opened: Model, precision: str, kernel: str | None) -> _core.Model:
+def _core_of(opened: Model, precision: str, kernel: str | None) -> Core:
     """The model in that precision: as it is opened, or opened anew beside it."""
     if opened.precision == precision and kernel in (None, opened.kernel):
         return opened.core
-    return _core.Model(opened.path, precision, kernel)
+    return Core(opened.path, precision, kernel)
 
 
 def _open_reference(path: str) -> Reference:
@@ -134,7 +134,7 @@ class _Gaps:
 
 
 def compare(
-    cores: Sequence[_core.Model],
+    cores: Sequence[Core],
     reference: Reference,
     documents: Sequence[NDArray[np.int32]],
     masked: NDArray[np.bool_],
@@ -169,7 +169,7 @@ def _theirs(
 
 
 def _ours(
-    core: _core.Model, ids: NDArray[np.int32], masked: NDArray[np.bool_], name: str, threads: int
+    core: Core, ids: NDArray[np.int32], masked: NDArray[np.bool_], name: str, threads: int
 ) -> _Read:
     if name == "base":
         return _Read(core.run([ids], n_threads=threads)[0][0], core.logits(ids, n_threads=threads))
@@ -178,7 +178,7 @@ def _ours(
     return _Read(losses, core.logits(ids, masked, name, threads))
 
 
-def _difference(core: _core.Model, name: str, gaps: _Gaps, base: _Gaps) -> Difference:
+def _difference(core: Core, name: str, gaps: _Gaps, base: _Gaps) -> Difference:
     losses = np.concatenate(gaps.losses)
     score = None if name == "base" else _largest_score_gap(base.means, gaps.means)
     largest, mean = float(losses.max()), float(losses.mean())
