@@ -109,13 +109,12 @@ def room_of(file: str) -> str:
 
 
 def package_house(package: Path = PACKAGE) -> House:
-    """The Python package; its own `__init__`, the face of all rooms, is left out."""
+    """The Python package; its own `__init__`, the face of all rooms, is none of its files."""
     files = {_file(package, path): set(_imports(path)) for path in sorted(package.rglob("*.py"))}
     files.pop("__init__")
     known = {*files, "_core"}
     arrows = {
-        file: {resolved for name in needed if (resolved := _resolve(name, known))} - {file}
-        for file, needed in files.items()
+        file: {_resolve(name, known) for name in needed} - {file} for file, needed in files.items()
     }
     return House(ROOMS, arrows)
 
@@ -139,15 +138,15 @@ def _imports(path: Path) -> Iterator[str]:
                 yield rest.replace(".", "/")
 
 
-def _resolve(name: str, known: set[str]) -> str | None:
-    """The file behind an import: a module, else the face of a folder; None for a public name."""
+def _resolve(name: str, known: set[str]) -> str:
+    """The file behind an import: a module, else the face of a folder, or of the package itself."""
     parts = name.split("/")
     for length in range(len(parts), 0, -1):
         module = "/".join(parts[:length])
         for file in (module, f"{module}/__init__"):
             if file in known:
                 return file
-    return None
+    return "__init__"
 
 
 def core_house(core: Path = CORE) -> House:

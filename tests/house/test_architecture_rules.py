@@ -96,6 +96,9 @@ def test_an_import_upwards_and_a_circle_are_seen(tmp_path: Path) -> None:
     assert house.upward() == ["base/text needs heads/view"]
     assert set(house.circle()) == {"base/text", "base/frame", "heads/view"}
 
+    (package / "base/text.py").write_text("from attninfluence import load")
+    assert rooms.package_house(package).upward() == ["base/text needs __init__"]
+
     (package / "base/text.py").write_text(
         "if TYPE_CHECKING:\n    from attninfluence.base import frame"
     )
