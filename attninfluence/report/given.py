@@ -97,18 +97,18 @@ def facts(run: ScoreRuns) -> list[tuple[str, str]]:
     found += [fact for fact in scoring.items() if fact[0] != "model"]  # in the model's own facts
     found += [(f"column {key}", value) for key, value in given.get("columns", {}).items()]
     inputs = [f"{item['file']} ({count(item['bytes'])} bytes)" for item in run.inputs]
-    found.append(("inputs", _some(inputs, "file") or None))
+    found.append(("inputs", _first_files(inputs) or None))
     found.append(("missing shards", run.missing or None))
     found += [("seconds", totals.get("seconds")), ("repeated ids", totals.get("repeated_ids"))]
-    bad = [f"{bad['file']}: {bad['error']}" for bad in totals.get("bad_files", [])]
-    found += [("unreadable file", told) for told in bad[:MOST_FILES]]
+    bad = [f"{file['file']}: {file['error']}" for file in totals.get("bad_files", [])]
+    found += [("unreadable file", file) for file in bad[:MOST_FILES]]
     found.append(("more unreadable files", left_out(len(bad) - MOST_FILES, "file") or None))
     return [(name.replace("_", " "), _fact(value)) for name, value in found if value is not None]
 
 
-def _some(items: list[str], noun: str) -> str:
-    shown = [clip(item, 200) for item in items[:MOST_FILES]]
-    return "; ".join(filter(None, [*shown, left_out(len(items) - MOST_FILES, noun)]))
+def _first_files(files: list[str]) -> str:
+    shown = [clip(file, 200) for file in files[:MOST_FILES]]
+    return "; ".join(filter(None, [*shown, left_out(len(files) - MOST_FILES, "file")]))
 
 
 def _fact(value: Any) -> str:

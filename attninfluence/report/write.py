@@ -88,7 +88,7 @@ def write_report(
     context = {
         "title": title or given.run_title(run),
         "heads": given.heads_section(scoring, scores, note),
-        **_number_sections(run, statistics, documents, scoring),
+        **_sections(run, statistics, documents, scoring),
         "statuses": given.status_rows(run),
         "facts": given.facts(run),
         "footer": f"attninfluence {run.common.get('attninfluence', '')}, {given.run_names(run)}",
@@ -100,7 +100,7 @@ def write_report(
     return Path(path)
 
 
-def _number_sections(
+def _sections(
     run: ScoreRuns, statistics: Statistics, documents: Documents, scoring: dict[str, Any]
 ) -> dict[str, Any]:
     domains, description, cuts = statistics.domains, statistics.description, statistics.cuts

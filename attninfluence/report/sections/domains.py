@@ -27,7 +27,7 @@ def domains_section(statistics: Statistics) -> dict[str, Any]:
         "others": _sums(domains, cuts, domains.others) if len(domains.others) else None,
         "others_name": plural(len(domains.others), "more domain"),
         "all": _sums(domains, cuts, np.arange(len(domains.names))),
-        "which": _largest_sentence(domains),
+        "largest": _largest_sentence(domains),
         "precision": _precision(statistics.description),
         "panels": [_panel(statistics, domain) for domain in domains.drawn],
         "beyond": beyond_sentence(statistics.bars.beyond),
