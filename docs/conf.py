@@ -62,8 +62,8 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", pattern)
     for pattern in (
-        r"(collections|os|pathlib|fractions|numpy|np|pyarrow|pa|pandas|datatrove)\..*",
-        r"Any|Callable|Generator|Iterable|Iterator|Mapping|Sequence|PathLike|Path|Fraction",
+        r"(collections|os|pathlib|re|fractions|numpy|np|pyarrow|pa|pandas|datatrove)\..*",
+        r"Any|Callable|Generator|Iterable|Iterator|Mapping|Self|Sequence|PathLike|Path|Fraction",
         r"ArrayLike|NDArray|DataFolderLike|DiskWriter|Document|StructType",
         r"(attninfluence\..*\.)?(Head|Paths|PieceTokenizer|Progress|Shard|SpanChoice|Texts|Tokenizer"
         r"|TokenRows)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from attninfluence.heads.choice import Choice, random_control
 from attninfluence.heads.pairs import Head
 
-Table = TypeVar("Table", bound="HeadTable")  # typing.Self, which CPython 3.10 does not have
+if TYPE_CHECKING:
+    from typing_extensions import Self  # typing.Self, which CPython 3.10 does not have
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +47,11 @@ class HeadTable:
         return [divmod(int(index), self.scores.shape[1]) for index in order]
 
     def select(
-        self: Table,
+        self,
         fraction: float | None = None,
         count: int | None = None,
         threshold: float | None = None,
-    ) -> Table:
+    ) -> Self:
         """The same scores with other heads selected; give exactly one of the arguments.
 
         Args:

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,9 @@ from attninfluence.scores.token_losses import TokenRows
 from attninfluence.views.words import plural
 
 if TYPE_CHECKING:
-    from attninfluence.tokenizer.tokenizer import Tokenizer
+    from typing_extensions import Self  # typing.Self, which CPython 3.10 does not have
 
-Rows = TypeVar("Rows", bound="ScoreRows")  # typing.Self, which CPython 3.10 does not have
+    from attninfluence.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(repr=False, eq=False, slots=True)
@@ -43,9 +43,7 @@ class ScoreRows:
     tokenizer: Tokenizer | None = None
 
     @classmethod
-    def empty(
-        cls: type[Rows], n: int, *, control: bool, detail: str, metadata: dict[str, Any]
-    ) -> Rows:
+    def empty(cls, n: int, *, control: bool, detail: str, metadata: dict[str, Any]) -> Self:
         """n rows with no score yet: NaN, 0, status "ok"."""
         return cls(
             score=np.full(n, math.nan),
@@ -64,7 +62,7 @@ class ScoreRows:
         )
 
     @classmethod
-    def concatenate(cls: type[Rows], parts: Sequence[Rows]) -> Rows:
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
         """The rows of at least one part, one after the other.
 
         ValueError, naming what differs, for parts that were not scored in the same way: by
