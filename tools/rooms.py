@@ -94,14 +94,14 @@ class House:
             return circle[::-1]
         return []
 
-    def floors(self) -> int:
-        """The rooms of the longest way down, each needing the next one."""
+    def floors(self) -> dict[str, int]:
+        """The floor of each room, from 1: above all that it needs."""
         height: dict[str, int] = {}
         for room in TopologicalSorter(self.between).static_order():
             height[room] = 1 + max(
                 (height[below] for below in self.between.get(room, ())), default=0
             )
-        return max(height.values())
+        return height
 
 
 def room_of(file: str) -> str:
@@ -163,8 +163,9 @@ def figures(name: str, house: House) -> str:
     rooms = len({room_of(file) for file in house.files})
     arrows = sum(map(len, house.between.values()))
     circle = " -> ".join(house.circle()) or "none"
+    floors = max(house.floors().values())
     return (
-        f"{name}: {rooms} rooms on {house.floors()} floors, {arrows} arrows between them, "
+        f"{name}: {rooms} rooms on {floors} floors, {arrows} arrows between them, "
         f"{len(house.upward())} of them upwards; circle: {circle}"
     )
 

@@ -71,7 +71,17 @@ def test_rooms_stand_on_one_another(name: str) -> None:
     assert not house.upward()
     assert not house.circle()
     assert len(house.rooms) <= MOST_ROOMS
-    assert house.floors() <= MOST_FLOORS
+    assert max(house.floors().values()) <= MOST_FLOORS
+
+
+def test_the_picture_has_each_room_on_its_floor() -> None:
+    picture = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1]
+    for part, house in zip(picture.split("ati.h"), HOUSES.values(), strict=True):
+        floor, drawn = 0, {}
+        for line in part.splitlines():
+            floor = int(line[:3]) if line[:3].strip().isdigit() else floor
+            drawn |= dict.fromkeys(re.findall(r"(?<=  )[a-z]+(?=  )", line), floor)
+        assert drawn | {"_core": 1} == house().floors() | {"_core": 1}
 
 
 def test_an_import_upwards_and_a_circle_are_seen(tmp_path: Path) -> None:
@@ -87,7 +97,7 @@ def test_an_import_upwards_and_a_circle_are_seen(tmp_path: Path) -> None:
         (package / name).write_text(content)
     sound = rooms.package_house(package)
     assert sound.files["heads/view"] == {"base/frame"}
-    assert not sound.upward() and not sound.circle() and sound.floors() == 2
+    assert not sound.upward() and not sound.circle() and sound.floors() == {"base": 1, "heads": 2}
 
     (package / "base/text.py").write_text(
         "def f():\n    from attninfluence.heads.view import something"
