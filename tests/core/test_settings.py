@@ -61,6 +61,7 @@ TELLING: list[tuple[str, str, dict[str, Any]]] = [
     ("granite", "biases", {"attention_multiplier": REMOVED}),
     ("granitemoe", "multipliers", {"attention_multiplier": REMOVED}),
     ("ministral", "sliding", {"layer_types": REMOVED}),
+    ("ministral", "sliding", {"layer_types": REMOVED, "sliding_window": REMOVED}),
     ("ministral3", "full", {"rope_parameters.rope_type": REMOVED}),
     ("ministral3", "full", {"rope_parameters": REMOVED}),
     ("nemotron", "biases", {"rope_parameters": REMOVED}),
@@ -76,6 +77,7 @@ TELLING: list[tuple[str, str, dict[str, Any]]] = [
     ("qwen3_moe", "listed", {"mlp_only_layers": REMOVED}),
     ("mixtral", "full", {"rope_parameters": REMOVED}),
     ("gpt_oss", "limited", {"swiglu_alpha": REMOVED, "swiglu_limit": REMOVED}),
+    ("gpt_oss", "limited", {"layer_types": REMOVED, "sliding_window": REMOVED}),
     ("gpt_oss", "limited", {"rope_parameters": REMOVED, "rope_theta": 9000.0}),
 ]
 
