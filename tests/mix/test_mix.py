@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from attninfluence.corpus import iter_rows, resolve_columns
+from attninfluence.corpus.files import FORMATS
 from attninfluence.mix import write as write_module
-from attninfluence.mix.recipe import Count, Recipe, common_folder
+from attninfluence.mix.recipe import KINDS, Count, Recipe, common_folder
 from attninfluence.mix.write import mix
 from attninfluence.output.files import OutputError
 from attninfluence.output.finished import open_finished
@@ -74,6 +75,10 @@ def load_sources(folder: Path, recipe: dict[str, Any]) -> list[Any]:
         )
         for source in recipe["sources"]
     ]
+
+
+def test_a_recipe_knows_every_format() -> None:
+    assert set(KINDS) == set(FORMATS.values())
 
 
 def test_mix_is_the_corpus_and_the_selected_rows(tmp_path, corpus):
