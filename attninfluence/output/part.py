@@ -108,6 +108,12 @@ class PartWriter:
         self._temporary.unlink(missing_ok=True)
 
 
+def run_id_of(schema: pa.Schema) -> str:
+    """The run that wrote a file with this schema; "none" where it does not say."""
+    stored: bytes = (schema.metadata or {}).get(RUN_ID_KEY, b"none")
+    return stored.decode("ascii", "replace")
+
+
 def open_part(part: Path, run_id: str) -> pq.ParquetFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -118,7 +124,7 @@ def open_part(part: Path, run_id: str) -> pq.ParquetFile:
         file = pq.ParquetFile(part, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise OutputError(f"{part}: not a readable Parquet file ({error})") from error
-    found = (file.schema_arrow.metadata or {}).get(RUN_ID_KEY, b"none").decode("ascii", "replace")
+    found = run_id_of(file.schema_arrow)
     if found != run_id:
         raise OutputError(f"{part}: belongs to run {found}, its folder to run {run_id}")
     return file

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attninfluence.base.replacing import sync
-from attninfluence.output.files import RUN_ID_KEY, OutputError
-from attninfluence.output.part import PartWriter
+from attninfluence.output.files import OutputError
+from attninfluence.output.part import PartWriter, run_id_of
 from attninfluence.run.examples import Example, Reservoir, example_schema, from_table, to_table
 from attninfluence.run.state import RunState
 
@@ -98,8 +98,7 @@ def _read(path: Path, run_id: str) -> pa.Table:
         table = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise OutputError(f"{path}: not a readable checkpoint ({error})") from error
-    found = (table.schema.metadata or {}).get(RUN_ID_KEY, b"none").decode("ascii", "replace")
-    if found != run_id or "state" not in table.column_names:
+    if run_id_of(table.schema) != run_id or "state" not in table.column_names:
         raise OutputError(f"{path}: is not the checkpoint of the run in its folder")
     return table
 
