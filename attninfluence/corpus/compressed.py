@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import io
+import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
-from attninfluence.corpus.files import CorpusError, file_suffix
+from attninfluence.corpus.files import CorpusError, file_compression
 
 _CHUNK = 1 << 17
 # Stored bytes that are decompressed at once: few, since a kilobyte of very regular text may stand
@@ -17,6 +19,12 @@ _SMALLEST_STEP = 64
 _STEP = 512
 _LARGEST_STEP = 4096
 _READY = 1 << 20
+# The most that the decoder of a file may hold of what it gave before.
+_MEMORY = 1 << 31
+
+
+class DamagedStreamError(Exception):
+    """What a decoder says of bytes that it cannot decode."""
 
 
 class StreamReader(io.RawIOBase):
@@ -56,7 +64,7 @@ class StreamReader(io.RawIOBase):
         if self._at == len(self._stored):
             self._stored, self._at = self._source.read(_CHUNK), 0
             if not self._stored and self._decoder is not None:
-                raise EOFError("the file ends within a frame")
+                raise DamagedStreamError("the file ends within a frame")
             return bool(self._stored)
         if self._decoder is None:
             if self._stored[self._at] in self._padding:
@@ -69,7 +77,12 @@ class StreamReader(io.RawIOBase):
 
     def _decode(self) -> None:
         piece = self._stored[self._at : self._at + self._step]
-        self._ready = memoryview(self._decoder.decompress(piece))
+        try:
+            self._ready = memoryview(self._decoder.decompress(piece))
+        except MemoryError:
+            raise
+        except Exception as error:  # each decoder has its own; bz2 has the system's
+            raise DamagedStreamError(str(error)) from error
         self._at += len(piece)
         if self._decoder.eof:
             self._at -= len(self._decoder.unused_data)
@@ -78,27 +91,31 @@ class StreamReader(io.RawIOBase):
         self._step = max(_SMALLEST_STEP, min(fitting, 2 * self._step, _LARGEST_STEP))
 
 
+def _decoders(compression: str) -> tuple[Callable[[], Any], bytes]:
+    """What makes a decoder of one frame, and the bytes that may stand between frames."""
+    if compression == "gzip":
+        return lambda: zlib.decompressobj(wbits=31), b"\0"
+    if compression == "bz2":
+        return bz2.BZ2Decompressor, b"\0"
+    if compression == "xz":
+        return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), b"\0"
+    import zstandard
+
+    return zstandard.ZstdDecompressor().decompressobj, b""
+
+
 def decompressed(path: str, source: BinaryIO) -> BinaryIO:
     """`source` as the plain bytes of the file, by the suffix of `path`."""
-    suffix = file_suffix(path) or ""
-    if suffix.endswith(".gz"):
-        reader = StreamReader(source, lambda: zlib.decompressobj(wbits=31), padding=b"\0")
-    elif suffix.endswith(".zst"):
-        import zstandard
-
-        codec = zstandard.ZstdDecompressor()
-        reader = StreamReader(source, codec.decompressobj)
-    else:
+    compression = file_compression(path)
+    if compression is None:
         return source
-    return cast(BinaryIO, io.BufferedReader(reader, _CHUNK))
+    return cast(BinaryIO, io.BufferedReader(StreamReader(source, *_decoders(compression)), _CHUNK))
 
 
 @contextmanager
 def decompressing(path: str) -> Iterator[None]:
     """Turn what the decoders raise over a damaged or cut file into CorpusError."""
-    import zstandard
-
     try:
         yield
-    except (EOFError, zlib.error, zstandard.ZstdError) as error:
+    except DamagedStreamError as error:
         raise CorpusError(path, f"the compressed file is damaged or cut short ({error})") from error

@@ -5,18 +5,27 @@ from __future__ import annotations
 import os
 from typing import Any, BinaryIO, cast
 
-FORMATS = {
-    ".parquet": "parquet",
-    ".jsonl": "jsonl",
-    ".jsonl.gz": "jsonl",
-    ".jsonl.zst": "jsonl",
-    ".ndjson": "jsonl",
-    ".ndjson.gz": "jsonl",
-    ".ndjson.zst": "jsonl",
-    ".txt": "text",
-    ".txt.gz": "text",
-    ".txt.zst": "text",
+# The decoder of each suffix that may follow that of a format.
+COMPRESSIONS = {
+    ".gz": "gzip",
+    ".gzip": "gzip",
+    ".zst": "zstd",
+    ".zstd": "zstd",
+    ".bz2": "bz2",
+    ".xz": "xz",
 }
+_PLAIN = {".parquet": "parquet"}
+_STREAMS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".txt": "text"}
+
+# The format of each suffix that is read.
+FORMATS = _PLAIN | {
+    suffix + compression: name
+    for suffix, name in _STREAMS.items()
+    for compression in ("", *COMPRESSIONS)
+}
+
+# Those of which a folder holds metadata as often as documents.
+_ONLY_NAMED = (".json",)
 
 # About how much text is held at once, unless one row has more.
 BATCH_BYTES = 16 << 20
@@ -34,18 +43,45 @@ class CorpusError(ValueError):
         return type(self), (self.file, self.reason)
 
 
+def suffixes() -> str:
+    """The suffixes of FORMATS in words, for people."""
+    streams, compressions = ", ".join(_STREAMS), ", ".join(COMPRESSIONS)
+    return f"{', '.join(_PLAIN)}; {streams}, these also with {compressions}"
+
+
 def file_suffix(path: str) -> str | None:
-    """The suffix of `path` that FORMATS lists, or None."""
-    name = path.lower()
-    return next((suffix for suffix in FORMATS if name.endswith(suffix)), None)
+    """The suffix of `path` that FORMATS lists, or None; of a chained URL that of the file read."""
+    parts = os.path.basename(_first_link(path).lower()).rsplit(".", 2)
+    ends = (f".{'.'.join(parts[first:])}" for first in range(1, len(parts)))
+    return next((end for end in ends if end in FORMATS), None)
+
+
+def _first_link(path: str) -> str:
+    """``zip://a.jsonl`` of ``zip://a.jsonl::c.zip``: the link of the chain that names the file.
+
+    A link without a path, as in ``simplecache::s3://b/a.jsonl``, names none.
+    """
+    if not is_url(path):
+        return path
+    return next(link for link in path.split("::") if is_url(link))
 
 
 def file_format(path: str) -> str:
-    """``"parquet"``, ``"jsonl"`` or ``"text"``; CorpusError for any other suffix."""
+    """A value of FORMATS; CorpusError for any other suffix."""
     suffix = file_suffix(path)
     if suffix is None:
-        raise CorpusError(path, f"not a known kind of file; expected one of {', '.join(FORMATS)}")
+        raise CorpusError(path, f"not a known kind of file; expected one of {suffixes()}")
     return FORMATS[suffix]
+
+
+def file_compression(path: str) -> str | None:
+    """A value of COMPRESSIONS; None for a file that is not compressed."""
+    return COMPRESSIONS.get(os.path.splitext(file_suffix(path) or "")[1])
+
+
+def is_taken_from_folders(path: str) -> bool:
+    """Whether a file of this name is read where an argument names its folder and no suffix."""
+    return file_suffix(path) not in (None, *_ONLY_NAMED)
 
 
 def is_url(path: str) -> bool:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from attninfluence.base.arrays import Ints
-from attninfluence.corpus.files import file_format, file_suffix, open_binary
+from attninfluence.corpus.files import file_compression, file_format, open_binary
 from attninfluence.corpus.jsonl import iter_lines
 from attninfluence.corpus.parquet import iter_batches, open_parquet, open_source
 
@@ -52,20 +54,26 @@ def _extract_text(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:
 @contextmanager
 def _compressed(path: str, target: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open `target` for writing with the compression that the suffix of `path` says."""
-    suffix = file_suffix(path) or ""
+    compression = file_compression(path)
     with open(target, "wb") as stored:
-        if suffix.endswith(".gz"):
-            with gzip.GzipFile(filename="", mode="wb", fileobj=stored, mtime=0) as output:
-                yield cast(BinaryIO, output)
-        elif suffix.endswith(".zst"):
-            import zstandard
-
-            with zstandard.ZstdCompressor(write_checksum=True).stream_writer(
-                stored, closefd=False
-            ) as output:
-                yield cast(BinaryIO, output)
-        else:
+        if compression is None:
             yield stored
+            return
+        with _encoder(compression, stored) as output:
+            yield output
+
+
+def _encoder(compression: str, stored: BinaryIO) -> Any:
+    """What compresses the bytes it is given into `stored`, until it is closed."""
+    if compression == "gzip":
+        return gzip.GzipFile(filename="", mode="wb", fileobj=stored, mtime=0)
+    if compression == "bz2":
+        return bz2.BZ2File(stored, "wb")
+    if compression == "xz":
+        return lzma.LZMAFile(stored, "wb")
+    import zstandard
+
+    return zstandard.ZstdCompressor(write_checksum=True).stream_writer(stored, closefd=False)
 
 
 def _extract_parquet(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:

@@ -16,7 +16,7 @@
       "data_folder": "corpus",     relative to the recipe's folder, absolute, or a URL
       "paths_file": "corpus-json.txt",
       "text_key": "text"
-    }                              null where datatrove has no reader
+    }                              null where datatrove has no reader of the format or the suffix
   }, ...]
 }
 """
@@ -27,7 +27,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from attninfluence.corpus.files import file_format, is_url
+from attninfluence.corpus.files import file_compression, file_format, is_url
 
 RECIPE_NAME = "recipe.json"
 
@@ -47,6 +47,16 @@ KINDS = {
 }
 
 
+def _kind(file: str) -> _Kind:
+    """How others open `file`; datatrove knows a compression by fsspec's suffixes alone."""
+    from fsspec.utils import infer_compression
+
+    kind = KINDS[file_format(file)]
+    compression = file_compression(file)
+    inferred = compression is None or infer_compression(file) == compression
+    return kind if inferred else kind._replace(reader=None)
+
+
 @dataclass
 class Count:
     """Documents and their tokens."""
@@ -61,33 +71,40 @@ class Count:
 
 @dataclass
 class _Source:
+    part: str
     kind: _Kind
     files: list[str] = field(default_factory=list)
     count: Count = field(default_factory=Count)
 
 
 class Recipe:
-    """The files of a mix, grouped by part and format.
+    """The files of a mix, grouped by part and by how others open them.
 
     text_column  the column of the documents' text
     """
 
     def __init__(self, text_column: str = "text") -> None:
         self.text_column = text_column
-        self._sources: dict[tuple[str, str], _Source] = {}
+        self._sources: list[_Source] = []
 
     def add(self, part: str, file: str, count: Count) -> None:
         """Count a file of the part ``corpus`` or ``selected``; `file` as the recipe names it."""
-        kind = KINDS[file_format(file)]
-        source = self._sources.setdefault((part, kind.builder), _Source(kind))
+        source = self._source(part, _kind(file))
         source.files.append(file)
         source.count.add(count.documents, count.tokens)
+
+    def _source(self, part: str, kind: _Kind) -> _Source:
+        for source in self._sources:
+            if (source.part, source.kind) == (part, kind):
+                return source
+        self._sources.append(_Source(part, kind))
+        return self._sources[-1]
 
     @property
     def count(self) -> Count:
         """Documents and tokens of all files."""
         total = Count()
-        for source in self._sources.values():
+        for source in self._sources:
             total.add(source.count.documents, source.count.tokens)
         return total
 
@@ -96,17 +113,17 @@ class Recipe:
         total = self.count
         sources = [
             {
-                "part": part,
-                "builder": builder,
+                "part": source.part,
+                "builder": source.kind.builder,
                 "options": source.kind.options,
                 "files": source.files,
                 "documents": source.count.documents,
                 "tokens": source.count.tokens,
                 "weight": source.count.tokens / (total.tokens or 1),
                 "probability": source.count.documents / (total.documents or 1),
-                "datatrove": self._datatrove(part, builder, source),
+                "datatrove": self._datatrove(source),
             }
-            for (part, builder), source in self._sources.items()
+            for source in self._sources
         ]
         return {
             "format": "attninfluence-recipe",
@@ -115,7 +132,7 @@ class Recipe:
             "sources": sources,
         }
 
-    def _datatrove(self, part: str, builder: str, source: _Source) -> dict[str, Any] | None:
+    def _datatrove(self, source: _Source) -> dict[str, Any] | None:
         """What a datatrove reader is given; None where there is none, or no folder of all files."""
         start = common_folder(source.files)
         if source.kind.reader is None or start is None:
@@ -123,23 +140,23 @@ class Recipe:
         return {
             "reader": source.kind.reader,
             "data_folder": start,
-            "paths_file": _paths_name(part, builder),
+            "paths_file": _paths_name(source),
             "text_key": self.text_column,
         }
 
     def paths_files(self) -> dict[str, str]:
         """The lists of files that `datatrove` sources name, by their own names."""
         lists = {}
-        for (part, builder), source in self._sources.items():
-            given = self._datatrove(part, builder, source)
+        for source in self._sources:
+            given = self._datatrove(source)
             if given is not None:
                 names = (file[len(given["data_folder"]) :].lstrip("/") for file in source.files)
                 lists[given["paths_file"]] = "".join(f"{name}\n" for name in names)
         return lists
 
 
-def _paths_name(part: str, builder: str) -> str:
-    return f"{part}-{builder}.txt"
+def _paths_name(source: _Source) -> str:
+    return f"{source.part}-{source.kind.builder}.txt"
 
 
 def common_folder(files: list[str]) -> str | None:

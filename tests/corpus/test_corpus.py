@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 from pathlib import Path
 
@@ -14,9 +16,19 @@ import zstandard
 
 from attninfluence.corpus import CorpusError, RowBatch, iter_rows, resolve_columns
 from attninfluence.corpus.compressed import StreamReader
+from attninfluence.corpus.files import (
+    COMPRESSIONS,
+    FORMATS,
+    file_compression,
+    file_format,
+    file_suffix,
+    is_taken_from_folders,
+    suffixes,
+)
 from attninfluence.mix.extract import extract_rows
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".parquet")
+COMPRESSED_LINES = tuple(f".jsonl{compression}" for compression in COMPRESSIONS)
+SUFFIXES = (".jsonl", *COMPRESSED_LINES, ".ndjson", ".json.gz", ".json", ".parquet")
 
 NASTY = [
     "plain",
@@ -34,11 +46,15 @@ NASTY = [
 
 
 def compress(data: bytes, suffix: str) -> bytes:
-    if suffix.endswith(".gz"):
-        return gzip.compress(data)
-    if suffix.endswith(".zst"):
-        return zstandard.ZstdCompressor(write_checksum=True).compress(data)
-    return data
+    compressors = {
+        ".gz": gzip.compress,
+        ".gzip": gzip.compress,
+        ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,
+        ".zstd": zstandard.ZstdCompressor(write_checksum=True).compress,
+        ".bz2": bz2.compress,
+        ".xz": lzma.compress,
+    }
+    return compressors.get(f".{suffix.rpartition('.')[2]}", bytes)(data)
 
 
 def write_rows(path: Path, rows: list[dict]) -> Path:
@@ -64,6 +80,46 @@ def read_all(path: Path | str, batch_size: int = 4, **names: str) -> RowBatch:
         ids += batch.ids
         domains += batch.domains
     return RowBatch(str(path), 0, texts, ids, domains, position)
+
+
+@pytest.mark.parametrize(
+    ("path", "suffix"),
+    [
+        ("a.jsonl", ".jsonl"),
+        ("c4-train.00000-of-01024.json.gz", ".json.gz"),
+        ("A.JSONL.ZSTD", ".jsonl.zstd"),
+        ("d.e/a.b.txt.bz2", ".txt.bz2"),
+        ("a.gz", None),
+        ("jsonl", None),
+        ("a.jsonl.gz.part", None),
+        ("a.parquet.gz", None),
+        ("c.jsonl/a", None),
+        ("a::b.jsonl.xz", ".jsonl.xz"),
+        ("zip://maths/a.jsonl::c.zip", ".jsonl"),
+        ("zip://a.jsonl.gz::s3://bucket/c.zip", ".jsonl.gz"),
+        ("simplecache::s3://bucket/a.parquet", ".parquet"),
+        ("simplecache::zip://a.txt::c.zip", ".txt"),
+        ("zip://a.md::c.jsonl", None),
+    ],
+)
+def test_the_suffix_is_that_of_the_file_that_is_read(path, suffix):
+    assert file_suffix(path) == suffix
+    if suffix is not None:
+        assert file_format(path) == FORMATS[suffix]
+
+
+def test_every_format_that_is_a_stream_may_be_compressed():
+    streams = {suffix for suffix in FORMATS if suffix.count(".") == 1} - {".parquet"}
+    assert set(FORMATS) - {".parquet"} == {s + c for s in streams for c in ("", *COMPRESSIONS)}
+    assert {file_compression(f"a{suffix}") for suffix in streams} == {None}
+    assert file_compression("a.json.zstd") == file_compression("a.txt.zst") == "zstd"
+    assert all(word.strip(",;") in FORMATS for word in suffixes().split(" these ")[0].split())
+
+
+def test_a_folder_holds_metadata_as_json():
+    told = {suffix: is_taken_from_folders(f"a{suffix}") for suffix in FORMATS}
+    assert [suffix for suffix, taken in told.items() if not taken] == [".json"]
+    assert not is_taken_from_folders("a.md")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -218,7 +274,7 @@ def long_rows(n: int = 2000) -> list[dict]:
     return [{"text": f"{i} " + os.urandom(60).hex()} for i in range(n)]
 
 
-@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst", ".parquet"])
+@pytest.mark.parametrize("suffix", [*COMPRESSED_LINES, ".parquet"])
 @pytest.mark.parametrize("keep", [0.3, 0.9, -1])
 def test_cut_file_is_refused_and_named(tmp_path, suffix, keep):
     path = write_rows(tmp_path / f"a{suffix}", long_rows())
@@ -228,7 +284,7 @@ def test_cut_file_is_refused_and_named(tmp_path, suffix, keep):
         read_all(path)
 
 
-@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst"])
+@pytest.mark.parametrize("suffix", COMPRESSED_LINES)
 def test_damaged_stream_is_refused_and_named(tmp_path, suffix):
     path = write_rows(tmp_path / f"a{suffix}", long_rows())
     data = bytearray(path.read_bytes())
@@ -249,7 +305,7 @@ def test_damaged_parquet_page_is_refused_by_its_checksum(tmp_path):
         read_all(path)
 
 
-@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst", ".parquet"])
+@pytest.mark.parametrize("suffix", [*COMPRESSED_LINES, ".parquet"])
 def test_file_of_another_format_is_refused(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b'{"text": "plain"}\n' * 50)
@@ -257,11 +313,11 @@ def test_file_of_another_format_is_refused(tmp_path, suffix):
         resolve_columns(str(path))
 
 
-@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst"])
+@pytest.mark.parametrize("suffix", COMPRESSED_LINES)
 def test_concatenated_streams_are_read_to_the_last(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     parts = [compress(f'{{"text": "{i}"}}\n'.encode(), suffix) for i in range(5)]
-    if suffix == ".jsonl.zst":  # a skippable frame, as pzstd writes them
+    if suffix in (".jsonl.zst", ".jsonl.zstd"):  # a skippable frame, as pzstd writes them
         parts.insert(2, b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd")
     path.write_bytes(b"".join(parts))
     assert read_all(path).texts == ["0", "1", "2", "3", "4"]

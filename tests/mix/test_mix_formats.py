@@ -1,0 +1,107 @@
+"""A file of every suffix on the way through a mix, and its recipe opened by those it is for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attninfluence.corpus import iter_rows, resolve_columns
+from attninfluence.corpus.files import FORMATS
+from attninfluence.mix.write import mix
+from attninfluence.select.rule import Rule
+from attninfluence.select.selector import select
+from tests.corpus.test_corpus import compress, write_rows
+from tests.kit.score_tables import score_row, write_scores
+
+NAMES = [f"a{suffix}" for suffix in FORMATS]
+# By the suffix fsspec, and so datatrove, does not know that these are compressed.
+UNKNOWN = (".gzip", ".zstd")
+
+
+def write_texts(path: Path) -> list[str]:
+    """Write a file and return its texts; of a text file its one."""
+    if ".txt" in path.name:
+        path.write_bytes(compress(path.name.encode(), path.name))
+        return [path.name]
+    texts = [f"{path.name} {i}" for i in range(6)]
+    write_rows(path, [{"text": text, "n": i} for i, text in enumerate(texts)])
+    return texts
+
+
+@pytest.fixture(params=[False, True], ids=["copied", "recipe only"])
+def made(request, tmp_path: Path) -> tuple[dict[str, Any], Counter[str]]:
+    """The recipe of a mix of all suffixes, with paths from the root, and its texts."""
+    (tmp_path / "corpus").mkdir()
+    parts, texts = [], Counter()
+    for name in NAMES:
+        found = write_texts(tmp_path / "corpus" / name)
+        parts.append([score_row(name, i, domain=name, score=i % 3) for i in range(len(found))])
+        texts.update(found + (found[2::3] or found))  # of one row, a third is that row
+    write_scores(tmp_path / "out", parts, tmp_path / "corpus")
+    select(tmp_path / "out", tmp_path / "sel", Rule(Fraction(1, 3)))
+    mix(tmp_path / "sel", tmp_path / "mix", recipe_only=request.param)
+    recipe = json.loads((tmp_path / "mix" / "recipe.json").read_text())
+    for source in recipe["sources"]:
+        source["files"] = [os.path.join(tmp_path / "mix", file) for file in source["files"]]
+        for key in ("data_folder", "paths_file") if source["datatrove"] else ():
+            source["datatrove"][key] = os.path.join(tmp_path / "mix", source["datatrove"][key])
+    return recipe, texts
+
+
+def test_the_files_of_a_mix_hold_its_texts(made):
+    recipe, texts = made
+    files = [file for source in recipe["sources"] for file in source["files"]]
+    found = Counter(
+        text
+        for file in files
+        for batch in iter_rows(file, resolve_columns(file))
+        for text in batch.texts
+    )
+    assert found == texts
+
+
+def test_datasets_opens_every_source(made, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # 5 s after a stream
+    recipe, texts = made
+    found: Counter[str] = Counter()
+    for source in recipe["sources"]:
+        rows = datasets.load_dataset(
+            source["builder"],
+            data_files=source["files"],
+            split="train",
+            streaming=True,
+            **source["options"],
+        )
+        found.update(row["text"] for row in rows)
+    assert found == texts
+
+
+def test_datatrove_opens_the_sources_that_it_has_a_reader_for(made):
+    from datatrove.pipeline import readers
+
+    recipe, texts = made
+    found: Counter[str] = Counter()
+    for source in recipe["sources"]:
+        if source["datatrove"] is None:
+            assert all(".txt" in file or file.endswith(UNKNOWN) for file in source["files"])
+            continue
+        given = source["datatrove"]
+        reader = getattr(readers, given["reader"])(
+            given["data_folder"], given["paths_file"], text_key=given["text_key"]
+        )
+        found.update(document.text for document in reader.run(None, 0, 1))
+    assert found == Counter(
+        {
+            text: count
+            for text, count in texts.items()
+            if ".txt" not in text and not text.split()[0].endswith(UNKNOWN)
+        }
+    )
