@@ -10,7 +10,7 @@ This package knows nothing about models, scores or output folders.
 
 from attninfluence.corpus.columns import Columns, resolve_columns
 from attninfluence.corpus.files import CorpusError, file_format, file_size
-from attninfluence.corpus.inputs import InputFile, expand_inputs
+from attninfluence.corpus.inputs import FoundInputs, InputFile, find_inputs
 from attninfluence.corpus.kept import kept_types
 from attninfluence.corpus.rows import RowBatch, iter_rows
 from attninfluence.corpus.survey import Survey, survey_file
@@ -18,12 +18,13 @@ from attninfluence.corpus.survey import Survey, survey_file
 __all__ = [
     "Columns",
     "CorpusError",
+    "FoundInputs",
     "InputFile",
     "RowBatch",
     "Survey",
-    "expand_inputs",
     "file_format",
     "file_size",
+    "find_inputs",
     "iter_rows",
     "kept_types",
     "resolve_columns",

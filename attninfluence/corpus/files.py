@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import weakref
 from typing import Any, BinaryIO, cast
 
 # The decoder of each suffix that may follow that of a format.
@@ -89,6 +91,17 @@ def is_url(path: str) -> bool:
     return "://" in path
 
 
+def local_path(name: str) -> str | bytes:
+    """What the system is asked for to open a local file of the name.
+
+    Names are UTF-8, whatever the locale. Where the locale spells them with other bytes, it is given
+    the bytes.
+    """
+    if sys.getfilesystemencoding() == "utf-8":
+        return name
+    return name.encode("utf-8", "surrogateescape")
+
+
 def filesystem_of(url: str) -> tuple[Any, str]:
     """fsspec's file system for a URL, and the path in it; CorpusError where it knows of none."""
     from fsspec.core import url_to_fs
@@ -107,15 +120,17 @@ def open_binary(path: str, *, in_order: bool = True) -> BinaryIO:
               the bytes that are read and for none ahead of them
     """
     if not is_url(path):
-        return open(path, "rb")
+        return open(local_path(path), "rb")
     filesystem, inner = filesystem_of(path)
     options: dict[str, Any] = {} if in_order else {"cache_type": "none"}
-    return cast(BinaryIO, filesystem.open(inner, "rb", **options))
+    file = filesystem.open(inner, "rb", **options)
+    weakref.finalize(file, id, filesystem)  # an archive's closes with the last reference to it
+    return cast(BinaryIO, file)
 
 
 def file_size(path: str) -> int:
     """Bytes of `path` as stored."""
     if not is_url(path):
-        return os.path.getsize(path)
+        return os.path.getsize(local_path(path))
     filesystem, inner = filesystem_of(path)
     return int(filesystem.size(inner))

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import glob
-import json
 import os
-import re
-import stat
-from collections.abc import Iterable, Iterator
-from datetime import datetime
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple
 from urllib.parse import unquote
 
+from attninfluence.base.paths import expand_home
 from attninfluence.corpus.files import (
-    FORMATS,
     CorpusError,
     file_format,
     file_suffix,
-    filesystem_of,
+    is_taken_from_folders,
     is_url,
+    local_path,
+    suffixes,
 )
-
-_MAGIC = re.compile(r"[*?\[]")
-_MODIFIED = ("mtime", "LastModified", "last_modified", "created")
+from attninfluence.corpus.listing import Entry, Listing, LocalListing, UrlListing, listing_of
+from attninfluence.corpus.passed_over import (
+    HIDDEN,
+    NOT_NAMED,
+    OTHER_KIND,
+    OWN_OUTPUT,
+    WRITTEN,
+    PassedOver,
+)
+from attninfluence.corpus.tree import Tree, is_visible, is_written, split_glob
 
 
 class InputFile(NamedTuple):
@@ -31,10 +35,10 @@ class InputFile(NamedTuple):
     name      as the arguments name it: relative or absolute, or a URL
     size      bytes as stored; 0 for a URL that does not tell
     modified  nanoseconds since 1970; None for a URL that does not tell
-    domain    by its path: the first folder below the argument that names the file (of a folder
-              ``key=value`` the value); the file's own name, without the suffix of its format, when
-              there is none. Of a glob, what stands before the first component with ``*``, ``?`` or
-              ``[`` counts as the argument.
+    domain    by its path below the argument that names the file: of a folder ``domain=value`` the
+              value; else the first folder, of ``key=value`` the value; the file's own name, without
+              the suffix of its format, when there is none. Of a glob, what stands before the first
+              component with ``*``, ``?`` or ``[`` counts as the argument.
     """
 
     name: str
@@ -43,151 +47,210 @@ class InputFile(NamedTuple):
     domain: str
 
 
-def expand_inputs(patterns: Iterable[str]) -> list[InputFile]:
+class FoundInputs(NamedTuple):
+    """The files that the arguments name, in order, and what they reach that is not read.
+
+    unlisted  folders that cannot be listed, and why: what they hold is not known
+    """
+
+    files: list[InputFile]
+    passed_over: PassedOver
+    unlisted: dict[str, str]
+
+
+def find_inputs(
+    patterns: Iterable[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    skip_unlisted: bool = False,
+) -> FoundInputs:
     """The files that files, folders, globs and fsspec URLs name, each once, in a fixed order.
 
     A file that is named twice, as relative and absolute for one, keeps the name it has first.
 
     The order is that of the arguments, and by name within a folder or a glob. From a folder or a
-    glob come all files with a suffix of FORMATS, but for those of which a name below the folder, or
-    below the glob's first part, begins with ``.`` or ``_``. Folders of scores and of selections
-    below a folder are passed over. A local name stays relative or absolute as it was given. Raises
-    FileNotFoundError for an argument that names nothing and CorpusError for a file of another kind.
+    glob come all files with a suffix of FORMATS. Passed over are names below the folder, or below
+    the glob's first part, that begin with ``.`` or ``_``, and folders there that this package
+    wrote. Linked folders are followed, and each real folder is read once. A local name stays
+    relative or absolute as it was given. Of suffixes that metadata have as well (``.json``), files
+    are read where an argument ends in the suffix.
+
+    Args:
+        patterns: the arguments.
+        output: the folder that the run writes, whose files are never its inputs.
+        skip_unlisted: name folders that cannot be listed instead of stopping at the first.
+
+    Raises:
+        FileNotFoundError: an argument names nothing that is read.
+        CorpusError: a file of another kind is named, or a folder cannot be listed.
     """
-    files: dict[str, InputFile] = {}
-    for pattern in patterns:
-        for file in _expand_url(pattern) if is_url(pattern) else _expand_local(pattern):
-            local = file.name.removeprefix("file://")
-            files.setdefault(local if is_url(local) else os.path.abspath(local), file)
-    return list(files.values())
+    search = _Search(output, skip_unlisted)
+    files: dict[Hashable, InputFile] = {}
+    arguments = [_argument(pattern) for pattern in patterns]
+    for argument in search.without_outputs(arguments):
+        for file in search.expand(argument):
+            files.setdefault(_identity(file.name), file)
+    return FoundInputs(list(files.values()), search.passed_over, search.unlisted)
 
 
 def path_domain(below: str) -> str:
     """The domain of the file `below`: its path below the argument, with ``/`` between names."""
-    folder, _, rest = below.partition("/")
-    if not rest:
-        return folder[: len(folder) - len(file_suffix(folder) or "")]
-    key, _, value = folder.partition("=")
-    return unquote(value) or key
+    *folders, name = below.split("/")
+    if not folders:
+        return name[: len(name) - len(file_suffix(name) or "")]
+    pairs = [folder.partition("=") for folder in folders]
+    named = (unquote(value) for key, _, value in pairs if key == "domain" and value)
+    key, _, value = pairs[0]
+    return next(named, "") or unquote(value) or key
 
 
-def _check_name(path: str) -> None:
-    file_format(path)
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise CorpusError(repr(path), "the name is not valid UTF-8; rename the file") from None
+class _Argument(NamedTuple):
+    """Where an argument leads: to a file, a folder, or as a glob to what `parts` match below one.
+
+    entry: what is at `path`; None for a glob, and for what is not there
+    """
+
+    given: str
+    listing: Listing
+    path: str
+    entry: Entry | None
+    parts: tuple[str, ...]
+
+    @property
+    def is_file(self) -> bool:
+        return self.entry is not None and not self.entry.is_folder
+
+    @property
+    def folder(self) -> str:
+        """The folder itself, or that of the file."""
+        return self.path.rpartition("/")[0] if self.is_file else self.path
 
 
-def _glob_folder(pattern: str) -> str:
-    """What stands before the first component of a glob that has magic characters in it."""
-    magic = _MAGIC.search(pattern)
-    head, slash, _ = pattern[: magic.start() if magic else None].rpartition("/")
-    return head or slash
+def _argument(given: str) -> _Argument:
+    pattern = given if is_url(given) else expand_home(given)
+    listing, path = listing_of(pattern)
+    entry = listing.named(path)
+    if entry is not None:
+        return _Argument(pattern, listing, path, entry, ())
+    folder, parts = split_glob(path)
+    if parts and pattern.endswith("/"):
+        parts += ("**",)  # folders alone
+    return _Argument(pattern, listing, folder, None, parts)
 
 
-def _expand_local(pattern: str) -> list[InputFile]:
-    if os.path.isfile(pattern):
-        return [_local_file(pattern, os.path.dirname(pattern))]
-    if os.path.isdir(pattern):
-        folder, found = pattern, set(_walk(pattern))
-    else:
-        folder, found = _glob_folder(pattern), set()
-        for match in glob.glob(pattern, recursive=True):
-            found.update(_walk(match) if os.path.isdir(match) else [_normal(match)])
-    files = [_local_file(path, folder) for path in sorted(found) if _wanted(_below(path, folder))]
-    if not files:
-        raise FileNotFoundError(
-            f"{pattern or repr(pattern)}: no such file, and no folder or glob that holds any of"
-            f" {', '.join(FORMATS)}"
+class _Search:
+    """The files of one argument after another, and what is met on the way."""
+
+    def __init__(self, output: str | os.PathLike[str] | None, skip_unlisted: bool) -> None:
+        self.passed_over = PassedOver()
+        self.unlisted: dict[str, str] = {}
+        self._skip_unlisted = skip_unlisted
+        self._written: dict[tuple[str, str], bool] = {}
+        self._own: Hashable = None
+        if output is not None and is_written(LocalListing(), os.fspath(output)):
+            self._own = LocalListing().key(os.fspath(output))
+
+    def without_outputs(self, arguments: Sequence[_Argument]) -> list[_Argument]:
+        """The arguments that do not name what this package wrote; all, when none is left.
+
+        A shell expands its globs to names, among which outputs come as if they were asked for.
+        """
+        others = [one for one in arguments if not self._is_in_output(one)]
+        for one in arguments if others else ():
+            if one not in others:
+                self.passed_over.add(OWN_OUTPUT if self._is_own(one) else WRITTEN, one.given)
+        return others or list(arguments)
+
+    def _is_in_output(self, argument: _Argument) -> bool:
+        """Whether its folder is an output, or lies in one as those of a mix do."""
+        listing, folder = argument.listing, argument.folder
+        return any(
+            self._is_written(listing, place) for place in (folder, folder.rpartition("/")[0])
         )
-    return files
+
+    def _is_written(self, listing: Listing, folder: str) -> bool:
+        key = listing.name(folder), folder
+        if key not in self._written:
+            self._written[key] = is_written(listing, folder)
+        return self._written[key]
+
+    def expand(self, argument: _Argument) -> list[InputFile]:
+        """The files of one argument; FileNotFoundError when there is none."""
+        unlisted = len(self.unlisted)
+        files = self._one(argument) if argument.is_file else self._below(argument)
+        if not files and len(self.unlisted) == unlisted:
+            reasons = f" ({self.passed_over})" if self.passed_over else ""
+            raise FileNotFoundError(
+                f"{argument.given or repr(argument.given)}: no such file, and no folder or glob"
+                f" that holds any of {suffixes()}{reasons}"
+            )
+        return files
+
+    def _one(self, argument: _Argument) -> list[InputFile]:
+        """The file that an argument names itself."""
+        listing, path, entry = argument.listing, argument.path, argument.entry
+        name = argument.given if isinstance(listing, UrlListing) else listing.name(path)
+        if self._is_own(argument):
+            self.passed_over.add(OWN_OUTPUT, name)
+            return []
+        return [_input_file(listing, path, name, path.rpartition("/")[2], entry)]
+
+    def _is_own(self, argument: _Argument) -> bool:
+        return self._own is not None and argument.listing.key(argument.folder) == self._own
+
+    def _below(self, argument: _Argument) -> list[InputFile]:
+        """What a folder holds, or a glob matches below it."""
+        listing, root, parts = argument.listing, argument.path, argument.parts
+        if argument.entry is None and not parts:
+            return []
+        if not parts or "**" in parts:
+            listing.look_below(root)
+        tree = Tree(listing, root, self.passed_over, self._no_listing, self._own)
+        files = []
+        for path, entry in sorted(tree.files(parts).items()):
+            reason = _why_not(entry.name, parts)
+            if reason is None:
+                below = path[len(root) :].lstrip("/")
+                files.append(_input_file(listing, path, listing.name(path), below, entry))
+            elif reason:
+                self.passed_over.add(reason, listing.name(path))
+        return files
+
+    def _no_listing(self, folder: str, error: OSError) -> None:
+        reason = f"the folder cannot be listed ({error.strerror or error})"
+        if not self._skip_unlisted:
+            raise CorpusError(folder, f"{reason}; what it holds would be missing") from error
+        self.unlisted[folder] = reason
 
 
-def _normal(path: str) -> str:
-    return os.path.normpath(path).replace(os.sep, "/")
+def _why_not(name: str, parts: tuple[str, ...]) -> str | None:
+    """Why a file of the name that was found by a glob's parts is not read; "" need not be told."""
+    suffix = file_suffix(name)
+    if not is_visible(name):
+        return HIDDEN if suffix else ""
+    if suffix is None:
+        return OTHER_KIND
+    is_named = bool(parts) and parts[-1].lower().endswith(suffix)
+    return None if is_named or is_taken_from_folders(name) else NOT_NAMED
 
 
-def _below(path: str, folder: str) -> str:
-    return _normal(os.path.relpath(path, folder or "."))
-
-
-def _local_file(path: str, folder: str) -> InputFile:
-    name = _normal(path)
-    _check_name(name)
-    domain = path_domain(_below(path, folder))
+def _input_file(
+    listing: Listing, path: str, name: str, below: str, entry: Entry | None
+) -> InputFile:
+    """`below`: the path below the argument. CorpusError for what is no file of a known kind."""
+    file_format(name)
     try:
-        status = os.stat(path)
-    except OSError:  # a link to nothing: reading it will say what is wrong
-        return InputFile(name, 0, None, domain)
-    if not stat.S_ISREG(status.st_mode):
-        raise CorpusError(name, "not a regular file")
-    return InputFile(name, status.st_size, status.st_mtime_ns, domain)
+        name.encode()
+    except UnicodeEncodeError:
+        raise CorpusError(repr(name), "the name is not valid UTF-8; rename the file") from None
+    size, modified = listing.size_and_time(path, entry.info if entry else None)
+    return InputFile(name, size, modified, path_domain(below))
 
 
-def _wanted(below: str) -> bool:
-    return file_suffix(below) is not None and all(map(_visible, below.split("/")))
-
-
-def _visible(name: str) -> bool:
-    return not name.startswith((".", "_"))
-
-
-def _walk(folder: str) -> Iterator[str]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if _visible(name)]
-        if parent == folder or not _is_output(parent):
-            yield from (_normal(os.path.join(parent, name)) for name in names)
-
-
-def _is_output(folder: str) -> bool:
-    """Whether this package wrote scores or a selection there: tables, not documents."""
-    try:
-        with open(os.path.join(folder, "run.json"), encoding="utf-8") as file:
-            made = json.load(file)
-    except (OSError, ValueError):
-        return False
-    kinds = ("attninfluence-scores", "attninfluence-selection")
-    return isinstance(made, dict) and made.get("format") in kinds
-
-
-def _expand_url(pattern: str) -> list[InputFile]:
-    filesystem, inner = filesystem_of(pattern)
-    if filesystem.isfile(inner):
-        return [_url_file(pattern, filesystem.info(inner), inner.rsplit("/", 1)[-1])]
-    inner = inner.rstrip("/")
-    if filesystem.isdir(inner):
-        folder, found = inner, filesystem.find(inner, detail=True)
-    else:
-        folder, found = _glob_folder(inner), _url_glob(filesystem, inner)
-    files = [
-        _url_file(filesystem.unstrip_protocol(path), info, below)
-        for path, info in sorted(found.items())
-        if _wanted(below := path[len(folder) :].strip("/"))
-    ]
-    if not files:
-        raise FileNotFoundError(f"{pattern}: names no file of the kinds {', '.join(FORMATS)}")
-    return files
-
-
-def _url_glob(filesystem: Any, inner: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for path, info in filesystem.glob(inner, detail=True).items():
-        if info["type"] == "directory":
-            found |= filesystem.find(path, detail=True)
-        else:
-            found[path] = info
-    return found
-
-
-def _url_file(name: str, info: dict[str, Any], below: str) -> InputFile:
-    _check_name(name)
-    return InputFile(name, int(info.get("size") or 0), _modified(info), path_domain(below))
-
-
-def _modified(info: dict[str, Any]) -> int | None:
-    """What a file system tells of the time of the last change, in nanoseconds."""
-    value = next((info[key] for key in _MODIFIED if info.get(key) is not None), None)
-    if isinstance(value, datetime):
-        value = value.timestamp()
-    return round(value * 1e9) if isinstance(value, (int, float)) else None
+def _identity(name: str) -> Hashable:
+    """The same for the names of one file by way of linked folders, relative and absolute."""
+    local = name.removeprefix("file://")
+    if is_url(local):
+        return local
+    folder, base = os.path.split(local_path(local))
+    return os.path.realpath(folder), base

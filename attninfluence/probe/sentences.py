@@ -79,9 +79,9 @@ def _texts_of_file(path: str) -> Iterator[str]:
             yield from lines
         return
     from attninfluence.corpus.columns import resolve_columns
-    from attninfluence.corpus.inputs import expand_inputs
+    from attninfluence.corpus.inputs import find_inputs
     from attninfluence.corpus.rows import iter_rows
 
-    for file in expand_inputs([path]):
+    for file in find_inputs([path]).files:
         for batch in iter_rows(file.name, resolve_columns(file.name)):
             yield from (text for text in batch.texts if isinstance(text, str))

@@ -9,13 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from attninfluence.corpus import CorpusError, expand_inputs, iter_rows, resolve_columns
-from attninfluence.corpus.inputs import _glob_folder, path_domain
+from attninfluence.corpus import CorpusError, find_inputs, iter_rows, resolve_columns
+from attninfluence.corpus.inputs import path_domain
 from attninfluence.corpus.parquet import reading
+from attninfluence.corpus.tree import split_glob
 
 
 def names(*patterns: str) -> list[str]:
-    return [file.name for file in expand_inputs(patterns)]
+    return [file.name for file in find_inputs(patterns).files]
 
 
 def touch(*paths: str) -> None:
@@ -25,12 +26,12 @@ def touch(*paths: str) -> None:
 
 
 def domains(*patterns: str) -> dict[str, str]:
-    return {file.name: file.domain for file in expand_inputs(patterns)}
+    return {file.name: file.domain for file in find_inputs(patterns).files}
 
 
 def test_missing_file_is_the_systems_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nope\.jsonl: no such file"):
-        expand_inputs([str(tmp_path / "nope.jsonl")])
+        find_inputs([str(tmp_path / "nope.jsonl")])
 
 
 def test_inputs_come_in_a_fixed_order_and_once(tmp_path, monkeypatch):
@@ -45,10 +46,10 @@ def test_inputs_come_in_a_fixed_order_and_once(tmp_path, monkeypatch):
     assert names("c/**/*.zst") == ["c/d/x.jsonl.zst"]
     assert names(str(tmp_path / "c")) == [str(tmp_path / name) for name in folder]
     with pytest.raises(CorpusError, match=r"c/notes\.md: not a known kind of file"):
-        expand_inputs(["c/notes.md"])
+        find_inputs(["c/notes.md"])
     Path("empty").mkdir()
     with pytest.raises(FileNotFoundError, match="empty: no such file, and no folder"):
-        expand_inputs(["empty"])
+        find_inputs(["empty"])
 
 
 def test_name_with_glob_characters_is_a_name(tmp_path, monkeypatch):
@@ -61,9 +62,9 @@ def test_size_and_time_are_the_files(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"{}\n")
     os.utime(path, ns=(0, 1_700_000_000_123_456_789))
-    assert expand_inputs([str(path)]) == [(str(path), 3, 1_700_000_000_123_456_789, "a")]
-    assert expand_inputs([f"file://{path}"])[0].size == 3
-    seconds = expand_inputs([f"file://{path}"])[0].modified / 1e9
+    assert find_inputs([str(path)]).files == [(str(path), 3, 1_700_000_000_123_456_789, "a")]
+    assert find_inputs([f"file://{path}"]).files[0].size == 3
+    seconds = find_inputs([f"file://{path}"]).files[0].modified / 1e9
     assert seconds == pytest.approx(1_700_000_000.123, abs=1e-3)
 
 
@@ -95,14 +96,20 @@ def test_domain_is_the_first_folder_below_the_argument(tmp_path, monkeypatch):
     assert domains("../math", "..")["../math/x.parquet"] == "x"
 
 
-def test_the_folder_of_a_glob_may_be_the_root():
-    assert [_glob_folder(glob) for glob in ("/*.txt", "/a/b?/c", "a/[b]", "*", "a*/b")] == [
-        "/",
-        "/a",
-        "a",
-        "",
-        "",
-    ]
+@pytest.mark.parametrize(
+    ("pattern", "folder", "parts"),
+    [
+        ("/*.txt", "/", ("*.txt",)),
+        ("/a/b?/c", "/a", ("b?", "c")),
+        ("a/[b]", "a", ("[b]",)),
+        ("*", "", ("*",)),
+        ("a*//b", "", ("a*", "b")),
+        ("a/**/**/b", "a", ("**", "b")),
+        ("a/b", "a/b", ()),
+    ],
+)
+def test_a_glob_begins_at_its_first_magic_component(pattern, folder, parts):
+    assert split_glob(pattern) == (folder, parts)
 
 
 @pytest.mark.parametrize(
@@ -138,20 +145,22 @@ def test_domains_and_sizes_of_urls(memory):
         assert domains(pattern) == below
     assert domains("memory://c/math/x.parquet") == {"memory://c/math/x.parquet": "x"}
     assert domains("memory://c/m*/x.parquet") == {"memory:///c/math/x.parquet": "math"}
-    for file in expand_inputs(["memory://c"]):
+    for file in find_inputs(["memory://c"]).files:
         assert file.size == 2
         assert abs(file.modified / 1e9 - time.time()) < 60
-    with pytest.raises(FileNotFoundError, match="memory://c/x: names no file of the kinds .parq"):
-        expand_inputs(["memory://c/x"])
+    with pytest.raises(
+        FileNotFoundError, match="memory://c/x: no such file, and no folder or glob"
+    ):
+        find_inputs(["memory://c/x"])
     with pytest.raises(CorpusError, match=r"memory://c/README\.md: not a known kind of file"):
-        expand_inputs(["memory://c/README.md"])
+        find_inputs(["memory://c/README.md"])
 
 
 def test_urls_go_through_fsspec(memory):
     memory.pipe({"/c/a.jsonl": b'{"text": "a"}\n', "/c/_x.jsonl": b"", "/c/b": b""})
     assert names("memory://c") == ["memory:///c/a.jsonl"]
     assert names("memory://c/*.jsonl") == ["memory:///c/a.jsonl"]
-    path = expand_inputs(["memory://c/a.jsonl"])[0].name
+    path = find_inputs(["memory://c/a.jsonl"]).files[0].name
     batches = list(iter_rows(path, resolve_columns(path)))
     assert [batch.texts for batch in batches] == [["a"]]
 

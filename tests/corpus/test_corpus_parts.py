@@ -20,7 +20,7 @@ from attninfluence.corpus import (
     Columns,
     CorpusError,
     Survey,
-    expand_inputs,
+    find_inputs,
     iter_rows,
     resolve_columns,
     survey_file,
@@ -86,7 +86,7 @@ def test_urls_are_read_alike(files, tmp_path, suffix):
     memory = fsspec.filesystem("memory")
     memory.pipe(f"/parts/a{suffix}", path.read_bytes())
     for pattern in (f"memory://parts/*{suffix}", f"file://{path}"):
-        (file,) = expand_inputs([pattern])
+        (file,) = find_inputs([pattern]).files
         assert (file.size, file.domain) == (path.stat().st_size, "a")
         columns = resolve_columns(file.name)
         assert survey_file(file.name, columns) == survey_file(str(path), columns)

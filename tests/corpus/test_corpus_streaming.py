@@ -16,7 +16,7 @@ import pytest
 import zstandard
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from attninfluence.corpus import expand_inputs, iter_rows, resolve_columns, survey_file
+from attninfluence.corpus import find_inputs, iter_rows, resolve_columns, survey_file
 from tests.kit.child import run_python
 
 MB = 1_000_000
@@ -131,7 +131,7 @@ def test_of_a_remote_parquet_file_come_the_bytes_that_are_read(counted, tmp_path
     table = pa.table({"text": texts, "id": [str(i) for i in range(len(texts))], "other": other})
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=500, compression="none")
     counted.stored["c/a.parquet"] = (tmp_path / "a.parquet").read_bytes()
-    (file,) = expand_inputs(["counted://c"])
+    (file,) = find_inputs(["counted://c"]).files
     assert file == ("counted://c/a.parquet", len(counted.stored["c/a.parquet"]), None, "a")
     assert counted.fetched == 0
     assert texts_of(file.name) == texts
