@@ -225,6 +225,7 @@ def _expect(arguments: argparse.Namespace, source: Source) -> int:
             ("memory", f"{expected['memory_bytes'] / 2**20:,.0f} MiB"),
         ]
     )
+    _tell_passed_over(expected)
     fate = "stop the run at" if source.on_bad_shard == "stop" else "be left out"
     for bad in expected["bad_files"]:
         console.say(console.printable(f"would {fate}: {bad['file']}: {bad['error']}"))
@@ -253,5 +254,13 @@ def _report(totals: dict[str, Any]) -> None:
         console.say("repeated ids were not counted: there are too many ids")
     elif totals["repeated_ids"]:
         console.say(f"{totals['repeated_ids']:,} rows repeat an id; their key is (file, row)")
+    _tell_passed_over(totals)
     for bad in totals["bad_files"]:
         console.say(console.printable(f"left out: {bad['file']}: {bad['error']}"))
+
+
+def _tell_passed_over(totals: dict[str, Any]) -> None:
+    from attninfluence.corpus.passed_over import passed_over_in_words
+
+    for entry in totals.get("passed_over", ()):
+        console.say(console.printable(passed_over_in_words(entry)))

@@ -61,10 +61,12 @@ class ScoreRuns:
         """The files that were read, in order: `file`, `bytes`, and `folder`, where names start."""
         found: dict[str, dict[str, Any]] = {}
         for run in self.runs:
-            read = {entry["file"] for entry in run.totals.get("files", [])}
+            read = {entry["file"]: entry for entry in run.totals.get("files", [])}
             for entry in run.run.get("inputs", []):
-                if entry["file"] in read:
-                    found.setdefault(entry["file"], {**entry, "folder": run.run["folder"]})
+                name, folder = entry["file"], run.run["folder"]
+                if name in read:
+                    size = read[name].get("bytes", entry["bytes"])
+                    found.setdefault(name, {"file": name, "bytes": size, "folder": folder})
         return list(found.values())
 
     @property
@@ -72,13 +74,14 @@ class ScoreRuns:
         """The totals of all runs together, as a run's _SUCCESS has them.
 
         Of several runs the repeated ids are not known. A bad file on the border of shards is named
-        by each of them, and here once.
+        by each of them, and here once; one that another run read whole is bad no more.
         """
         if len(self.runs) == 1:
             return self.runs[0].totals
         tally = Tally()
         files: dict[str, dict[str, Any]] = {}
         bad_files: dict[str, dict[str, Any]] = {}
+        read_whole = self._read_whole()
         for run in self.runs:
             tally.merge(Tally.from_summary(run.totals))
             for entry in run.totals["files"]:
@@ -86,13 +89,19 @@ class ScoreRuns:
                 count["rows"] += entry["rows"]
                 count["tokens"] += entry["tokens"]
             for bad in run.totals.get("bad_files", []):
-                bad_files.setdefault(bad["file"], bad)
+                if _place(run, bad["file"]) not in read_whole:
+                    bad_files.setdefault(bad["file"], bad)
         return {
             **tally.summary(),
             "files": list(files.values()),
             "bad_files": list(bad_files.values()),
             "seconds": round(sum(run.totals.get("seconds", 0) for run in self.runs), 3),
         }
+
+    def _read_whole(self) -> set[str]:
+        """Where the files are that a run read to the end, which a shard may not."""
+        whole = [run for run in self.runs if not run.run.get("shard") and not run.run.get("limit")]
+        return {_place(run, entry["file"]) for run in whole for entry in run.totals["files"]}
 
     def schema(self) -> pa.Schema:
         """The columns of the rows; none when there are no rows."""

@@ -42,7 +42,7 @@ def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
     options: those of `score_files` that decide a score. Rows of Parquet files are counted by their
     footers, those of JSONL files by the bytes of their first rows. Nothing is written. Returns
     files, documents, tokens, tokens_per_second, seconds, memory_bytes (the peak of this process),
-    sampled_documents and bad_files.
+    sampled_documents, bad_files and passed_over.
     """
     inputs = open_inputs(replace(source, on_bad_shard="skip"))  # to tell of all that is bad
     slices = plan(inputs, source)
@@ -68,6 +68,7 @@ def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
             {"file": inputs.files[index].name, "error": reason}
             for index, reason in sorted(bad.items())
         ],
+        "passed_over": inputs.passed_over.summary(),
     }
 
 

@@ -20,7 +20,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attninfluence.output.differences import differences, in_words, without_kernel
+from attninfluence.output.differences import Difference, differences, in_words, without_kernel
 from attninfluence.output.files import (
     FORMAT_VERSION,
     RUN_NAME,
@@ -78,6 +78,7 @@ class ResumableFolder:
         self.run_id = ""
         self.parts = 0
         self.totals: dict[str, Any] | None = None  # of a run that is finished already
+        self.description: dict[str, Any] = {}  # what run.json records
         self._lock = RunLock(self.path)
         self._is_locked = True
 
@@ -120,12 +121,13 @@ class ResumableFolder:
         if not (self.path / RUN_NAME).exists():
             self._remove_temporaries()
             self.run_id = secrets.token_hex(8)
+            self.description = description
             write_run(self.path, "scores", self.run_id, description)
             return RunState(), Reservoir()
         recorded = read_json(self.path / RUN_NAME)
         _check_same(self.path, recorded, description, mixed_kernels)
         self._remove_temporaries()  # of this very run, which is dead: its lock is ours
-        self.run_id = recorded["run_id"]
+        self.run_id, self.description = recorded["run_id"], recorded
         if (self.path / SUCCESS_NAME).exists():
             self.totals = read_json(self.path / SUCCESS_NAME)
             if self.totals.get("run_id") != self.run_id:
@@ -191,7 +193,8 @@ def _check_same(
     """OutputError when the folder's run was given something else that decides a score."""
     kind = {name: recorded.get(name) for name in ("format", "version")}
     found = differences(kind, {"format": format_name("scores"), "version": FORMAT_VERSION})
-    found += differences(_identity(recorded), _identity(given))
+    there, here = _identity(recorded), _identity(given)
+    found += [one for one in differences(there, here) if not _is_size_alone(one)]
     if mixed_kernels:
         found = without_kernel(found)
     if not found:
@@ -204,6 +207,12 @@ def _check_same(
         f"{folder}: holds a run that was given something else:"
         f" {in_words(found, 'recorded', 'given')}{hint}. Give the same, or name another folder"
     )
+
+
+def _is_size_alone(found: Difference) -> bool:
+    """An input of another size: that matters once rows of it are scored, which the state tells."""
+    is_input = found.name.startswith("inputs.")
+    return is_input and found.there is not None and found.here is not None
 
 
 def _check_order(folder: Path, recorded: dict[str, Any], given: dict[str, Any]) -> None:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attninfluence.corpus.columns import Columns
-from attninfluence.corpus.files import CorpusError, is_url
+from attninfluence.corpus.files import CorpusError, is_url, local_path
 from attninfluence.corpus.inputs import InputFile
+from attninfluence.corpus.passed_over import PassedOver
 from attninfluence.corpus.rows import RowBatch, iter_rows
 from attninfluence.corpus.survey import Survey, survey_file
 from attninfluence.run.shards import Slice
@@ -57,8 +58,9 @@ class Inputs:
     """The input files, and what to read of them.
 
     columns: those of each file, by its number. bad: files without the wanted columns, and why.
-    kept_types: the Arrow type of each kept column. skip_bad: leave bad files out. surveys: those
-    made so far, since a file may be remote and large.
+    kept_types: the Arrow type of each kept column. skip_bad: leave bad files out. passed_over: what
+    the arguments reach beside these files. surveys: those made so far, since a file may be remote
+    and large.
     """
 
     files: Sequence[InputFile]
@@ -67,6 +69,7 @@ class Inputs:
     kept_types: Mapping[str, pa.DataType]
     domain_by_path: bool
     skip_bad: bool
+    passed_over: PassedOver
     surveys: dict[int, Survey] = field(default_factory=dict)
 
     def survey(self, file: int) -> Survey:
@@ -190,7 +193,7 @@ def _unchanged(file: InputFile, batches: Iterable[RowBatch]) -> Iterator[RowBatc
 
 def _check_is_as_before(file: InputFile) -> None:
     if not is_url(file.name):
-        status = os.stat(file.name)
+        status = os.stat(local_path(file.name))
         if (status.st_size, status.st_mtime_ns) != (file.size, file.modified):
             raise has_changed(file.name)
 

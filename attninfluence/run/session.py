@@ -76,7 +76,7 @@ def score_files(
         OutputError: the folder holds anything else; the message says what differs.
         LockedError: another run writes there.
     """
-    inputs = open_inputs(source)
+    inputs = open_inputs(source, output)
     options = {"model": model, "heads": heads, "control": control, **options}
     settings = _settings(options)
     options["heads"], options["control"] = settings["heads"], settings["control"]
@@ -85,7 +85,8 @@ def score_files(
     with ResumableFolder(output) as folder:
         description = _describe(inputs, source, model, settings, keep_text)
         state, examples = folder.begin(description, mixed_kernels)
-        _check_unchanged(inputs, state)
+        sizes = [entry["bytes"] for entry in folder.description["inputs"]]
+        _check_unchanged(inputs, state, sizes)
         if folder.totals is not None:
             return folder.totals
         writer = RowWriter(
@@ -98,7 +99,7 @@ def score_files(
             keep_text=keep_text,
             checkpoint_seconds=checkpoint_seconds,
         )
-        slices = plan(inputs, source)
+        slices = plan(inputs, source, sizes)
         reader = _reader(inputs, slices, source, state)
         _score_rows(reader, writer, options, _Share(slices, source.limit), progress)
         totals = _totals(folder, inputs, state)
@@ -142,14 +143,17 @@ def _describe(
     }
 
 
-def _check_unchanged(inputs: Inputs, state: RunState) -> None:
+def _check_unchanged(inputs: Inputs, state: RunState, sizes: Sequence[int]) -> None:
     """CorpusError when a file of which rows were scored holds something else by now.
 
-    A file is digested again when its time of change is another one.
+    A file is digested again when its time of change is another one. sizes: bytes of each file when
+    the run began. A file of which no row was scored may be any other.
     """
     for index, totals in state.files.items():
         file = inputs.files[index]
-        if file.modified != totals.modified and inputs.survey(index).digest != totals.digest:
+        size = sizes[index] if totals.bytes is None else totals.bytes
+        is_same_time = file.modified == totals.modified
+        if file.size != size or not (is_same_time or inputs.survey(index).digest == totals.digest):
             raise has_changed(file.name)
 
 
@@ -219,12 +223,14 @@ def _totals(folder: ResumableFolder, inputs: Inputs, state: RunState) -> dict[st
                 "rows": totals.rows,
                 "tokens": totals.tokens,
                 "digest": totals.digest,
+                "bytes": inputs.files[at].size,
             }
             for at, totals in sorted(state.files.items())
         ],
         "bad_files": [
             {"file": names[at], "error": reason} for at, reason in sorted(state.bad_files.items())
         ],
+        "passed_over": inputs.passed_over.summary(),
         "kernels": state.kernels,
         "seconds": round(state.seconds, 3),
     }

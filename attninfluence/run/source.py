@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attninfluence.corpus.columns import Columns, resolve_columns
 from attninfluence.corpus.files import CorpusError
-from attninfluence.corpus.inputs import InputFile, expand_inputs
+from attninfluence.corpus.inputs import InputFile, find_inputs
 from attninfluence.corpus.kept import kept_types
 from attninfluence.run.reader import (
     Inputs,
@@ -60,22 +61,27 @@ class Source:
             raise ValueError(f"limit must be at least 1, got {self.limit}")
 
 
-def open_inputs(source: Source) -> Inputs:
-    """Look at every file; CorpusError for one that lacks a column, unless bad files are skipped."""
-    files = expand_inputs(source.inputs)
+def open_inputs(source: Source, output: str | os.PathLike[str] | None = None) -> Inputs:
+    """Look at every file; CorpusError for one that lacks a column, unless bad files are skipped.
+
+    A folder that cannot be listed counts as a bad file. output: the folder that the run writes.
+    """
+    skip_bad = source.on_bad_shard == "skip"
+    found = find_inputs(source.inputs, output=output, skip_unlisted=skip_bad)
+    files = [*found.files, *(InputFile(name, 0, None, name) for name in found.unlisted)]
+    bad = dict(enumerate(found.unlisted.values(), start=len(found.files)))
     columns: dict[int, Columns] = {}
-    bad: dict[int, str] = {}
-    for index, file in enumerate(files):
+    for index, file in enumerate(found.files):
         try:
-            with system_errors_as_bad(file.name, source.on_bad_shard == "skip"):
+            with system_errors_as_bad(file.name, skip_bad):
                 columns[index] = _columns(file, source)
         except CorpusError as error:
-            if source.on_bad_shard == "stop":
+            if not skip_bad:
                 raise
             bad[index] = error.reason
     types = kept_types([(files[index].name, found) for index, found in columns.items()])
     by_path = source.domain_from == "path"
-    return Inputs(files, columns, bad, types, by_path, source.on_bad_shard == "skip")
+    return Inputs(files, columns, bad, types, by_path, skip_bad, found.passed_over)
 
 
 def _columns(file: InputFile, source: Source) -> Columns:
@@ -85,7 +91,12 @@ def _columns(file: InputFile, source: Source) -> Columns:
     )
 
 
-def plan(inputs: Inputs, source: Source) -> list[Slice]:
-    """The rows of the source's shard, in order."""
-    sizes = [file.size for file in inputs.files]
+def plan(inputs: Inputs, source: Source, sizes: Sequence[int] | None = None) -> list[Slice]:
+    """The rows of the source's shard, in order.
+
+    sizes: bytes of each file by which shards are divided; None for what the files have now. A run
+    that goes on takes those that it began with, so that its shard stays the same.
+    """
+    if sizes is None:
+        sizes = [file.size for file in inputs.files]
     return plan_slices(sizes, source.shard or Shard(0, 1), inputs.count_rows)

@@ -13,12 +13,14 @@ class FileTotals:
     """One input file of which rows were written.
 
     digest, modified  of its stored bytes, and when they were last changed (ns; None: not known)
+    bytes  how many are stored; None in what older versions wrote
     """
 
     digest: str
     modified: int | None
     rows: int = 0
     tokens: int = 0
+    bytes: int | None = None
 
 
 @dataclass

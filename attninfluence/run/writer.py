@@ -117,8 +117,10 @@ class RowWriter:
             if isinstance(item, WaitingRow):
                 rows.append(item)
             elif isinstance(item, FileBegun):
-                modified = self._inputs.files[item.file].modified
-                self.state.files.setdefault(item.file, FileTotals(item.digest, modified))
+                file = self._inputs.files[item.file]
+                totals = FileTotals(item.digest, file.modified, bytes=file.size)
+                self.state.files.setdefault(item.file, totals)
+                self.state.bad_files.pop(item.file, None)  # it was bad, and is mended
             else:
                 self.state.bad_files[item.file] = item.reason
         return rows
