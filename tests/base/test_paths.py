@@ -7,12 +7,12 @@ from attninfluence.base.paths import expand_home
 
 
 def test_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", "/somewhere/else")
     monkeypatch.chdir(tmp_path)
-    assert expand_home("~/models/tiny") == "/home/somebody/models/tiny"
-    assert expand_home(Path("~") / "x") == "/home/somebody/x"
+    assert expand_home("~/models/tiny") == "/somewhere/else/models/tiny"
+    assert expand_home(Path("~") / "x") == "/somewhere/else/x"
     assert expand_home("models/~") == "models/~"
     assert expand_home("~no-such-user/x") == "~no-such-user/x"
     os.mkdir("~")
     assert expand_home("~") == "~"
-    assert expand_home("~/x") == "/home/somebody/x"
+    assert expand_home("~/x") == "/somewhere/else/x"
