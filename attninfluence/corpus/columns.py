@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attninfluence.corpus import jsonl, parquet
+from attninfluence.corpus.fields import (
+    field_type,
+    has_value,
+    named_types,
+    named_values,
+    places,
+    value,
+)
 from attninfluence.corpus.files import CorpusError, file_format
+from attninfluence.corpus.labels import labels
+from attninfluence.corpus.values import holds_labels, holds_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Names that a message lists at most.
+_LISTED = 40
 
 
 class Columns(NamedTuple):
     """Names of the columns to read; None where there is no such column.
 
-    keep  further columns, handed on as they are
+    Dots in a name lead into a struct or an object (`fields.py`).
+
+    keep      further columns, handed on as they are
+    unasked   those of `id` and `domain` that are read because a file may have them: a value that
+              is no label is null there and counted, where one of a column asked for is an error
+    textless  the file says of the text column that every row is null
     """
 
     text: str
     id: str | None
     domain: str | None
     keep: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
+    textless: bool = False
 
 
 def resolve_columns(
@@ -31,43 +54,119 @@ def resolve_columns(
     """Check the columns of one file before any of it is scored.
 
     With None, `id` and `domain` are used where the file has them; an empty name means none. Raises
-    CorpusError for a column that was asked for and is not there, naming those that are. A JSONL
-    file is judged by its first 100 rows, and one without any rows has every column. A text file has
-    its text, under any name, and no other column: it is named by its file.
+    CorpusError for a column that was asked for and is not there, naming those that are, and for one
+    whose type holds no text, or no labels, naming those that would do. A JSONL file is judged by
+    its first 100 rows, and one without any rows has every column. A text file has its text, under
+    any name, and no other column: it is named by its file.
     """
-    kind = file_format(path)
     keep = tuple(dict.fromkeys(keep_columns))
-    found = _found_columns(path, kind, text_column)
-    anything_goes = kind == "jsonl" and not found
-    if kind == "text" and keep:
-        raise CorpusError(path, f"no column {keep[0]!r} to keep: a text file has its text alone")
-    for name in (text_column, id_column, domain_column, *keep):
-        if name and name not in found and not anything_goes:
-            raise CorpusError(path, f"no column {name!r}; the file has {_listed(found)}")
-        if name and found.count(name) > 1:
-            raise CorpusError(path, f"{found.count(name)} columns have the name {name!r}")
-    return Columns(
-        text_column,
-        _optional("id", id_column, found, kind),
-        _optional("domain", domain_column, found, kind),
-        keep,
-    )
-
-
-def _found_columns(path: str, kind: str, text_column: str) -> list[str]:
+    asked = [name for name in (id_column, domain_column) if name]
+    optional = {"id": id_column, "domain": domain_column}
+    unasked = [default for default, name in optional.items() if name is None]
+    kind, textless = file_format(path), False
     if kind == "text":
-        return [text_column]
-    if kind == "jsonl":
-        return jsonl.peek_columns(path)
-    return list(parquet.read_schema(path).names)
+        _check_text_file(path, text_column, asked, keep)
+        unasked = []
+    elif kind == "jsonl":
+        # A later line may have what the first ones lack.
+        _check_rows(path, jsonl.peek_rows(path), text_column, asked, keep)
+    else:
+        schema = parquet.read_schema(path)
+        textless = _check_schema(path, schema, text_column, asked, keep)
+        unasked = [name for name in unasked if places(schema, name)]
+    names = {d: d if d in unasked else name or None for d, name in optional.items()}
+    return Columns(text_column, names["id"], names["domain"], keep, tuple(unasked), textless)
 
 
-def _optional(default: str, name: str | None, found: list[str], kind: str) -> str | None:
-    if name is not None:
-        return name or None
-    # A later line of a JSONL file may have what the first ones lack.
-    return default if kind == "jsonl" or (kind == "parquet" and default in found) else None
+def check_some_text(files: Iterable[tuple[str, Columns]]) -> None:
+    """CorpusError where no file has a text, and one says so of itself by its text column's type.
+
+    Of several files one may have none: where all its texts are null, pandas gives the column the
+    type null, and its rows are rows without a text.
+    """
+    files = list(files)
+    if files and all(columns.textless for _, columns in files):
+        path, columns = files[0]
+        _refuse_text(path, columns.text, "null", parquet.read_schema(path))
+
+
+def _check_text_file(path: str, text: str, asked: Iterable[str], keep: tuple[str, ...]) -> None:
+    if keep:
+        raise CorpusError(path, f"no column {keep[0]!r} to keep: a text file has its text alone")
+    for name in asked:
+        if name != text:
+            raise _missing(path, name, [text])
+
+
+def _check_rows(
+    path: str, rows: list[dict[str, Any]], text: str, asked: Iterable[str], keep: Iterable[str]
+) -> None:
+    """Whether rows, the first of a file, have the columns; without any they have every one."""
+    for name in (text, *asked, *keep):
+        if rows and not any(has_value(row, name) for row in rows):
+            raise _missing(path, name, _names(rows))
+    for name in asked:
+        labels(path, 0, name, [value(row, name) for row in rows])
+    texts = [value(row, text) for row in rows]
+    # Fewer rows may be odd ones, which have a status each.
+    if len(rows) == jsonl.PEEKED_ROWS and not any(map(_may_be_text, texts)):
+        what = f"holds no text in the first {len(rows)} rows but {jsonl.kind_of(texts[0])}"
+        others = _names(rows, of=str)
+        raise CorpusError(path, f"column {text!r} {what}; {_would_do(others)}")
+
+
+def _names(rows: Iterable[dict[str, Any]], of: type = object) -> list[str]:
+    """The names in the rows, in order of appearance, that have a value of this class in one."""
+    found = (name for row in rows for name, item in named_values(row) if isinstance(item, of))
+    return list(dict.fromkeys(found))
+
+
+def _may_be_text(item: Any) -> bool:
+    return item is None or isinstance(item, (str, bytes))
+
+
+def _check_schema(
+    path: str, schema: pa.Schema, text: str, asked: Iterable[str], keep: Iterable[str]
+) -> bool:
+    """Whether the file says that every text is null; CorpusError for what cannot be read."""
+    import pyarrow as pa
+
+    for name in (text, *asked, *keep):
+        count = len(places(schema, name))
+        if name and not count:
+            raise _missing(path, name, [found for found, _ in named_types(schema)])
+        if count > 1:
+            raise CorpusError(path, f"{count} columns have the name {name!r}")
+    for name in asked:
+        kind = field_type(schema, name)
+        if not holds_labels(kind):
+            would_do = f"{_would_do(_of_type(schema, holds_labels))}, or '' for none"
+            raise CorpusError(path, f"column {name!r} has the type {kind}, no label; {would_do}")
+    kind = field_type(schema, text)
+    if pa.types.is_null(kind):
+        return parquet.count_rows(path) > 0
+    if not holds_text(kind):
+        _refuse_text(path, text, str(kind), schema)
+    return False
+
+
+def _refuse_text(path: str, name: str, kind: str, schema: pa.Schema) -> None:
+    would_do = _would_do(_of_type(schema, holds_text))
+    raise CorpusError(path, f"column {name!r} has the type {kind}, which holds no text; {would_do}")
+
+
+def _of_type(schema: pa.Schema, holds: Callable[[pa.DataType], bool]) -> list[str]:
+    return [name for name, kind in named_types(schema) if holds(kind)]
+
+
+def _missing(path: str, name: str, found: list[str]) -> CorpusError:
+    return CorpusError(path, f"no column {name!r}; the file has {_listed(found)}")
+
+
+def _would_do(names: list[str]) -> str:
+    return f"these would do: {_listed(names)}" if names else "no column of the file would do"
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(repr(name) for name in names) if names else "none"
+    told = ", ".join(map(repr, names[:_LISTED])) if names else "none"
+    return told if len(names) <= _LISTED else f"{told} and {len(names) - _LISTED} more"

@@ -42,23 +42,30 @@ def parse_line(path: str, number: int, line: bytes) -> dict[str, Any]:
         text, is_utf8 = line.decode("utf-8", "surrogateescape"), False
     try:
         value = json.loads(text)
+        if isinstance(value, dict) and not is_utf8:
+            value = _with_bytes(value)
     except RecursionError:
         raise CorpusError(path, f"line {number} is nested too deeply to be parsed") from None
     except ValueError as error:
         raise CorpusError(path, f"line {number} is not valid JSON ({error})") from error
     if not isinstance(value, dict):
         raise CorpusError(
-            path, f"line {number} is not a JSON object but {_kind(value)}; expected one a line"
+            path, f"line {number} is not a JSON object but {kind_of(value)}; expected one a line"
         )
-    return value if is_utf8 else _with_bytes(value)
+    return value
 
 
 def _with_bytes(row: dict[str, Any]) -> dict[str, Any]:
-    """`row` with its strings that hold escaped bytes turned back into these bytes."""
+    """`row` with its strings that hold escaped bytes turned back into these bytes.
+
+    Those in objects within it as well, but not in arrays, where no text is.
+    """
     return {key: _as_bytes(value) for key, value in row.items()}
 
 
 def _as_bytes(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _with_bytes(value)
     if not isinstance(value, str) or not _SURROGATE.search(value):
         return value
     try:
@@ -67,10 +74,10 @@ def _as_bytes(value: Any) -> Any:
         return value
 
 
-def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    return {bool: "true or false", list: "an array", str: "a string"}.get(type(value), "a number")
+def kind_of(value: Any) -> str:
+    """The kind of a JSON value in words."""
+    kinds = {bool: "true or false", list: "an array", dict: "an object", str: "a string"}
+    return "null" if value is None else kinds.get(type(value), "a number")
 
 
 def iter_batches(
@@ -97,11 +104,8 @@ def iter_batches(
         yield batch
 
 
-def peek_columns(path: str) -> list[str]:
-    """The keys found in the first PEEKED_ROWS objects, in order of appearance."""
-    found: dict[str, None] = {}
+def peek_rows(path: str) -> list[dict[str, Any]]:
+    """The first PEEKED_ROWS objects, fewer of a shorter file."""
     with closing(open_binary(path)) as source:
-        for batch in iter_batches(path, source, PEEKED_ROWS, 0, PEEKED_ROWS):
-            for row in batch:
-                found.update(dict.fromkeys(row))
-    return list(found)
+        batches = iter_batches(path, source, PEEKED_ROWS, 0, PEEKED_ROWS)
+        return [row for batch in batches for row in batch]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.text import repaired
 from attninfluence.corpus import parquet
+from attninfluence.corpus.fields import field_type
 from attninfluence.corpus.files import CorpusError, file_format
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def kept_types(files: Iterable[tuple[str, Columns]]) -> dict[str, pa.DataType]:
     for path, columns in files:
         schema = parquet.read_schema(path) if _has_types(path, columns) else None
         for name in columns.keep:
-            kind = pa.string() if schema is None else _plain_type(schema.field(name).type)
+            kind = pa.string() if schema is None else _plain_type(field_type(schema, name))
             found.setdefault(name, set()).add(kind)
     return {name: kinds.pop() if len(kinds) == 1 else pa.string() for name, kinds in found.items()}
 

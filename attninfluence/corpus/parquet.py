@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from attninfluence.corpus.files import BATCH_BYTES, CorpusError, open_binary
 
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 
 # Bytes of a column read at once.
 _BUFFER_BYTES = 1 << 20
-
-
-class OtherValue(NamedTuple):
-    """Stands for a value of an Arrow type that no column we read may have."""
-
-    type_name: str
 
 
 @contextmanager
@@ -138,47 +132,7 @@ def read_schema(path: str) -> pa.Schema:
         return open_parquet(path, source).schema_arrow
 
 
-def python_values(column: pa.Array) -> list[Any]:
-    """The column's values; a string that is not valid UTF-8 becomes the bytes it is.
-
-    Only types that a text, an id or a domain may have are converted; any other value becomes an
-    OtherValue with the name of its type.
-    """
-    import pyarrow as pa
-
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        return python_values(column.dictionary_decode())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _strings(column)
-    if str(kind) == "string_view":
-        return _strings(pa.array(column, pa.large_string()))
-    if pa.types.is_null(kind) or pa.types.is_integer(kind) or _is_binary(kind):
-        return list(column.to_pylist())
-    other = OtherValue(str(kind))
-    return [None if missing else other for missing in column.is_null().to_pylist()]
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    is_view = str(kind) == "binary_view"
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or is_view)
-
-
-def _strings(column: pa.Array) -> list[str | bytes | None]:
-    import pyarrow as pa
-
-    try:
-        return list(column.to_pylist())
-    except UnicodeDecodeError:
-        wide = pa.types.is_large_string(column.type)
-        raw = column.cast(pa.large_binary() if wide else pa.binary()).to_pylist()
-        return [None if item is None else _decoded(item) for item in raw]
-
-
-def _decoded(item: bytes) -> str | bytes:
-    try:
-        return item.decode()
-    except UnicodeDecodeError:
-        return item
+def count_rows(path: str) -> int:
+    """The rows of the file, by its footer."""
+    with closing(open_source(path)) as source:
+        return int(open_parquet(path, source).metadata.num_rows)

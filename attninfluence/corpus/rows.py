@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from attninfluence.base.text import repaired
 from attninfluence.corpus import jsonl, kept, parquet, text
 from attninfluence.corpus.columns import Columns
-from attninfluence.corpus.files import CorpusError, file_format, open_binary
+from attninfluence.corpus.fields import column, places, value
+from attninfluence.corpus.files import file_format, open_binary
 from attninfluence.corpus.kept import kept_types
+from attninfluence.corpus.labels import labels, labels_or_null
+from attninfluence.corpus.values import OtherValue, label_values, python_values
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +29,8 @@ class RowBatch:
     domains  str or None
     position  bytes of the stored file up to the last of these rows, about
     kept   the kept columns by name, each of its type in `kept_types`
+    no_label  by column, how many of these rows hold what is no id or domain, and so have none: only
+        of columns that nobody asked for
     """
 
     file: str
@@ -36,6 +40,7 @@ class RowBatch:
     domains: list[str | None]
     position: int
     kept: dict[str, pa.Array] = field(default_factory=dict)
+    no_label: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -53,8 +58,8 @@ def iter_rows(
 
     A batch has at most `batch_size` rows, and fewer of long ones (BATCH_BYTES). types: what
     `kept_types` says of all files that are read (None: of this file alone). Raises CorpusError when
-    a row cannot be read or its id or domain is neither a string, an integer nor null. Nothing is
-    skipped: what follows a damaged row was not seen.
+    a row cannot be read, or an id or domain that was asked for is neither a string, an integer nor
+    null. Nothing is skipped: what follows a damaged row was not seen.
     """
     in_order = file_format(path) != "parquet"
     with closing(open_binary(path, in_order=in_order)) as source:
@@ -76,9 +81,11 @@ def read_rows(
     read = {"parquet": _parquet_rows, "jsonl": _jsonl_rows, "text": _text_rows}[file_format(path)]
     row = first_row
     for values in read(path, source, columns, types, (batch_size, first_row, stop_row)):
-        ids = _labels(path, row, columns.id, values.ids)
-        domains = _labels(path, row, columns.domain, values.domains)
-        yield RowBatch(path, row, values.texts, ids, domains, values.position, values.kept)
+        no_label: dict[str, int] = {}
+        ids = _labels(path, row, columns, columns.id, values.ids, no_label)
+        domains = _labels(path, row, columns, columns.domain, values.domains, no_label)
+        found = (values.texts, ids, domains, values.position, values.kept, no_label)
+        yield RowBatch(path, row, *found)
         row += len(values.texts)
 
 
@@ -101,10 +108,10 @@ def _jsonl_rows(
 ) -> Iterator[_Values]:
     for batch in jsonl.iter_batches(path, source, *part):
         texts, ids, domains = (
-            [row.get(name) if name else None for row in batch] for name in columns[:3]
+            [value(row, name) if name else None for row in batch] for name in columns[:3]
         )
         kept_columns = {
-            name: kept.from_json(path, name, [row.get(name) for row in batch])
+            name: kept.from_json(path, name, [value(row, name) for row in batch])
             for name in columns.keep
         }
         yield _Values(texts, ids, domains, kept_columns, source.tell())
@@ -119,12 +126,10 @@ def _parquet_rows(
     row = part[1]
     for batch in parquet.iter_batches(path, file, names, *part):
         with parquet.reading(path):
-            texts, ids, domains = (
-                parquet.python_values(batch.column(name)) if name else [None] * batch.num_rows
-                for name in columns[:3]
-            )
+            texts = python_values(column(batch, columns.text))
+            ids, domains = (_label_values(batch, name) for name in columns[1:3])
             kept_columns = {
-                name: kept.from_arrow(batch.column(name), types[name]) for name in columns.keep
+                name: kept.from_arrow(column(batch, name), types[name]) for name in columns.keep
             }
         row += batch.num_rows
         # The columns are read in turn, each from a place of its own: rows tell how far it is.
@@ -139,23 +144,28 @@ def _text_rows(
         yield _Values([text.read_text(path, source)], [None], [None], {}, source.tell())
 
 
+def _label_values(batch: pa.RecordBatch, name: str | None) -> list[Any]:
+    if name is None:
+        return [None] * batch.num_rows
+    if len(places(batch.schema, name)) > 1:
+        return [OtherValue("value in several columns of this name")] * batch.num_rows
+    return label_values(column(batch, name))
+
+
 def _labels(
-    path: str, first_row: int, column: str | None, values: Iterable[Any]
+    path: str,
+    row: int,
+    columns: Columns,
+    name: str | None,
+    values: list[Any],
+    no_label: dict[str, int],
 ) -> list[str | None]:
-    """Ids or domains as strings."""
-    labels: list[str | None] = []
-    for row, value in enumerate(values, start=first_row):
-        if value is None:
-            labels.append(None)
-        elif isinstance(value, (str, bytes)):
-            labels.append(repaired(value)[0])
-        elif isinstance(value, int) and not isinstance(value, bool):
-            labels.append(str(value))
-        else:
-            kind = getattr(value, "type_name", type(value).__name__)
-            raise CorpusError(
-                path,
-                f"row {row}: column {column!r} holds a {kind}; expected a string, an integer or"
-                " null (choose another column, or '' for none)",
-            )
-    return labels
+    """Ids or domains as strings; of a column that nobody asked for, what is none is counted."""
+    if name is None:
+        return values
+    if name not in columns.unasked:
+        return labels(path, row, name, values)
+    found, others = labels_or_null(values)
+    if others:
+        no_label[name] = others
+    return found

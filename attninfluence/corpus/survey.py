@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from attninfluence.corpus.columns import Columns
 from attninfluence.corpus.files import file_format, open_binary
-from attninfluence.corpus.rows import iter_rows, read_rows
+from attninfluence.corpus.rows import RowBatch, iter_rows, read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,10 +24,12 @@ class Survey(NamedTuple):
 
     rows    rows that `iter_rows` gives
     digest  SHA-256 of the bytes as stored, in hexadecimal
+    no_label  by column, how many of the rows have no id or domain for want of a label there
     """
 
     rows: int
     digest: str
+    no_label: Mapping[str, int]
 
 
 class _HashedReader(io.RawIOBase):
@@ -67,9 +70,17 @@ def survey_file(
         reader = _HashedReader(source)
         if file_format(path) == "parquet":
             digest = reader.finish()
-            rows = sum(map(len, iter_rows(path, columns, types=types)))
+            rows, no_label = _count(iter_rows(path, columns, types=types))
         else:
             stored = cast(BinaryIO, io.BufferedReader(reader, _CHUNK))
-            rows = sum(map(len, read_rows(path, stored, columns, types=types)))
+            rows, no_label = _count(read_rows(path, stored, columns, types=types))
             digest = reader.finish()
-    return Survey(rows, digest)
+    return Survey(rows, digest, no_label)
+
+
+def _count(batches: Iterable[RowBatch]) -> tuple[int, dict[str, int]]:
+    rows, no_label = 0, Counter[str]()
+    for batch in batches:
+        rows += len(batch)
+        no_label.update(batch.no_label)
+    return rows, dict(no_label)

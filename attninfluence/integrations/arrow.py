@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from attninfluence.corpus.parquet import python_values
+from attninfluence.corpus.values import python_values
 from attninfluence.model.shared import open_shared
 from attninfluence.scores.scores import Scores
 from attninfluence.scores.table import to_table

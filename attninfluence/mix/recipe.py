@@ -16,7 +16,8 @@
       "data_folder": "corpus",     relative to the recipe's folder, absolute, or a URL
       "paths_file": "corpus-json.txt",
       "text_key": "text"
-    }                              null where datatrove has no reader of the format or the suffix
+    }                              null where datatrove has no reader of the format or the suffix,
+                                   or the text is one within a struct or an object
   }, ...]
 }
 """
@@ -80,7 +81,7 @@ class _Source:
 class Recipe:
     """The files of a mix, grouped by part and by how others open them.
 
-    text_column  the column of the documents' text
+    text_column  the column of the documents' text; datatrove knows none by a name with dots
     """
 
     def __init__(self, text_column: str = "text") -> None:
@@ -133,9 +134,9 @@ class Recipe:
         }
 
     def _datatrove(self, source: _Source) -> dict[str, Any] | None:
-        """What a datatrove reader is given; None where there is none, or no folder of all files."""
+        """What a datatrove reader is given; None where none reads this, or in no folder of all."""
         start = common_folder(source.files)
-        if source.kind.reader is None or start is None:
+        if source.kind.reader is None or start is None or "." in self.text_column:
             return None
         return {
             "reader": source.kind.reader,

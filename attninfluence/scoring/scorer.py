@@ -259,7 +259,7 @@ def _is_arrow(batch: object) -> bool:
 
 def _arrow_texts(column: Any) -> Iterator[Any]:
     """The values of an Arrow column of texts; bytes for a string that is not valid UTF-8."""
-    from attninfluence.corpus.parquet import python_values
+    from attninfluence.corpus.values import python_values
 
     for chunk in getattr(column, "chunks", [column]):
         yield from python_values(chunk)

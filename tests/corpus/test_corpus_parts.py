@@ -129,11 +129,11 @@ def test_lines_outside_the_part_are_not_parsed(tmp_path):
 
 
 def test_rows_keep_their_numbers_in_errors(tmp_path):
-    path = write_rows(
-        tmp_path / "a.jsonl", [{"text": "a", "id": i} for i in range(5)] + [{"id": []}]
-    )
-    with pytest.raises(CorpusError, match=r"a\.jsonl: row 5: column 'id' holds a list"):
-        rows_of_texts(path, first_row=3)
+    rows = [{"text": "a", "id": i} for i in range(105)] + [{"id": []}]
+    path = write_rows(tmp_path / "a.jsonl", rows)
+    columns = resolve_columns(str(path), id_column="id")
+    with pytest.raises(CorpusError, match=r"a\.jsonl: row 105: column 'id' holds a list"):
+        list(iter_rows(str(path), columns, first_row=103))
 
 
 @pytest.mark.parametrize("rows", [22, 24])
@@ -222,7 +222,7 @@ def test_survey_counts_and_hashes(files, suffix):
     path = files[suffix]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     rows = 1 if "txt" in suffix else len(ROWS)
-    assert survey_file(str(path), resolve_columns(str(path))) == Survey(rows, digest)
+    assert survey_file(str(path), resolve_columns(str(path))) == Survey(rows, digest, {})
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet"])

@@ -13,6 +13,7 @@ import pytest
 
 from attninfluence.corpus import iter_rows, resolve_columns
 from attninfluence.corpus.files import FORMATS
+from attninfluence.mix.recipe import Count, Recipe
 from attninfluence.mix.write import mix
 from attninfluence.select.rule import Rule
 from attninfluence.select.selector import select
@@ -105,3 +106,11 @@ def test_datatrove_opens_the_sources_that_it_has_a_reader_for(made):
             if ".txt" not in text and not text.split()[0].endswith(UNKNOWN)
         }
     )
+
+
+def test_datatrove_is_not_sent_for_a_text_within_an_object():
+    recipe = Recipe("doc.text")
+    recipe.add("corpus", "corpus/a.jsonl", Count(1, 2))
+    (source,) = recipe.describe()["sources"]
+    assert (source["builder"], source["datatrove"]) == ("json", None)
+    assert recipe.paths_files() == {}
