@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 HELP = "select the best documents within each domain"
 DESCRIPTION = """\
 Select documents of finished score runs within each domain: a fraction of the
-candidates, or candidates in order of score while they fit a budget of tokens.
-A candidate has a score, and at least --min-tokens tokens. Ties go by file, in
-the order of the input, and row. SELECTED gets the selected rows as Parquet and
-a summary; `mix` turns them into documents.
+candidates, or candidates in order of score while they fit a budget of tokens
+and, of the next thousand, those that still do. A candidate has a score, and at
+least --min-tokens tokens. Ties go by file, in the order of the input, and row.
+SELECTED gets the selected rows as Parquet and a summary; `mix` turns them into
+documents.
 """
 EXAMPLE = "attninfluence select scores/ -o selected/ --fraction 0.2 --random-control 1"
 
@@ -152,9 +153,13 @@ def _rule(arguments: argparse.Namespace) -> Rule:
 
 
 def _report(title: str, summary: dict[str, Any]) -> None:
-    """How many documents of each domain were selected, and what share of its tokens they are."""
+    """How many documents of each domain were selected, and what share of its tokens they are.
+
+    With a budget of tokens also what was asked for.
+    """
     header = ["domain", "candidates", "selected", "share", "tokens", "share", "cut"]
     everything = {"domain": "all domains", "cut": None, **summary["all"]}
+    asked = everything["budget"]
     rows = [
         [
             console.printed_domain(entry["domain"]),
@@ -168,13 +173,22 @@ def _report(title: str, summary: dict[str, Any]) -> None:
         for entry in [*summary["domains"], everything]
     ]
     whole = summary["all"]
+    if asked is not None:
+        header.insert(4, "asked")
+        for row, entry in zip(rows, [*summary["domains"], everything], strict=True):
+            row.insert(4, console.short_count(entry["budget"]))
     console.print_table(title, header, rows[:-1], rows[-1])
     console.say(
         f"{title}: {console.percent_of_one(whole['share_of_documents'])} of the candidates are"
         f" {console.percent_of_one(whole['share_of_tokens'])} of their tokens"
     )
+    if asked is not None:
+        console.say(f"{title}: {whole['selected_tokens']:,} tokens of {asked:,} asked for")
     if not whole["selected"]:
-        console.say("nothing was selected: the budget is smaller than the first document")
+        console.say(
+            "nothing was selected: the first thousand documents of each domain are larger than its"
+            " budget"
+        )
     unscored = whole["rows"] - whole["scored"]
     if unscored:
         console.say(f"{unscored:,} rows have no score and were not considered")

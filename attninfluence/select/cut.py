@@ -6,14 +6,14 @@
     sketch_cuts   no reading: the sketch's own quantile
 
 A cut is a key and what is left for the rows of exactly that key, which are taken in their order. So
-ties need no memory, however many there are, and the cut is exact.
+ties need no memory, however many there are, and the cut is exact. What it leaves of a budget of
+tokens is filled afterwards (`attninfluence.select.fill`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,21 +22,16 @@ from attninfluence.base.quantiles import QuantileSketch
 from attninfluence.select.order import Order
 from attninfluence.select.rows import RowReader, Rows, sums_by_domain
 
-SPARE = 1000  # documents that are tried after the first that does not fit
 ROUNDING = 1e-9  # of a share in floating point
 HELD_ROWS = 1 << 16  # collected before equal keys are added up
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """An order, and what a budget counts in it: ``documents`` or ``tokens``.
-
-    passes_over  whether the SPARE documents after the first that does not fit are tried as well
-    """
+    """An order, and what a budget counts in it: ``documents`` or ``tokens``."""
 
     order: Order
     unit: str
-    passes_over: bool = False
 
     def weights(self, rows: Rows) -> Ints:
         """What each row takes of a budget, int64 [rows]."""
@@ -100,13 +95,13 @@ class Cuts:
 
     key    float64 [domains]; inf, above which nothing is, where none is set
     left   int64 [domains]
-    extra  by domain, keys below the cut that are selected as well
+    extra  rows that are selected as well: their numbers in a reading, from 0, ascending
     """
 
     def __init__(self, domains: int) -> None:
         self.key: Floats = np.full(domains, np.inf)
         self.left: Ints = np.zeros(domains, np.int64)
-        self.extra: dict[int, Floats] = {}
+        self.extra: Ints = np.zeros(0, np.int64)
 
 
 def exact_cuts(reader: RowReader, ranking: Ranking, census: Census, budgets: list[int]) -> Cuts:
@@ -118,12 +113,7 @@ def exact_cuts(reader: RowReader, ranking: Ranking, census: Census, budgets: lis
     sketches = census.sketches[ranking]
     budgets = [min(b, sketch.weight) for b, sketch in zip(budgets, sketches, strict=True)]
     cuts = Cuts(len(sketches))
-    spare = SPARE if ranking.passes_over else 0
-    margins = {
-        domain: sketch.error + 2 * spare / max(int(census.candidates[domain]), 1)
-        for domain, sketch in enumerate(sketches)
-        if sketch.weight
-    }
+    margins = {domain: sketch.error for domain, sketch in enumerate(sketches) if sketch.weight}
     while margins:
         low, high = (np.full(len(sketches), np.inf) for _ in range(2))
         for domain, margin in margins.items():
@@ -132,13 +122,11 @@ def exact_cuts(reader: RowReader, ranking: Ranking, census: Census, budgets: lis
         wider = {}
         for domain, margin in margins.items():
             left, is_last = budgets[domain] - int(above[domain]), low[domain] == -np.inf
-            cut = _cut(*inside.of(domain), left, is_last=is_last, spare=spare)
+            cut = _cut(*inside.of(domain), left, is_last=is_last)
             if cut is None:
                 wider[domain] = max(4 * margin, 1 / sketches[domain].weight)
-                continue
-            cuts.key[domain], cuts.left[domain] = cut.key, cut.left
-            if len(cut.extra):
-                cuts.extra[domain] = cut.extra
+            else:
+                cuts.key[domain], cuts.left[domain] = cut
         margins = wider
     return cuts
 
@@ -203,30 +191,20 @@ def _collect(
     return above, inside
 
 
-class _Cut(NamedTuple):
-    """The cut of one domain, as `Cuts` has it."""
+def _cut(keys: Floats, weights: Ints, left: int, *, is_last: bool) -> tuple[float, int] | None:
+    """A domain's key and `left`, as `Cuts` has them, from what lies in its interval.
 
-    key: float
-    left: int
-    extra: Floats
-
-
-def _cut(keys: Floats, weights: Ints, left: int, *, is_last: bool, spare: int) -> _Cut | None:
-    """A domain's cut from what lies in its interval; None when it is not there.
+    None when the cut is not there.
 
     left     what the rows above the interval leave of the budget
     is_last  no rows lie below the interval
     """
     summed = np.cumsum(weights)
     fit = int(np.searchsorted(summed, left, side="right"))
-    if left < 0 or (fit + spare >= len(keys) and not is_last):
+    if left < 0 or (fit >= len(keys) and not is_last):
         return None
     key = float(keys[fit]) if fit < len(keys) else -np.inf
-    left -= int(summed[fit - 1]) if fit else 0
-    if not spare:
-        return _Cut(key, left, keys[:0])
-    tried = slice(fit, fit + 1 + spare)
-    return _Cut(key, 0, keys[tried][first_fit(weights[tried], left)])
+    return key, left - (int(summed[fit - 1]) if fit else 0)
 
 
 def sketch_cuts(ranking: Ranking, census: Census, budgets: list[int]) -> Cuts:
@@ -246,17 +224,3 @@ def sketch_cuts(ranking: Ranking, census: Census, budgets: list[int]) -> Cuts:
         above = (1 - sketch.rank(cuts.key[domain])) * sketch.weight
         cuts.left[domain] = max(0, budget - round(above))
     return cuts
-
-
-def first_fit(weights: Ints, budget: int) -> Bools:
-    """Mark entries, taken in order, as long as they fit the budget, passing over others."""
-    taken = np.zeros(len(weights), dtype=bool)
-    places = np.arange(len(weights))
-    while len(places):
-        summed = np.cumsum(weights[places])
-        fit = int(np.searchsorted(summed, budget, side="right"))
-        taken[places[:fit]] = True
-        budget -= int(summed[fit - 1]) if fit else 0
-        rest = places[fit + 1 :]
-        places = rest[weights[rest] <= budget]
-    return taken

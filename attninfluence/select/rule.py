@@ -60,6 +60,11 @@ class Rule:
         return "tokens" if self.fraction is None else "documents"
 
     @property
+    def tokens_in_all(self) -> int | None:
+        """The budget of tokens over all domains; None for a fraction."""
+        return sum(self.tokens.values()) if isinstance(self.tokens, Mapping) else self.tokens
+
+    @property
     def is_sampled(self) -> bool:
         """Whether chance has a part in the order."""
         return self.rank_by == "random" or self.temperature is not None

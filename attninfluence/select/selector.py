@@ -4,12 +4,14 @@ Scores of different domains are not comparable, so documents are ranked against 
 domain only. What is written are keys and numbers, not text: a document is ``(file, row)``, and
 `attninfluence.mix` reads the corpus again to write the documents themselves.
 
-The scores are streamed three times, for a sketch, for the cut and for the rows themselves, so that
-memory holds a batch, a sketch a domain and what lies next to the cuts, however large the corpus is.
+The scores are streamed three times, for a sketch, for the cut and for the rows themselves, and with
+a budget of tokens once more, for what fills it. So memory holds a batch, a sketch a domain and what
+lies next to the cuts, however large the corpus is.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from attninfluence.output.files import SUMMARY_NAME, OutputError, write_json
 from attninfluence.output.folder import OutputFolder
 from attninfluence.output.score_runs import Paths, open_scores
 from attninfluence.select.cut import Census, Ranking, exact_cuts, sketch_cuts, take_census
+from attninfluence.select.fill import fill
 from attninfluence.select.order import Order
 from attninfluence.select.picked import Selection, summarise
 from attninfluence.select.rows import By, ReadingProgress, RowReader
@@ -55,10 +58,11 @@ def select(
         rule: what to select.
         by: rank within each domain, or ("all") the corpus as if it were one.
         control: a second folder, for a random subset of as many tokens by domain: documents in
-            random order while they fit, and of the next thousand those that do.
+            random order, with the selection's tokens as their budget.
         control_seed: of that order.
         approximate: take the cuts from sketches and save a reading: within 0.1 percentage point
-            of the fraction in a domain of 10,000 documents or more; a budget is not exceeded.
+            of the fraction in a domain of 10,000 documents or more; a budget is not exceeded, and
+            what is left of it is at most about 0.1 % of the domain's tokens more than it would be.
         mixed_kernels: allow different kernels, which differ in the last bits, between runs or in
             one.
         allow_missing_shards: allow shards to be missing.
@@ -79,25 +83,34 @@ def select(
         folder.check_unused()
     watch = None
     if progress is not None:
-        readings = _count_readings(rule, len(folders), approximate)
+        readings = _count_readings(rule, control is not None, approximate)
         watch = ReadingProgress(progress, runs, readings).add
     reader = RowReader(runs, by, rule.min_tokens, watch)
     ranking = _ranking(rule, reader)
-    at_random = Ranking(Order("random", seed=control_seed), "tokens", passes_over=True)
+    at_random = Ranking(Order("random", seed=control_seed), "tokens")
     census = take_census(reader, [ranking] if control is None else [ranking, at_random])
     selector = _Selector(reader, census, approximate)
     how = {"by": by, "approximate": approximate}
     described = {**how, **rule.describe()}
-    summary, tokens = selector.write(folders[0], ranking, selector.budgets(rule), described)
+    budgets = selector.budgets(rule)
+    asked = rule.tokens_in_all
+    summary, tokens = selector.write(folders[0], ranking, budgets, asked, described)
     if control is not None:
         described = {**how, "rank_by": "random", "seed": control_seed, "matches": str(output)}
-        summary["control"], _ = selector.write(folders[1], at_random, tokens, described)
+        summary["control"], _ = selector.write(
+            folders[1], at_random, tokens, sum(tokens), described
+        )
     return summary
 
 
-def _count_readings(rule: Rule, folders: int, approximate: bool) -> int:
-    """How often the rows are read, at least: a census, and for each folder the cut and the rows."""
-    return 1 + (rule.temperature is not None) + folders * (1 if approximate else 2)
+def _count_readings(rule: Rule, with_control: bool, approximate: bool) -> int:
+    """How often the rows are read, at least: a census, and for each folder the cut and the rows.
+
+    A budget of tokens, which the control has, takes one more to be filled.
+    """
+    budgets = (rule.unit == "tokens") + with_control
+    folders = 1 + with_control
+    return 1 + (rule.temperature is not None) + budgets + folders * (1 if approximate else 2)
 
 
 def _ranking(rule: Rule, reader: RowReader) -> Ranking:
@@ -121,19 +134,25 @@ class _Selector:
 
     def selection(self, ranking: Ranking, budgets: list[int]) -> Selection:
         """What a ranking selects with these budgets, to be picked."""
-        if not self.approximate:
-            cuts = exact_cuts(self.reader, ranking, self.census, budgets)
-            return Selection(self.reader, ranking, cuts)
-        cuts = sketch_cuts(ranking, self.census, budgets)
-        limits = budgets if ranking.unit == "tokens" else None
-        return Selection(self.reader, ranking, cuts, limits)
+        find_exactly = functools.partial(exact_cuts, self.reader, ranking, self.census, budgets)
+        cuts = sketch_cuts(ranking, self.census, budgets) if self.approximate else find_exactly()
+        if ranking.unit == "tokens" and not fill(self.reader, ranking, cuts, budgets):
+            cuts = find_exactly()  # a sketch errs by more than it says, which it all but excludes
+            fill(self.reader, ranking, cuts, budgets)
+        return Selection(self.reader, ranking, cuts)
 
     def write(
-        self, folder: OutputFolder, ranking: Ranking, budgets: list[int], described: dict[str, Any]
+        self,
+        folder: OutputFolder,
+        ranking: Ranking,
+        budgets: list[int],
+        asked: int | None,
+        described: dict[str, Any],
     ) -> tuple[dict[str, Any], list[int]]:
         """Write the selected rows, their summary and the runs they come from.
 
-        Returns the summary, and the selected tokens by domain.
+        `asked` is the budget of tokens in all, of which the budgets are the domains' shares; None
+        where documents are counted. Returns the summary, and the selected tokens by domain.
         """
         self._check_candidates()
         selection, scores = self.selection(ranking, budgets), self.reader.scores
@@ -147,7 +166,9 @@ class _Selector:
                     tokens += int(table["n_tokens"].to_numpy().sum())
             rows += part.rows
         self._check_written(folder, selection, rows, tokens, budgets)
-        summary = {"rule": described, **summarise(self.reader.names, self.census, selection)}
+        wanted = None if asked is None else (budgets, asked)
+        counted = summarise(self.reader.names, self.census, selection, wanted)
+        summary = {"rule": described, **counted}
         write_json(folder.path / SUMMARY_NAME, summary)
         folder.finish({"rows": rows, "tokens": tokens})
         return summary, selection.tokens.tolist()

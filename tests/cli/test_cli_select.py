@@ -92,6 +92,20 @@ def test_every_way_to_select_is_recorded(capsys, folders):
     assert all(row >= 10 or file == "b" for file, row in places("o"))
 
 
+def test_what_was_asked_and_what_was_filled_is_told(capsys, folders):
+    arguments = ["--tokens", "x=200,y=1K", "--random-control", "1"]
+    status, summary, told = run(capsys, "select", "whole", "-o", "o", *arguments)
+    assert status == 0
+    filled = [entry["selected_tokens"] for entry in summary["domains"]]
+    assert [entry["budget"] for entry in summary["domains"]] == [200, 1000]
+    assert f"selected: {sum(filled):,} tokens of 1,200 asked for" in told
+    of_control = summary["control"]["all"]["selected_tokens"]
+    assert f"random control: {of_control:,} tokens of {sum(filled):,} asked for" in told
+    assert "asked" in told.splitlines()[1]
+    _, _, told = run(capsys, "select", "whole", "-o", "o2")
+    assert "asked" not in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

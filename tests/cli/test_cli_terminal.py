@@ -250,7 +250,9 @@ class Told:
         ([], 3),
         (["--approximate"], 2),
         (["--temperature", "1"], 4),
-        (["--random-control", "1"], 5),
+        (["--random-control", "1"], 6),
+        (["--tokens", "100"], 4),
+        (["--tokens", "100", "--approximate"], 3),
     ],
 )
 def test_selection_tells_how_far_it_is(
@@ -411,7 +413,7 @@ def test_mistakes_are_one_sentence_with_a_remedy(
 
 def test_a_budget_that_nothing_fits_is_told(capsys: Captured, scores: Path) -> None:
     status, _, err = run(capsys, "select", "scores", "-o", "o", "--tokens", "1")
-    assert status == 0 and "nothing was selected: the budget is smaller" in err
+    assert status == 0 and "nothing was selected: the first thousand documents of" in err
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,21 @@ def digest(name: str | None) -> int:
     return int.from_bytes(hashlib.blake2b(stored, digest_size=8).digest(), "little")
 
 
+def within(order: list[Row], budget: int) -> list[Row]:
+    """Documents while they fit, and of the SPARE after the first that does not those that do."""
+    taken, tried = [], 0
+    for row in order:
+        if row["n_tokens"] <= budget:
+            budget -= row["n_tokens"]
+            taken.append(row)
+            tried += tried > 0
+        else:
+            tried += 1
+        if tried > SPARE:
+            break
+    return taken
+
+
 def selected(rows: list[Row], rule: Rule, by: str = "domain") -> Groups:
     """The selected rows of each domain, best first."""
     groups = groups_of(rows, rule, by)
@@ -75,40 +90,23 @@ def selected(rows: list[Row], rule: Rule, by: str = "domain") -> Groups:
             while Fraction(wanted) < rule.fraction * len(order):
                 wanted += 1
             chosen[name] = order[:wanted]
-            continue
-        if isinstance(rule.tokens, int):
+        elif isinstance(rule.tokens, int):
             own = sum(row["n_tokens"] for row in group)
-            left = math.floor(Fraction(rule.tokens) * own / every) if every else 0
+            share = math.floor(Fraction(rule.tokens) * own / every) if every else 0
+            chosen[name] = within(order, share)
         else:
-            left = rule.tokens.get(name, 0)
-        taken = []
-        for row in order:
-            if row["n_tokens"] > left:
-                break
-            left -= row["n_tokens"]
-            taken.append(row)
-        chosen[name] = taken
+            chosen[name] = within(order, rule.tokens.get(name, 0))
     return chosen
 
 
 def control(rows: list[Row], rule: Rule, seed: int, by: str = "domain") -> Groups:
-    """Random rows of as many tokens: while they fit, and of the next SPARE those that do."""
+    """Random rows of as many tokens."""
     at_random = Rule(fraction=Fraction(1), rank_by="random", seed=seed)
-    found = {}
-    for name, taken in selected(rows, rule, by).items():
-        left = sum(row["n_tokens"] for row in taken)
-        order = ordered(groups_of(rows, rule, by)[name], name, at_random)
-        found[name], tried = [], 0
-        for row in order:
-            if row["n_tokens"] <= left:
-                left -= row["n_tokens"]
-                found[name].append(row)
-                tried += tried > 0
-            else:
-                tried += 1
-            if tried > SPARE:
-                break
-    return found
+    groups = groups_of(rows, rule, by)
+    return {
+        name: within(ordered(groups[name], name, at_random), sum(row["n_tokens"] for row in taken))
+        for name, taken in selected(rows, rule, by).items()
+    }
 
 
 def keys(groups: Groups) -> dict[str | None, set[tuple[str, int]]]:

@@ -19,8 +19,10 @@ from attninfluence.output.finished import open_finished
 from attninfluence.output.schema import score_schema
 from attninfluence.output.score_runs import ScoreRuns
 from attninfluence.select import cut as cut_module
+from attninfluence.select import fill as fill_module
 from attninfluence.select import selector as selector_module
-from attninfluence.select.cut import first_fit, take_census
+from attninfluence.select.cut import take_census
+from attninfluence.select.fill import first_fit
 from attninfluence.select.rows import RowReader
 from attninfluence.select.rule import Rule, as_fraction, count_of_fraction
 from attninfluence.select.selector import select
@@ -121,9 +123,11 @@ orders = st.one_of(
     min_tokens=st.sampled_from([0, 0, 15]),
     by=st.sampled_from(["domain", "domain", "all"]),
     approximate=st.booleans(),
+    spare=st.sampled_from([1, 2, 4, 1000]),
+    held=st.sampled_from([0, 1 << 16]),
 )
 def test_selection_is_that_of_plain_python(
-    rows, amount, order, bottom, seed, min_tokens, by, approximate
+    rows, amount, order, bottom, seed, min_tokens, by, approximate, spare, held
 ):
     """A sketch that holds everything is exact, so then the approximate form is exact as well."""
     names = {row["domain"] for row in rows} if by == "domain" else {"all"}
@@ -138,7 +142,11 @@ def test_selection_is_that_of_plain_python(
         min_tokens=min_tokens,
         **order,
     )
-    assert picked(rows, rule, by, approximate) == expected(rows, rule, by)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fill_module, "HELD_ROWS", held)
+        for module in (fill_module, oracle):
+            patch.setattr(module, "SPARE", spare)
+        assert picked(rows, rule, by, approximate) == expected(rows, rule, by)
 
 
 def made(n: int, shape: str = "normal", seed: int = 0, domains: str = "xy") -> list[dict]:
@@ -188,6 +196,7 @@ def test_a_rough_sketch_gives_the_exact_cut(tmp_path, monkeypatch, rule, shape, 
     """Also when its error is more than it says: the interval is widened until the cut is in it."""
     monkeypatch.setattr(cut_module, "QuantileSketch", SmallSketch)
     monkeypatch.setattr(cut_module, "HELD_ROWS", 100)
+    monkeypatch.setattr(fill_module, "HELD_ROWS", 100)
     wider = 0.03 if error == "as stated" else 0.0
     monkeypatch.setattr(SmallSketch, "error", property(lambda sketch: wider))
     rows = made(1500, shape)
@@ -199,15 +208,26 @@ def test_a_rough_sketch_gives_the_exact_cut(tmp_path, monkeypatch, rule, shape, 
     assert places(rows_of(tmp_path / "control")) == [p for p in places(rows) if p in control]
 
 
+@pytest.mark.parametrize("shape", ["normal", "ties", "equal", "sorted"])
 @pytest.mark.parametrize("spare", [1, 2, 30])
-def test_the_control_tries_just_so_many_documents_more(tmp_path, monkeypatch, spare):
-    monkeypatch.setattr(cut_module, "SPARE", spare)
+def test_just_so_many_documents_more_are_tried(tmp_path, monkeypatch, spare, shape):
+    monkeypatch.setattr(fill_module, "SPARE", spare)
     monkeypatch.setattr(oracle, "SPARE", spare)
-    rows = made(300)
+    rows, rule = made(300, shape), Rule(tokens=9000)
     write_scores(tmp_path / "out", [rows])
-    select(tmp_path / "out", tmp_path / "sel", Rule(FIFTH), control=tmp_path / "control")
-    control = set().union(*oracle.keys(oracle.control(rows, Rule(FIFTH), 0)).values())
+    select(tmp_path / "out", tmp_path / "sel", rule, control=tmp_path / "control")
+    assert places(rows_of(tmp_path / "sel")) == expected(rows, rule)
+    control = set().union(*oracle.keys(oracle.control(rows, rule, 0)).values())
     assert places(rows_of(tmp_path / "control")) == [p for p in places(rows) if p in control]
+
+
+def test_the_document_after_the_last_that_is_tried_is_not_taken(tmp_path):
+    """Of a thousand after the first that does not fit; whether their scores are equal or not."""
+    sizes = [5, *[90] * 1000, 3, 2]
+    for step in (0.0, 1.0):
+        rows = [score_row("a", i, score=-step * i, n_tokens=n) for i, n in enumerate(sizes)]
+        chosen = run(tmp_path, rows, Rule(tokens=20))
+        assert [row["row"] for row in chosen] == [0, 1001]
 
 
 def test_a_sketch_that_is_wrong_exceeds_no_budget(tmp_path, monkeypatch):
@@ -277,13 +297,44 @@ def test_the_number_selected_is_exact_at_any_size(tmp_path, n, shape):
         assert summary["all"]["selected"] == math.ceil(fraction * n)
 
 
-def test_budget_stops_at_the_first_that_does_not_fit(tmp_path):
+@pytest.mark.parametrize("approximate", [False, True])
+def test_a_document_that_does_not_fit_is_passed_over(tmp_path, approximate):
     sizes = [5, 5, 50, 1]
     rows = [score_row("a", i, score=9.0 - i, n_tokens=n) for i, n in enumerate(sizes)]
     tied = [{**row, "score": 1.0} for row in rows]
-    for budget, count in ((4, 0), (5, 1), (10, 2), (59, 2), (60, 3), (61, 4), (10**20, 4)):
-        assert len(run(tmp_path, rows, Rule(tokens=budget))) == count
-        assert len(run(tmp_path, tied, Rule(tokens=budget))) == count
+    for budget, taken in (
+        (1, [3]),
+        (4, [3]),
+        (5, [0]),
+        (6, [0, 3]),
+        (10, [0, 1]),
+        (59, [0, 1, 3]),
+        (60, [0, 1, 2]),
+        (61, [0, 1, 2, 3]),
+        (10**20, [0, 1, 2, 3]),
+    ):
+        for each in (rows, tied):
+            chosen = run(tmp_path, each, Rule(tokens=budget), approximate=approximate)
+            assert [row["row"] for row in chosen] == taken, budget
+
+
+def test_the_summary_says_what_was_asked_and_what_was_filled(tmp_path):
+    rows = [score_row("a", i, domain="xy"[i % 2], n_tokens=30 + i % 2 * 20) for i in range(20)]
+    folder = write_scores(tmp_path / "out", [rows])
+    summary = select(folder, tmp_path / "all", Rule(tokens=401), control=tmp_path / "control")
+    found = [(e["budget"], e["selected_tokens"]) for e in (*summary["domains"], summary["all"])]
+    assert found == [(150, 150), (250, 250), (401, 400)]
+    assert summary["all"]["share_of_budget"] == pytest.approx(400 / 401)
+    assert [e["budget"] for e in summary["control"]["domains"]] == [150, 250]
+    assert summary["control"]["all"]["budget"] == 400
+    summary = select(folder, tmp_path / "one", Rule(tokens={"x": 10**6}))
+    found = [
+        (e["budget"], e["selected_tokens"], e["share_of_budget"])
+        for e in (*summary["domains"], summary["all"])
+    ]
+    assert found == [(10**6, 300, 0.0003), (0, 0, None), (10**6, 300, 0.0003)]
+    summary = select(folder, tmp_path / "fifth", Rule(FIFTH))
+    assert {e["budget"] for e in (*summary["domains"], summary["all"])} == {None}
 
 
 def test_budget_is_shared_by_tokens_of_candidates_and_unnamed_domains_get_none(tmp_path):
