@@ -61,6 +61,12 @@ def plain_folder(llama_folder: Callable[..., Path]) -> Path:
     return llama_folder(n_kv_heads=2, tokenizer=False)
 
 
+@pytest.fixture(scope="session")
+def misfit_folder(llama_folder: Callable[..., Path]) -> Path:
+    """A model of 270 ids with a tokenizer of 277, which common words use."""
+    return llama_folder(vocab_size=270, tokenizer_options={"vocab_size": 277})
+
+
 @pytest.fixture(scope="module")
 def tab() -> Iterator[Tab]:
     """A window of a browser of the module's own: its event loop ends with the module."""

@@ -14,6 +14,7 @@ from attninfluence.cli.numbers import positive, seconds
 from attninfluence.views.words import plural
 
 if TYPE_CHECKING:
+    from attninfluence.model.model import Model
     from attninfluence.run.shards import Shard
     from attninfluence.run.source import Source
 
@@ -132,13 +133,14 @@ def run(arguments: argparse.Namespace) -> int:
     check_unlocked(arguments.output)  # before the model is opened, which may take long
     try:
         with _terminable():
-            totals = _score(arguments, source)
+            totals, model = _score(arguments, source)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_kept(arguments.output)) from None
     except SystemExit:
         console.warn(f"attninfluence score: terminated; {_kept(arguments.output)}")
         raise
     _report(totals)
+    _tell_misfit(totals, model)
     totals["output"] = arguments.output
     del totals["files"]
     console.print_json(totals)
@@ -161,12 +163,13 @@ def _source(arguments: argparse.Namespace) -> Source:
     )
 
 
-def _score(arguments: argparse.Namespace, source: Source) -> dict[str, Any]:
+def _score(arguments: argparse.Namespace, source: Source) -> tuple[dict[str, Any], Model]:
+    """The totals of the run, and the model that it was made with."""
     from attninfluence.run.session import score_files
 
     model = options.load_model(arguments)
     with console.ScoreProgress() as progress:
-        return score_files(
+        totals = score_files(
             source,
             arguments.output,
             model=model,
@@ -178,6 +181,7 @@ def _score(arguments: argparse.Namespace, source: Source) -> dict[str, Any]:
             progress=progress,
             **options.scoring_options(arguments),
         )
+    return totals, model
 
 
 @contextmanager
@@ -264,3 +268,12 @@ def _tell_passed_over(totals: dict[str, Any]) -> None:
 
     for entry in totals.get("passed_over", ()):
         console.say(console.printable(passed_over_in_words(entry)))
+
+
+def _tell_misfit(totals: dict[str, Any], model: Model) -> None:
+    """The likeliest cause of texts that the tokenizer failed on, where it has more ids."""
+    if totals["statuses"].get("tokenizer_error") and model.tokenizer.vocab_size > model.vocab_size:
+        console.say(
+            f"the tokenizer has {model.tokenizer.vocab_size:,} ids and the model's vocabulary "
+            f"{model.vocab_size:,}: a text with a token beyond it is not scored (tokenizer_error)"
+        )

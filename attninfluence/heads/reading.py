@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -123,9 +122,12 @@ def copy_steps(reading: HeadReading) -> list[Step]:
 def _ids_of(model: AttentionModel, document: str | bytes | ArrayLike | Sample) -> NDArray[np.int32]:
     if isinstance(document, Sample):
         ids = document.ids
+        if model.has_tokenizer:
+            model.tokenizer.check_fits(ids, model.vocab_size)
     elif isinstance(document, str | bytes):
         text, _ = as_text(document)
         ids = model.tokenizer.encode([text or ""], offsets=False)[0].ids
+        model.tokenizer.check_fits(ids, model.vocab_size)
     else:
         ids = as_ids(document, model.vocab_size, "document")
     if len(ids) < 2:
@@ -172,10 +174,6 @@ def _steps_of(sample: Sample, query: Query) -> tuple[int, ...]:
 
 def _token_strings(model: AttentionModel, ids: NDArray[Any]) -> list[str]:
     """Each token's text; its number where the model has none for it."""
-    strings = [str(token) for token in ids.tolist()]
-    if not model.has_tokenizer:
-        return strings
-    for place, token in enumerate(ids.tolist()):
-        with contextlib.suppress(ValueError):
-            strings[place] = model.tokenizer.token_strings([token])[0]
-    return strings
+    if model.has_tokenizer:
+        return model.tokenizer.token_strings(ids)
+    return [str(token) for token in ids.tolist()]

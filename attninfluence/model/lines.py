@@ -113,8 +113,16 @@ def _text(of: Described) -> list[Fact]:
     rule = "as transformers' tokenizer of the folder"
     return [
         ("tokenizer", f"{tokenizer['kind']}, {tokenizer['vocabulary']:,} tokens"),
+        *_beyond(tokenizer["vocabulary"], of["vocabulary"]),
         ("BOS", f"{', '.join(named)} before each text, {rule}" if named else f"none, {rule}"),
     ]
+
+
+def _beyond(tokenizer: int, model: int) -> list[Fact]:
+    """What a tokenizer with more ids than the model means for texts."""
+    if tokenizer <= model:
+        return []
+    return [("", f"the model has {model:,}; a text with another token is not scored")]
 
 
 def _cost(of: Described) -> list[Fact]:

@@ -284,6 +284,7 @@ class Model(Shown):
 
         Raises:
             ValueError: for a head, query or id that there is not, and for a sample of more tokens.
+            ModelError: it has no tokenizer for a text, or lacks ids that its tokenizer gives.
         """
         from attninfluence.heads.attention_view import attention_view
         from attninfluence.heads.reading import read_head

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from attninfluence.base.whole_number import as_whole_number
 from attninfluence.heads.choice import Choice
 from attninfluence.heads.errors import RetrievalError
 from attninfluence.heads.head_scores import HeadScores
-from attninfluence.probe.samples import iter_samples
+from attninfluence.probe.samples import Sample, iter_samples
 from attninfluence.probe.sentences import Texts, random_stream
 from attninfluence.retrieval.bootstrap import bootstrap_interval
 from attninfluence.retrieval.readings import SampleReading, read_samples
@@ -63,7 +64,7 @@ def find_retrieval_heads(
 
     Raises:
         RetrievalError: no sample counts.
-        ModelError: the model has no tokenizer.
+        ModelError: the model has no tokenizer, or lacks ids that it gives.
         ValueError: an argument is out of range.
     """
     from attninfluence.model.opening import as_model
@@ -88,13 +89,20 @@ def find_retrieval_heads(
     model = as_model(model, precision="fp32")
     choice.number_of_heads(np.zeros((model.n_layers, model.n_heads)))
     options["max_length"] = max_length = min(max_length, model.context)
-    probe = iter_samples(model.tokenizer, samples, max_length, shots, corpus, seed)
+    made = iter_samples(model.tokenizer, samples, max_length, shots, corpus, seed)
+    probe = map(partial(_fitting, model), made)
     reader = model.in_fp32()
     readings = read_samples(reader, probe, samples, max_length, decoding, require_success, progress)
     found = _head_scores(model, readings, options | choice.as_options())
     if not found.n_counted:
         raise RetrievalError(_no_sample_counts(readings, options), found)
     return found.select(**choice.as_arguments())
+
+
+def _fitting(model: Model, sample: Sample) -> Sample:
+    """The sample; ModelError where the model lacks ids that its tokenizer gives."""
+    model.tokenizer.check_fits(sample.ids, model.vocab_size)
+    return sample
 
 
 def _head_scores(

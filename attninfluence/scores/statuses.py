@@ -10,7 +10,7 @@ STATUS_MEANING = {
     "too_short": "fewer than two tokens",
     "bad_type": "not a text",
     "bad_utf8": "not valid UTF-8, and the run was strict about it",
-    "tokenizer_error": "the tokenizer failed",
+    "tokenizer_error": "the tokenizer failed, or gave a token that the model lacks",
     "degenerate": "base loss below 0.01 nat, where a relative rise says nothing",
     "non_finite": "the model gave a loss that is no number",
 }

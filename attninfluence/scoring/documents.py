@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence._core import ModelError
 from attninfluence.base.text import as_text
 from attninfluence.scores.spans import as_spans, find_spans
 from attninfluence.tokenizer.ids import as_ids
@@ -77,12 +78,9 @@ class TextReader:
             encoding = self.tokenizer.encode(
                 [text], bos=self.bos, special=self.special, offsets=self.keep_offsets
             )[0]
-        except TokenizerError as error:
+            self.tokenizer.check_fits(encoding.ids, self.vocab_size)
+        except (TokenizerError, ModelError) as error:
             return Document(status="tokenizer_error", message=str(error), repaired=repaired)
-        largest = int(encoding.ids.max(initial=0))
-        if largest >= self.vocab_size:
-            message = f"token id {largest} is outside the model's vocabulary of {self.vocab_size}"
-            return Document(status="tokenizer_error", message=message, repaired=repaired)
         return Document(
             status="ok" if len(encoding.ids) >= 2 else "too_short",
             ids=encoding.ids,

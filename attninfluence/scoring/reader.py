@@ -75,8 +75,10 @@ def make_reader(
     sets = [selected]
     if control is not None:
         sets.append(_control_heads(control, selected, model))
-    n_bos = len(model.tokenizer.bos_ids(options.bos)) if with_text else 0
-    max_length, stride = options.window_for(model, n_bos)
+    bos = model.tokenizer.bos_ids(options.bos) if with_text else []
+    if bos:  # which would give every text the same status
+        model.tokenizer.check_fits(bos, model.vocab_size)
+    max_length, stride = options.window_for(model, len(bos))
     metadata = _metadata(model, sets, options) | {"max_length": max_length, "stride": stride}
     variants = np.stack([model.mask_matrix(pairs) for pairs in sets])
     return Reader(model, variants, options, max_length, stride, metadata)

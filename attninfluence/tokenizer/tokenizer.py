@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence._core import ModelError
 from attninfluence.tokenizer.classes import AS_FILE
 from attninfluence.tokenizer.files import class_of, extra_files, open_folder
 
@@ -158,9 +159,25 @@ class Tokenizer:
     def token_strings(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> list[str]:
         """Each token's text by itself, its leading space kept.
 
-        Part of a character that several tokens spell shows as U+FFFD.
+        Part of a character that several tokens spell shows as U+FFFD, and an id that the
+        tokenizer does not have, as those beyond it in a padded embedding, as its number.
         """
         return [self._token_string(int(token)) for token in ids]
+
+    def check_fits(self, ids: Sequence[int] | NDArray[np.integer[Any]], vocab_size: int) -> None:
+        """ModelError, with both sizes, for ids that a model of `vocab_size` ids does not have.
+
+        A folder is not refused for its sizes: texts may never use what a tokenizer has more, and
+        embeddings are often padded.
+        """
+        largest = int(np.max(ids, initial=0))
+        if largest >= vocab_size:
+            raise ModelError(
+                f"token id {largest} is outside the model's vocabulary of {vocab_size} ids, and "
+                f"the tokenizer in {self.folder!r} has {self.vocab_size}: put the tokenizer there "
+                "that the weights were trained with, or weights whose embedding was resized for "
+                "this one"
+            )
 
     def _backend(self, special: str) -> Any:
         if special not in SPECIAL_POLICIES:
@@ -171,7 +188,7 @@ class Tokenizer:
     def _token_string(self, token: int) -> str:
         piece = self._plain.id_to_token(token)
         if piece is None:
-            raise ValueError(f"token {token} is not in the vocabulary of {self.folder!r}")
+            return str(token)
         text = str(self._plain.decode([token], skip_special_tokens=False))
         return " " + text if piece.startswith("\u2581") and not text.startswith(" ") else text
 

@@ -59,7 +59,8 @@ def verify(
     Raises:
         ImportError: torch or transformers is not installed.
         ValueError: a precision is none, the length is outside 2..context, or transformers cannot
-            open the folder. `load` raises the rest.
+            open the folder.
+        ModelError: the model lacks ids that its tokenizer gives. `load` raises the rest.
     """
     wrong = [name for name in precisions if name not in PRECISIONS]
     if wrong or not precisions:

@@ -39,11 +39,15 @@ def long_text(n_tokens: int) -> str:
 
 
 def make_documents(model: Model, length: int | None = None) -> list[NDArray[np.int32]]:
-    """Documents of 2 tokens or more, the longest of `length` (`verify`)."""
+    """Documents of 2 tokens or more, the longest of `length` (`verify`).
+
+    ModelError when the model lacks ids that its tokenizer gives for them.
+    """
     length = _check_length(model, length)
     if model.has_tokenizer:
         texts = (*TEXTS, long_text(length))
         found = [encoding.ids for encoding in model.tokenizer.encode(texts, offsets=False)]
+        model.tokenizer.check_fits(np.concatenate(found), model.vocab_size)
     else:
         draw, lengths = np.random.default_rng(0).integers, (*RANDOM_LENGTHS, length)
         found = [draw(0, model.vocab_size, n, dtype=np.int32) for n in lengths]

@@ -187,6 +187,15 @@ def test_without_a_tokenizer_ids_are_numbers(plain_folder: Path) -> None:
         model.view_attention("text", 0, 0)
 
 
+def test_a_tokenizer_of_more_ids_than_the_model(misfit_folder: Path) -> None:
+    model = ai.load(misfit_folder, precision="fp32")
+    assert "4 tokens read" in model.view_attention("b c", 0, 0).body
+    sample = make_samples(model.tokenizer, 1, max_length=900)[0]
+    for document in ("on is", sample):
+        with pytest.raises(ai.ModelError, match=r"of 270 ids, and the tokenizer in .* has 277"):
+            model.view_attention(document, 0, 0)
+
+
 def test_an_id_without_a_text_is_a_number(tmp_path: Path) -> None:
     folder = make_llama_folder(tmp_path / "model", vocab_size=400)
     write_tokenizer(folder, vocab_size=320)

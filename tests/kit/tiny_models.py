@@ -88,7 +88,7 @@ def make_llama_folder(
     write_weights(path, tensors, dtype=dtype, shards=shards)
     (path / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
     if tokenizer:
-        write_tokenizer(path, vocab_size=vocab_size, **(tokenizer_options or {}))
+        write_tokenizer(path, **{"vocab_size": vocab_size, **(tokenizer_options or {})})
     return path
 
 

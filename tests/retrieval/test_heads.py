@@ -432,6 +432,11 @@ def found_in(model: Model, **other: Any) -> HeadScores:
     return head_scores(scores, **({"model_fingerprint": model.fingerprint} | other))
 
 
+def test_a_tokenizer_of_more_ids_than_the_model(misfit_folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"of 270 ids, and the tokenizer in .* has 277"):
+        find_retrieval_heads(misfit_folder, samples=2, progress=False)
+
+
 def test_heads_in_every_form(tiny: Model, tmp_path: Path) -> None:
     found = found_in(tiny).select(count=2)
     found.save(tmp_path / "h.json")

@@ -152,17 +152,23 @@ def test_a_panic_of_the_tokenizer_costs_one_row(model, monkeypatch):
     assert math.isnan(result.score[1])
 
 
-def test_a_token_the_model_does_not_have_costs_one_row(llama_folder, tmp_path):
-    import shutil
-
-    from tests.kit.tiny_models import write_tokenizer
-
-    folder = shutil.copytree(llama_folder(vocab_size=270), tmp_path / "model")
-    write_tokenizer(folder, vocab_size=277)
-    small = ai.load(folder)
+def test_a_token_the_model_does_not_have_costs_one_row(misfit_folder):
+    small = ai.load(misfit_folder)
     result = score(["b c", "on is"], small)
     assert result.status == ["ok", "tokenizer_error"]
-    assert "is outside the model's vocabulary of 270" in result.messages[1]
+    assert (
+        "is outside the model's vocabulary of 270 ids, and the tokenizer in" in result.messages[1]
+    )
+    assert "has 277: put the tokenizer there" in result.messages[1]
+
+
+def test_a_bos_the_model_does_not_have_is_refused_at_once(llama_folder, monkeypatch):
+    small = ai.load(llama_folder(vocab_size=270))
+    monkeypatch.setattr(small.tokenizer, "_auto_bos", [276])
+    with pytest.raises(ai.ModelError, match="token id 276 is outside .* of 270 ids"):
+        score(["b c"], small)
+    assert score(["b c"], small, bos="never").status == ["ok"]
+    assert ai.score(input_ids=[[1, 2]], model=small, heads=HEADS).status == ["ok"]
 
 
 def with_losses(monkeypatch, model, base, ref):

@@ -57,6 +57,13 @@ def test_lines_and_sentences_share_out_the_tokens(model, detail, count):
     assert result[0].spans is spans
 
 
+def test_ids_of_a_padded_embedding_are_numbers(llama_folder):
+    padded = ai.load(llama_folder(vocab_size=400, tokenizer_options={"vocab_size": 320}))
+    result = ai.score(input_ids=[[5, 399]], model=padded, heads=HEADS, detail="token")
+    assert result.token_losses(0).tokens[1] == "399"
+    assert "399" in result[0].view().body
+
+
 def test_a_span_of_the_callers(model):
     text = "naïve café of the thing"
     start = text.index("of the")

@@ -250,8 +250,14 @@ def test_the_fingerprint_is_that_of_the_files(folder, tokenizer, tmp_path):
 
 
 def test_ids_beyond_the_vocabulary_have_no_text(tokenizer):
-    with pytest.raises(ValueError, match="token 99999 is not in the vocabulary"):
-        tokenizer.token_strings([99999])
+    assert tokenizer.token_strings([0, 99999]) == ["<s>", "99999"]
+
+
+def test_ids_beyond_a_models_are_refused_with_both_sizes(tokenizer):
+    tokenizer.check_fits([0, 276], 277)
+    tokenizer.check_fits([], 1)
+    with pytest.raises(ModelError, match=r"token id 277 is outside .* of 277 ids, .* has 278: put"):
+        tokenizer.check_fits([0, 277], 277)
 
 
 COUNT_THREADS = """

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attninfluence import _core, cli, load
+from attninfluence import ModelError, _core, cli, load
 from attninfluence.verify import compare as compare_module
 from attninfluence.verify import reference as reference_module
 from attninfluence.verify.compare import choose_heads, verify
@@ -51,6 +51,11 @@ def test_masked_readings_are_of_masked_heads(ordinary: Path) -> None:
     zero = model.core.run([ids], variants=masked[np.newaxis], mask="zero")[0][1]
     for a, b in ((base, uniform), (base, zero), (uniform, zero)):
         assert np.abs(a - b).max() > 10 * BOUNDS["fp32"]
+
+
+def test_a_tokenizer_of_more_ids_than_the_model(misfit_folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"of 270 ids, and the tokenizer in .* has 277"):
+        verify(misfit_folder)
 
 
 @pytest.fixture
@@ -212,6 +217,7 @@ def test_the_longest_document(ordinary: Path, window: int, context: int, longest
         context=context,
         has_tokenizer=True,
         tokenizer=load(ordinary).tokenizer,
+        vocab_size=load(ordinary).vocab_size,
     )
     assert max(map(len, make_documents(model))) == longest
 
