@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import sys
 import time
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
+
+from attninfluence.base.stderr import open_stderr
 
 LINE_SECONDS = 10.0
 
@@ -24,8 +25,8 @@ class ProgressBar:
             bar.update(documents, tokens=tokens)
 
     A bar on a terminal, while it lasts, and in a notebook; elsewhere, as in the log of a job, a
-    line at the beginning, every ten seconds and at the end. `total` is None where it is not known
-    beforehand.
+    line at the beginning, every ten seconds and at the end. Without a stderr it is silent. `total`
+    is None where it is not known beforehand.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class ProgressBar:
         if enabled:
             from tqdm.auto import tqdm
 
+            stderr = open_stderr()
             where: dict[str, Any] = {"dynamic_ncols": True}
-            if _writes_text(tqdm) and sys.stderr.isatty():
-                where["leave"] = False
+            if _writes_text(tqdm) and stderr.isatty():
+                where |= {"file": stderr, "leave": False}
             elif _writes_text(tqdm):
-                where = {"file": _Lines(), "mininterval": LINE_SECONDS, "bar_format": _line(total)}
+                lines = _Lines(stderr)
+                where = {"file": lines, "mininterval": LINE_SECONDS, "bar_format": _line(total)}
             self._bar = tqdm(total=total, desc=description, unit=unit, **where)
 
     def update(self, items: int, tokens: int = 0, note: str = "") -> None:
@@ -80,8 +83,11 @@ def _line(total: int | None) -> str:
 class _Lines(io.TextIOBase):
     """stderr for a bar: a line each time, in place of one that is written over and over."""
 
+    def __init__(self, stderr: TextIO) -> None:
+        self._stderr = stderr
+
     def write(self, text: str) -> int:
         line = text.strip()
         if line:
-            print(line, file=sys.stderr, flush=True)
+            print(line, file=self._stderr, flush=True)
         return len(text)

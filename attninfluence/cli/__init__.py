@@ -15,8 +15,10 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 
+from attninfluence.base.stderr import open_stderr
 from attninfluence.base.version import __version__
 from attninfluence.cli import (
     bench,
@@ -85,9 +87,33 @@ def build_parser() -> Program:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; `argv` without the program's name, by default that of the process."""
-    if sys.stderr is None:  # closed, as by `2>&-`
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the process
-    words = sys.argv[1:] if argv is None else list(argv)
+    with _streams():
+        return _main(sys.argv[1:] if argv is None else list(argv))
+
+
+@contextmanager
+def _streams() -> Iterator[None]:
+    """Standard streams to write to, whatever the program was started with.
+
+    A service, a shell's `2>&-` and a program that calls this one may have none or closed ones.
+    Nobody hears then, and nothing else differs.
+    """
+    for descriptor in (0, 1, 2):
+        # The next file that is opened, of scores perhaps, would get the number of a closed one,
+        # and what libraries print there.
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stderr(open_stderr()))
+        if sys.stdout is None or getattr(sys.stdout, "closed", False):
+            nobody = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(redirect_stdout(nobody))
+        yield
+
+
+def _main(words: list[str]) -> int:
     program = build_parser()
     if not words:
         program.print_help(sys.stderr)

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if console.is_quiet():
         console.print_json({"shell": shell, "script": script})
     else:
-        print(script)
+        console.print_result(script)
     return 0
 
 

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.stderr import is_terminal
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -52,8 +54,19 @@ def console() -> Console:
 
 def print_json(summary: Any) -> None:
     """The summary, one JSON object on stdout, unless a person would read it there."""
-    if is_quiet() or not (sys.stdout and sys.stdout.isatty()):
-        print(json.dumps(summary, indent=2, allow_nan=False), flush=True)
+    if is_quiet() or not is_terminal(sys.stdout):
+        print_result(json.dumps(summary, indent=2, allow_nan=False))
+
+
+def print_result(text: str) -> None:
+    """Lines on stdout, where there is one; OSError, with its name, where they cannot be written."""
+    try:
+        print(text)
+        getattr(sys.stdout, "flush", bool)()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "stdout") from error
 
 
 def say(text: str) -> None:

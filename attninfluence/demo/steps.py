@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.stderr import is_terminal
 from attninfluence.demo.telling import (
     EXAMPLES,
     Story,
@@ -70,7 +71,7 @@ def run_demo(
 
     folder = Path(output)
     prepare_folder(folder)
-    bars = sys.stderr.isatty() if progress is None else progress
+    bars = is_terminal(sys.stderr) if progress is None else progress
     story = Story(console)
     texts = story.step("texts", lambda: _texts(documents, folder), describe_texts)
     opened = story.step("model", lambda: as_model(model), describe_model)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from attninfluence.base.stderr import open_stderr
 from attninfluence.demo.texts import Text
 from attninfluence.views.words import clip, number, percent, visible
 
@@ -29,7 +30,8 @@ class Story:
     def __init__(self, console: Console | None) -> None:
         from rich.console import Console
 
-        self.console = console or Console(stderr=True, highlight=False, markup=False, emoji=False)
+        stderr = open_stderr()
+        self.console = console or Console(file=stderr, highlight=False, markup=False, emoji=False)
         self.seconds: dict[str, float] = {}
 
     def step(

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from attninfluence._core import ModelError
+from attninfluence.base.stderr import for_libraries
 
 # What a model needs, and nothing that holds the same weights a second time.
 _WANTED = [
@@ -76,15 +77,16 @@ def _download(
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        folder = snapshot_download(
-            name,
-            revision=revision,
-            token=token,
-            cache_dir=None if cache_dir is None else os.fspath(cache_dir),
-            local_files_only=local_files_only,
-            allow_patterns=_WANTED,
-            ignore_patterns=_UNWANTED,
-        )
+        with for_libraries():
+            folder = snapshot_download(
+                name,
+                revision=revision,
+                token=token,
+                cache_dir=None if cache_dir is None else os.fspath(cache_dir),
+                local_files_only=local_files_only,
+                allow_patterns=_WANTED,
+                ignore_patterns=_UNWANTED,
+            )
     except (HfHubHTTPError, FileNotFoundError, ConnectionError, ValueError) as error:
         at = "" if revision is None else f" at revision {revision!r}"
         raise ModelError(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from attninfluence._core import Model as Core
 from attninfluence.base.progress import ProgressBar
+from attninfluence.base.stderr import for_libraries
 from attninfluence.model.model import Model
 from attninfluence.model.opening import load
 from attninfluence.scores.losses import mean_loss, relative_rise
@@ -98,7 +99,8 @@ def _open_reference(path: str) -> Reference:
             f'pip install "attninfluence[verify]" ({error})'
         ) from error
     try:
-        return Reference(path)
+        with for_libraries():
+            return Reference(path)
     except (RuntimeError, LookupError, AttributeError, TypeError) as error:
         raise ValueError(f"transformers cannot open {path!r}: {error}") from error
 

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -24,7 +23,6 @@ from attninfluence.cli import console, errors, inspect, numbers, select
 from attninfluence.model.opening import bundled_folder
 from attninfluence.output.finished import open_finished
 from attninfluence.run.lock import RunLock
-from tests.kit.child import ROOT
 from tests.kit.score_tables import score_row, write_scores
 from tools.terminal import run_in_terminal
 
@@ -480,18 +478,6 @@ def test_an_interrupted_selection_names_what_is_to_be_removed(
     status, out, err = run(capsys, "select", "scores", "-o", "sel")
     assert (status, out) == (130, "")
     assert err.endswith("interrupted; remove sel before you select again\n")
-
-
-def test_a_closed_stderr_is_nothing_to_fail_at(scores: Path) -> None:
-    command = f"{sys.executable} -m attninfluence.cli select scores -o o 2>&-"
-    done = subprocess.run(
-        ["sh", "-c", command],
-        stdout=subprocess.PIPE,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["output"] == "o"
 
 
 @pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import pytest
 
@@ -108,6 +109,21 @@ def test_what_is_downloaded(monkeypatch, tmp_path):
         files, allow_patterns=asked["allow_patterns"], ignore_patterns=asked["ignore_patterns"]
     )
     assert list(filtered) == files[:10]
+
+
+def test_a_download_needs_no_stderr(monkeypatch, tiny_folder):
+    import huggingface_hub
+    from huggingface_hub.utils import tqdm
+
+    def download(name, **options):
+        with tqdm(total=1, disable=False) as bar:
+            bar.update(1)
+        return str(tiny_folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert resolve_folder("owner/tiny") == (str(tiny_folder), None)
+    assert sys.stderr is None
 
 
 def test_a_gated_model_says_so(monkeypatch):

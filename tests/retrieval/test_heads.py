@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -387,6 +388,14 @@ def test_progress_is_on_stderr_or_nowhere(tiny: Model, capsys: pytest.CaptureFix
     assert "4 counted, best (0, 0) 1.00" in output.err
     search(model, samples=4)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("stream", [None, object()])
+def test_the_default_progress_needs_no_stderr(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch, stream: Any
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    find_retrieval_heads(tiny, samples=1, max_length=LENGTH, require_success=False)
 
 
 def test_an_interrupt_passes(tiny: Model) -> None:

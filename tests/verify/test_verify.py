@@ -42,6 +42,11 @@ def test_a_model_is_within_its_bounds(ordinary: Path) -> None:
     assert [row.score is None for row in table.rows[:3]] == [True, False, False]
 
 
+def test_no_stderr_is_needed(ordinary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert len(verify(ordinary, ["fp32"], length=8, progress=True).rows) == 3
+
+
 def test_masked_readings_are_of_masked_heads(ordinary: Path) -> None:
     """The three readings differ by far more than any bound, so that none can stand in."""
     model = load(ordinary, precision="fp32")
