@@ -12,6 +12,7 @@ Scores are equal to the bit on machines of different instruction sets only when 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -55,7 +56,8 @@ def score_record_batches(
     for, what `score` and `load` raise included.
 
     Args:
-        batches: any iterable of batches, such as a pyarrow.RecordBatchReader. Rows are read ahead
+        batches: any iterable of batches, such as a pyarrow.RecordBatchReader; those of another
+            library that have `__arrow_c_array__` are taken as pyarrow's. Rows are read ahead
             across the batches' borders to keep the threads busy, as many as `score` holds at
             once (2,048, or 4,096 tokens a thread) and no more than one batch beyond them.
         model: as in `score`, with `heads` and `control`.
@@ -168,8 +170,9 @@ def _texts(
     extend: _Extend,
 ) -> Iterator[Any]:
     """The values of the text column; a batch joins `waiting` before its first text is read."""
-    for batch in batches:
-        _check_batch(batch, text_column)
+    for given in batches:
+        batch = _checked_batch(given, text_column)
+        del given
         extend(batch.schema)  # a name that is taken is refused before anything is read
         waiting.append(batch)
         column = batch.column(text_column)
@@ -178,15 +181,21 @@ def _texts(
             yield from python_values(column.slice(start, TEXT_ROWS))
 
 
-def _check_batch(batch: Any, text_column: str) -> None:
+def _checked_batch(given: Any, text_column: str) -> pa.RecordBatch:
+    """The batch that is given, or that an object of another library hands over."""
+    batch = given
+    if hasattr(given, "__arrow_c_array__") and not isinstance(given, pa.RecordBatch):
+        with contextlib.suppress(pa.ArrowInvalid):  # one column, which is no batch
+            batch = pa.record_batch(given)
     if not isinstance(batch, pa.RecordBatch):
-        raise TypeError(f"expected batches of type pyarrow.RecordBatch, got {type(batch).__name__}")
+        raise TypeError(f"expected batches of type pyarrow.RecordBatch, got {type(given).__name__}")
     names = batch.schema.names
     if text_column not in names:
         listed = ", ".join(map(repr, names)) or "none"
         raise ValueError(f"no column {text_column!r} to score; the batch has {listed}")
     if names.count(text_column) > 1:
         raise ValueError(f"the batch has {names.count(text_column)} columns {text_column!r}")
+    return batch
 
 
 def _check_options(options: dict[str, Any]) -> None:

@@ -66,8 +66,8 @@ def score(
     and ref the same model with `heads` masked.
 
     Args:
-        texts: any iterable of str (or UTF-8 bytes); a generator is never held whole. What is
-            no text gets a status, not an exception.
+        texts: any iterable of str (or UTF-8 bytes), an Arrow array or a column of a frame too;
+            a generator is never held whole. What is no text gets a status, not an exception.
         input_ids: instead of texts, lists of token ids, read as they are; no BOS is added and
             no tokenizer is needed.
         model: an opened model, a folder, a hub id; None is the bundled one.

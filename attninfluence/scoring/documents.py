@@ -92,7 +92,7 @@ class TextReader:
 
 
 def iter_texts(texts: Iterable[Any]) -> Iterator[object]:
-    """The values of any iterable of texts, Arrow arrays included, one at a time.
+    """The values of any iterable of texts, Arrow arrays of any library included, one at a time.
 
     TypeError for a single text, a mapping or a table, whose iteration would give
     characters or column names.
@@ -103,8 +103,32 @@ def iter_texts(texts: Iterable[Any]) -> Iterator[object]:
         raise TypeError(
             f"texts must be an iterable of texts, got a {type(texts).__name__}; give one column"
         )
-    scalars = hasattr(texts, "to_pylist")
-    return (value.as_py() if scalars else value for value in texts)
+    return (_from_arrow(value) if hasattr(value, "as_py") else value for value in iterable(texts))
+
+
+def iterable(values: Any) -> Any:
+    """The values themselves; of an Arrow array that only hands itself over, as a pyarrow one."""
+    if isinstance(values, Iterable) or not is_of_arrow(values):
+        return values
+    import pyarrow as pa
+
+    taken = pa.chunked_array(values)
+    if pa.types.is_struct(taken.type):
+        raise TypeError(f"expected one column, got a {type(values).__name__}, a table of Arrow")
+    return taken
+
+
+def is_of_arrow(value: object) -> bool:
+    """Whether it can be handed to any library of Arrow (the PyCapsule interface)."""
+    return hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__")
+
+
+def _from_arrow(scalar: Any) -> object:
+    """A value of an Arrow array; the bytes of a string that is not valid UTF-8."""
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return getattr(scalar, "value", scalar).as_buffer().to_pybytes()
 
 
 def read_texts(
@@ -131,7 +155,8 @@ def read_texts(
 
 def read_ids(values: Iterable[Any], vocab_size: int) -> Generator[Document, None, None]:
     """A document for each list of token ids; ValueError, naming it, for ids out of range."""
-    for index, value in enumerate(values):
+    for index, given in enumerate(iterable(values)):
+        value = _ids_from_arrow(given) if hasattr(given, "as_py") else given
         if value is None or isinstance(value, (str, bytes)):
             message = f"expected token ids, found {type(value).__name__}"
             yield Document(status="bad_type", message=message)
@@ -139,3 +164,10 @@ def read_ids(values: Iterable[Any], vocab_size: int) -> Generator[Document, None
         ids = as_ids(value, vocab_size, f"document {index} of input_ids")
         status = "ok" if len(ids) >= 2 else "too_short" if len(ids) else "empty"
         yield Document(status=status, ids=ids)
+
+
+def _ids_from_arrow(scalar: Any) -> Any:
+    """The ids of a list of an Arrow array, as an array where it has one."""
+    if not hasattr(scalar, "values"):
+        return scalar.as_py()
+    return scalar.values.to_numpy(zero_copy_only=False) if scalar.is_valid else None

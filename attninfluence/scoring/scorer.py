@@ -21,6 +21,7 @@ from attninfluence.model.place import Place, hide_places
 from attninfluence.model.shared import open_shared, reopen
 from attninfluence.scores.scores import Scores
 from attninfluence.scoring.batches import score_batches
+from attninfluence.scoring.documents import is_of_arrow
 from attninfluence.scoring.options import OPTION_NAMES
 from attninfluence.scoring.reader import SCORING_VERSION
 
@@ -36,8 +37,10 @@ class Scorer:
 
     Called with a dict of columns, as `datasets` gives with batched=True, it returns a dict of
     the new columns alone: NumPy arrays and, for the status, a list, all of one length. One
-    example, whose text is no list, gives a dict of scalars. A pandas DataFrame, an Arrow table
-    or record batch gives the same with the columns appended, in the place of any of their names.
+    example, whose text is no list, gives a dict of scalars. A pandas or polars DataFrame, an Arrow
+    table or record batch gives the same with the columns appended, in the place of any of their
+    names; any other frame that hands itself over as Arrow does (`__arrow_c_stream__`) gives a
+    pyarrow.Table.
 
     The columns, with the prefix before their names, are n_tokens, n_scored (int64), base_loss,
     ref_loss, score (float64, NaN where there is none), control_loss, control_score (with
@@ -120,8 +123,8 @@ class Scorer:
         """The batch's scores, in the form that the class describes.
 
         Raises:
-            ValueError: there is no such text column (the columns there are, are named), or a
-                token id is out of range.
+            ValueError: there is no such text column (the columns there are, are named), or more
+                than one, or a token id is out of range.
             TypeError: it is no batch.
         """
         if isinstance(batch, Mapping):
@@ -129,15 +132,13 @@ class Scorer:
             if self._is_one(values):
                 return _scalars(self._read([values]))
             return self._read(values)
-        if _is_frame(batch):
-            return batch.assign(**self._read(_pick(batch, self._column, batch.columns)))
-        if _is_arrow(batch):
-            column = _pick(batch, self._column, batch.column_names)
-            return _append(batch, self._read(column if self._reads_ids else _arrow_texts(column)))
-        raise TypeError(
-            "expected a dict of columns, a pandas DataFrame or an Arrow table, got a "
-            f"{type(batch).__name__}"
-        )
+        if _is_a(batch, "pandas", "DataFrame"):
+            return _assign(batch, self._read(_pick(batch, self._column, batch.columns)))
+        if _is_a(batch, "polars", "DataFrame"):
+            return _with_columns(batch, self._read(_pick(batch, self._column, batch.columns)))
+        table = _as_arrow(batch)
+        column = _pick(table, self._column, table.column_names)
+        return _append(table, self._read(column if self._reads_ids else _arrow_texts(column)))
 
     def at_least(self, cut: float) -> AtLeast:
         """A predicate for `Dataset.filter`: whether a document's score is at least `cut`.
@@ -148,8 +149,10 @@ class Scorer:
 
     def _is_one(self, value: Any) -> bool:
         """Whether this is one document's value, and not a column of them."""
-        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        if isinstance(value, (str, bytes, Mapping)):
             return True
+        if not isinstance(value, Iterable):
+            return not is_of_arrow(value)
         if not self._reads_ids:
             return False
         first = next(iter(value), 0)  # a document without ids is empty, a batch never is
@@ -161,9 +164,9 @@ class Scorer:
         return {self._prefix + name: column for name, column in scores.columns().items()}
 
     def _score(self, values: Any, heads: Any, control: Any) -> Scores:
-        documents = {"input_ids": _as_ids(values)} if self._reads_ids else {"texts": values}
+        documents = "input_ids" if self._reads_ids else "texts"
         parts = score_batches(
-            **documents, model=self.model, heads=heads, control=control, **self._options
+            **{documents: values}, model=self.model, heads=heads, control=control, **self._options
         )
         return Scores.concatenate(list(parts))
 
@@ -224,19 +227,15 @@ def _as_pairs(heads: list[list[int]] | None) -> tuple[tuple[int, int], ...] | No
 
 
 def _pick(batch: Any, column: str, names: Iterable[Any]) -> Any:
+    names = list(names)
     if column not in names:
         there = ", ".join(map(str, names)) or "none"
         raise ValueError(f"there is no column {column!r}; the columns are {there}")
+    if names.count(column) > 1:
+        raise ValueError(
+            f"there are {names.count(column)} columns {column!r}; rename or drop all but one"
+        )
     return batch[column]
-
-
-def _as_ids(values: Iterable[Any]) -> Iterator[Any]:
-    """Lists of token ids; those of Arrow as arrays."""
-    for value in values:
-        if hasattr(value, "as_py"):
-            yield value.values.to_numpy(zero_copy_only=False) if value.is_valid else None
-        else:
-            yield value
 
 
 def _scalars(columns: dict[str, Any]) -> dict[str, Any]:
@@ -247,14 +246,27 @@ def _scalars(columns: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_frame(batch: object) -> bool:
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(batch, pandas.DataFrame)
+def _is_a(batch: object, library: str, name: str) -> bool:
+    """Whether it is of that class of a library, which then has been imported."""
+    module = sys.modules.get(library)
+    return isinstance(batch, getattr(module, name, ()))
 
 
-def _is_arrow(batch: object) -> bool:
-    arrow = sys.modules.get("pyarrow")
-    return arrow is not None and isinstance(batch, (arrow.Table, arrow.RecordBatch))
+def _as_arrow(batch: object) -> Any:
+    """The Arrow table or record batch that this is, or that it hands over."""
+    if _is_a(batch, "pyarrow", "Table") or _is_a(batch, "pyarrow", "RecordBatch"):
+        return batch
+    if not is_of_arrow(batch):
+        raise TypeError(
+            "expected a dict of columns, a pandas or polars DataFrame, an Arrow table, or another "
+            f"frame with __arrow_c_stream__, got a {type(batch).__name__}"
+        )
+    import pyarrow as pa
+
+    try:
+        return pa.table(batch)
+    except pa.ArrowInvalid as error:
+        raise TypeError(f"expected a table, got a {type(batch).__name__} ({error})") from error
 
 
 def _arrow_texts(column: Any) -> Iterator[Any]:
@@ -269,9 +281,22 @@ def _append(table: Any, columns: dict[str, Any]) -> Any:
     """The Arrow table or record batch with the columns, in the place of any so called."""
     import pyarrow as pa
 
-    kept = table.select([name for name in table.column_names if name not in columns])
+    # By their places: a name may occur twice.
+    kept = table.select([at for at, name in enumerate(table.column_names) if name not in columns])
     arrays, schema = list(kept.columns), kept.schema
     for name, column in columns.items():
         arrays.append(pa.array(column, pa.string() if isinstance(column, list) else None))
         schema = schema.append(pa.field(name, arrays[-1].type))
     return type(table).from_arrays(arrays, schema=schema)
+
+
+def _assign(frame: Any, columns: dict[str, Any]) -> Any:
+    """The pandas DataFrame with the columns, in the place of any so called, each once."""
+    again = frame.columns.duplicated() & frame.columns.isin(list(columns))
+    return (frame.loc[:, ~again] if again.any() else frame).assign(**columns)
+
+
+def _with_columns(frame: Any, columns: dict[str, Any]) -> Any:
+    """The polars DataFrame with the columns, in the place of any so called."""
+    series = sys.modules["polars"].Series
+    return frame.with_columns([series(name, column) for name, column in columns.items()])

@@ -20,6 +20,7 @@ from attninfluence.integrations.spark import SPARK_TYPES
 from attninfluence.model import shared
 from attninfluence.scoring.batches import CHUNK_DOCUMENTS
 from attninfluence.scoring.reader import CHUNK_TOKENS_PER_THREAD
+from tests.kit.handed_over import HandedOver
 from tests.kit.mixed_rows import ODD_TEXTS, mixed_rows, string_array
 from tests.kit.scored import HEADS, TEXTS
 
@@ -220,11 +221,26 @@ def test_what_is_no_batch_and_no_option_is_refused(model: ai.Model) -> None:
     table = pa.table({"text": ["the"]})
     with pytest.raises(TypeError, match=r"type pyarrow.RecordBatch, got ChunkedArray"):
         scored(table, model)
+    with pytest.raises(TypeError, match=r"type pyarrow.RecordBatch, got StringArray"):
+        scored([pa.array(["the"])], model)
     for name in ("detail", "input_ids", "progress", "bso"):
         with pytest.raises(TypeError, match=f"no option '{name}'; the scoring options are mask,"):
             scored(table.to_batches(), model, **{name: "auto"})
     with pytest.raises(ValueError, match="mask must be one of"):
         scored(table.to_batches(), model, mask="none")
+
+
+def test_batches_of_another_library(model: ai.Model) -> None:
+    given = batches_of(string_array(list(TEXTS)), 2)
+    found = scored([HandedOver(batch) for batch in given], model)
+    assert_scored(found, given, ai.score(TEXTS, model=model, heads=HEADS))
+
+
+def test_another_column_may_be_there_twice(model: ai.Model) -> None:
+    columns = [pa.array([1]), pa.array(["the"]), pa.array([2])]
+    given = pa.RecordBatch.from_arrays(columns, names=["n", "text", "n"])
+    found = scored([given], model)[0]
+    assert found.select([0, 1, 2]).equals(given) and found.schema.names[3] == "ai_n_tokens"
 
 
 def test_a_reader_is_an_iterable_of_batches(model: ai.Model) -> None:

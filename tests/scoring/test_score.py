@@ -10,12 +10,14 @@ import itertools
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import attninfluence as ai
 from attninfluence.scoring import batches as batches_module
 from attninfluence.scoring import reader as reader_module
 from attninfluence.scoring.batches import score_batches
+from tests.kit.handed_over import HandedOver
 from tests.kit.scored import HEADS, LONG_TEXT, TEXTS, assert_same, mean, score
 
 
@@ -346,6 +348,24 @@ def test_input_ids_have_statuses_too(plain_folder):
     result = ai.score(input_ids=[[], [1], [1, 2], None, "text"], model=plain, heads=HEADS)
     assert result.status == ["empty", "too_short", "ok", "bad_type", "bad_type"]
     assert result.n_tokens.tolist() == [0, 1, 2, 0, 0]
+
+
+@pytest.mark.parametrize("wrap", [lambda array: array, HandedOver, list])
+def test_arrays_of_arrow(model, wrap):
+    raw = [b"the thing", None, b"caf\xc3", b"x y"]
+    found = score(wrap(pa.array(raw, pa.binary()).view(pa.string())), model)
+    assert_same(found, score(raw, model))
+    assert found.repaired.tolist() == [False, False, True, False]
+    coded = pa.array(raw, pa.binary()).view(pa.string()).dictionary_encode()
+    assert_same(score(wrap(coded), model), found)
+    ids = [[5, 6, 7], None, [], [8, 9]]
+    given = ai.score(input_ids=wrap(pa.array(ids)), model=model, heads=HEADS)
+    assert_same(given, ai.score(input_ids=ids, model=model, heads=HEADS))
+    with pytest.raises(ValueError, match="expected a flat sequence of token ids"):
+        ai.score(input_ids=wrap(pa.array([5, 6])), model=model, heads=HEADS)
+    if wrap is HandedOver:
+        with pytest.raises(TypeError, match="expected one column, got a HandedOver, a table"):
+            score(wrap(pa.record_batch({"text": ["the"]})), model)
 
 
 def test_input_ids_without_a_bos_lose_the_first_token_of_each_chunk(short):

@@ -13,6 +13,7 @@ import pytest
 
 import attninfluence as ai
 from tests.kit.child import run_python
+from tests.kit.handed_over import HandedOver, Streamed
 from tests.kit.tiny_models import random_ids
 
 HEADS = [(1, 2), (0, 1)]
@@ -132,6 +133,79 @@ def test_a_string_of_an_arrow_table_that_is_not_utf8_is_repaired(scorer, model, 
     assert_same({name: np.array(found.column(name)) for name in expected}, expected)
 
 
+@pytest.mark.parametrize("kind", [pa.Table, pa.RecordBatch])
+def test_names_that_an_arrow_table_has_twice(scorer, expected, kind):
+    columns = [pa.array([n]) for n in range(4)] + [pa.array(["the thing"])]
+    names = ["id", "ai_score", "id", "ai_score", "text"]
+    found = scorer(kind.from_arrays(columns, names=names))
+    assert type(found) is kind and found.column_names == ["id", "id", "text", *expected]
+    assert (found.column(0)[0].as_py(), found.column(1)[0].as_py()) == (0, 2)
+    assert found.column("ai_score")[0].as_py() == expected["ai_score"][0]
+    with pytest.raises(ValueError, match="there are 2 columns 'text'; rename or drop all but one"):
+        scorer(kind.from_arrays([*columns, columns[-1]], names=[*names, "text"]))
+
+
+def test_names_that_a_data_frame_has_twice(scorer, expected):
+    columns = ["id", "ai_score", "id", "text", "ai_score"]
+    frame = pd.DataFrame([[1, 2, 3, "the thing", 4]], columns=columns, index=[7])
+    found = scorer(frame)
+    others = [name for name in expected if name != "ai_score"]
+    assert list(found.columns) == ["id", "ai_score", "id", "text", *others]
+    assert found["ai_score"].tolist() == [expected["ai_score"][0]] and list(found.index) == [7]
+    assert list(frame.columns) == columns
+    with pytest.raises(ValueError, match="there are 2 columns 'text'"):
+        scorer(frame.set_axis(["text", *columns[1:]], axis=1))
+    nested = pd.DataFrame({("text", "a"): ["the thing"], ("text", "b"): [1]})
+    with pytest.raises(ValueError, match=r"no column 'text'; the columns are \('text', 'a'\), "):
+        scorer(nested)
+
+
+@pytest.mark.parametrize(
+    "hand_over",
+    [lambda texts: Streamed(pa.table({"text": texts, "n": [1, 2, 3]}))]
+    + [lambda texts: HandedOver(pa.record_batch({"text": texts, "n": [1, 2, 3]}))],
+)
+def test_any_frame_of_arrow_gets_the_columns(scorer, model, hand_over):
+    texts = ["the thing", None, "in the end"]
+    found = scorer(hand_over(texts))
+    expected = columns_of(ai.score(texts, model=model, heads=HEADS))
+    assert isinstance(found, pa.Table) and found.column_names == ["text", "n", *expected]
+    assert_same({name: np.array(found.column(name)) for name in expected}, expected)
+    assert scorer.at_least(-9)(hand_over(texts)).tolist() == [True, False, True]
+
+
+def test_an_array_of_arrow_is_a_column_and_no_frame(scorer, expected):
+    array = pa.array(["the thing", None])
+    for column in (array, HandedOver(array), Streamed(pa.chunked_array([array]))):
+        found = scorer({"text": column})
+        assert found["ai_status"] == ["ok", "bad_type"]
+        assert found["ai_score"][0] == expected["ai_score"][0]
+    with pytest.raises(TypeError, match="expected a table, got a HandedOver"):
+        scorer(HandedOver(array))
+
+
+def test_a_polars_frame_gets_the_columns(scorer, model):
+    polars = pytest.importorskip("polars", reason="polars is not installed (extra: test)")
+    texts = ["the thing", None, "in the end"]
+    things = [object(), 2, "three"]  # which Arrow has no type for
+    frame = polars.DataFrame({"text": texts, "ai_score": [1, 2, 3]}).with_columns(
+        polars.Series("things", things, dtype=polars.Object)
+    )
+    found = scorer(frame)
+    expected = columns_of(ai.score(texts, model=model, heads=HEADS))
+    assert isinstance(found, polars.DataFrame)
+    assert found.columns[:3] == ["text", "ai_score", "things"]
+    assert found["things"].to_list() == things
+    assert_same({name: found[name].to_numpy() for name in expected}, expected)
+    ids = ai.Scorer(model, HEADS, input_ids_column="ids")
+    given = [[5, 6, 7], None, [8, 9]]
+    found = ids(polars.DataFrame({"ids": given}))
+    assert found["ai_score"].to_list()[0] == ids({"ids": given})["ai_score"][0]
+    assert ai.score(frame["text"], model=model, heads=HEADS).status == expected["ai_status"]
+    with pytest.raises(TypeError, match="another frame with __arrow_c_stream__, got a LazyFrame"):
+        scorer(frame.lazy())
+
+
 def test_token_ids(model, scorer):
     scorer = ai.Scorer(model, HEADS, input_ids_column="ids", text_column="unread")
     expected = columns_of(ai.score(input_ids=IDS, model=model, heads=HEADS))
@@ -183,7 +257,9 @@ def test_what_cannot_be(model, scorer):
         scorer(pa.table({"body": ["a"]}))
     with pytest.raises(ValueError, match="no column 'text'; the columns are none"):
         scorer(pd.DataFrame())
-    with pytest.raises(TypeError, match="a pandas DataFrame or an Arrow table, got a list"):
+    with pytest.raises(
+        TypeError, match="a pandas or polars DataFrame, an Arrow table, .* got a list"
+    ):
         scorer(["a text"])
     with pytest.raises(ValueError, match="mask must be one of"):
         ai.Scorer(model, HEADS, mask="none")

@@ -187,8 +187,10 @@ def test_map(scorer, dataset, expected):
     assert_same(one_by_one, {name: column[:8] for name, column in expected.items()})
 
 
-@pytest.mark.parametrize("kind", ["numpy", "pandas", "arrow"])
+@pytest.mark.parametrize("kind", ["numpy", "pandas", "arrow", "polars"])
 def test_map_of_a_formatted_dataset(scorer, dataset, expected, kind):
+    if kind == "polars":
+        pytest.importorskip("polars", reason="polars is not installed (extra: test)")
     texts = [text or "" for text in dataset["text"]]
     formatted = datasets.Dataset.from_dict({"text": texts}).with_format(kind)
     found = formatted.map(scorer, batched=True, batch_size=11).with_format("numpy")
