@@ -42,6 +42,9 @@ class Listing(Protocol):
     def key(self, folder: str) -> Hashable:
         """The same for all paths of one folder."""
 
+    def leads_up(self, link: str) -> bool:
+        """Whether a linked folder is one of those that hold the link."""
+
     def read(self, path: str) -> bytes:
         """The bytes of a small file."""
 
@@ -93,6 +96,11 @@ class LocalListing:
     def key(self, folder: str) -> Hashable:
         status = os.stat(local_path(folder or "."))
         return status.st_dev, status.st_ino
+
+    def leads_up(self, link: str) -> bool:
+        place: Any = os.path.realpath(local_path(posixpath.dirname(link) or "."))
+        target: Any = os.path.realpath(local_path(link))
+        return bool(os.path.commonpath([place, target]) == target)
 
     def read(self, path: str) -> bytes:
         with open(local_path(path), "rb") as file:
@@ -160,6 +168,9 @@ class UrlListing:
 
     def key(self, folder: str) -> Hashable:
         return folder
+
+    def leads_up(self, link: str) -> bool:
+        return False
 
     def read(self, path: str) -> bytes:
         return bytes(self._filesystem.cat_file(path))

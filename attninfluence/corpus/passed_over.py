@@ -15,6 +15,7 @@ NOT_NAMED = "read where an argument ends in the suffix, as in '*.json'"
 HIDDEN = "a name that begins with . or _"
 WRITTEN = "written by attninfluence"
 OWN_OUTPUT = "the output of this very run"
+LEADS_UP = "a link to a folder that it lies in"
 READ_ALREADY = "the same folder as one that is read"
 
 

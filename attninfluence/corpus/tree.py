@@ -8,7 +8,13 @@ import re
 from collections.abc import Callable, Hashable, Sequence
 
 from attninfluence.corpus.listing import Entry, Listing
-from attninfluence.corpus.passed_over import OWN_OUTPUT, READ_ALREADY, WRITTEN, PassedOver
+from attninfluence.corpus.passed_over import (
+    LEADS_UP,
+    OWN_OUTPUT,
+    READ_ALREADY,
+    WRITTEN,
+    PassedOver,
+)
 
 RUN_NAME = "run.json"
 _OUTPUT = re.compile("attninfluence-(scores|selection|mix)")
@@ -38,9 +44,10 @@ def is_visible(name: str) -> bool:
 class Tree:
     """Reads folders from `root` on.
 
-    Linked folders are followed. A folder that has several names, as links make them, is read
-    by one of them, rather a name without links; so there are no loops. Folders below the root that
-    this package wrote are passed over, and so is `own`, the key of the run's own output, anywhere.
+    Linked folders are followed, but for links to a folder that they lie in. A folder that has
+    several names, as links make them, is read by one of them, rather one without links. So there
+    are no loops. Folders below the root that this package wrote are passed over, and so is `own`,
+    the key of the run's own output, anywhere.
 
     on_unlisted: told of a folder that cannot be listed
     """
@@ -107,7 +114,9 @@ class Tree:
         """Folders wait for what is left of the glob; files are found where nothing is."""
         for entry in entries:
             path = join(folder, entry.name)
-            if entry.is_folder:
+            if entry.is_link and entry.is_folder and self._listing.leads_up(path):
+                self._passed_over.add(LEADS_UP, self._listing.name(path))
+            elif entry.is_folder:
                 self._wait(path, parts, self._linked if entry.is_link else self._waiting)
             elif not parts or parts == ("**",):
                 self._files[path] = entry
