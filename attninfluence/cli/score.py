@@ -254,6 +254,10 @@ def _report(totals: dict[str, Any]) -> None:
     if others:
         told = ", ".join(f"{n:,} {name}" for name, n in others.items())
         console.say(f"not scored: {told}")
+    for found in totals.get("no_label", []):  # a run of before has none
+        where = f"{plural(found['rows'], 'row')} of {plural(found['files'], 'file')}"
+        told = f"no {found['column']}: {where} hold something else there, the first in"
+        console.say(console.printable(f"{told} {found['first_file']}"))
     if totals["repeated_ids"] is None:
         console.say("repeated ids were not counted: there are too many ids")
     elif totals["repeated_ids"]:

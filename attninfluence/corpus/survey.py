@@ -29,7 +29,7 @@ class Survey(NamedTuple):
 
     rows: int
     digest: str
-    no_label: Mapping[str, int]
+    no_label: dict[str, int]
 
 
 class _HashedReader(io.RawIOBase):

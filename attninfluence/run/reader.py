@@ -43,7 +43,7 @@ class FileBegun(NamedTuple):
     """The rows that follow are of this file, which is sound to its end."""
 
     file: int
-    digest: str
+    survey: Survey
 
 
 class FileLeftOut(NamedTuple):
@@ -152,7 +152,7 @@ class CorpusReader:
             self._waiting.append(FileLeftOut(file, error.reason))
             return None
         self._check_unchanged(file, found.digest)
-        self._waiting.append(FileBegun(file, found.digest))
+        self._waiting.append(FileBegun(file, found))
         return found.rows
 
     def _check_unchanged(self, file: int, digest: str) -> None:

@@ -216,6 +216,7 @@ def _totals(folder: ResumableFolder, inputs: Inputs, state: RunState) -> dict[st
     names = [file.name for file in inputs.files]
     return {
         **state.tally.summary(),
+        "no_label": _no_label(names, state),
         "repeated_ids": count_repeated(id_ for batch in ids for id_ in batch["id"].to_pylist()),
         "files": [
             {
@@ -234,3 +235,15 @@ def _totals(folder: ResumableFolder, inputs: Inputs, state: RunState) -> dict[st
         "kernels": state.kernels,
         "seconds": round(state.seconds, 3),
     }
+
+
+def _no_label(names: Sequence[str], state: RunState) -> list[dict[str, Any]]:
+    """By column, rows and files with a value that is no id or domain, and the first such file."""
+    found: dict[str, dict[str, Any]] = {}
+    for at, totals in sorted(state.files.items()):
+        for column, rows in totals.no_label.items():
+            first = {"column": column, "rows": 0, "files": 0, "first_file": names[at]}
+            entry = found.setdefault(column, first)
+            entry["rows"] += rows
+            entry["files"] += 1
+    return list(found.values())

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attninfluence.corpus.columns import Columns, resolve_columns
+from attninfluence.corpus.columns import Columns, check_some_text, resolve_columns
 from attninfluence.corpus.files import CorpusError
 from attninfluence.corpus.inputs import InputFile, find_inputs
 from attninfluence.corpus.kept import kept_types
@@ -79,7 +79,9 @@ def open_inputs(source: Source, output: str | os.PathLike[str] | None = None) ->
             if not skip_bad:
                 raise
             bad[index] = error.reason
-    types = kept_types([(files[index].name, found) for index, found in columns.items()])
+    read = [(files[index].name, one) for index, one in columns.items()]
+    check_some_text(read)
+    types = kept_types(read)
     by_path = source.domain_from == "path"
     return Inputs(files, columns, bad, types, by_path, skip_bad, found.passed_over)
 

@@ -14,6 +14,7 @@ class FileTotals:
 
     digest, modified  of its stored bytes, and when they were last changed (ns; None: not known)
     bytes  how many are stored; None in what older versions wrote
+    no_label  by column, how many rows of the file hold no id or domain there but something else
     """
 
     digest: str
@@ -21,6 +22,7 @@ class FileTotals:
     rows: int = 0
     tokens: int = 0
     bytes: int | None = None
+    no_label: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

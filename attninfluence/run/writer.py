@@ -117,8 +117,10 @@ class RowWriter:
             if isinstance(item, WaitingRow):
                 rows.append(item)
             elif isinstance(item, FileBegun):
-                file = self._inputs.files[item.file]
-                totals = FileTotals(item.digest, file.modified, bytes=file.size)
+                file, survey = self._inputs.files[item.file], item.survey
+                totals = FileTotals(
+                    survey.digest, file.modified, bytes=file.size, no_label=survey.no_label
+                )
                 self.state.files.setdefault(item.file, totals)
                 self.state.bad_files.pop(item.file, None)  # it was bad, and is mended
             else:

@@ -17,6 +17,7 @@ from attninfluence.output.score_runs import open_scores
 from attninfluence.run.folder import ResumableFolder
 from attninfluence.run.shards import Shard
 from attninfluence.run.source import Source
+from attninfluence.run.state import FileTotals
 from attninfluence.select.rule import Rule
 from attninfluence.select.selector import select
 from tests.corpus.test_corpus import write_rows
@@ -117,10 +118,8 @@ def test_a_run_of_before_sizes_were_kept_by_file_goes_on(tmp_path, corpus, monke
     assert run(corpus, out)["rows"] == 30 + ROWS
 
 
-def _without_bytes(digest: str, modified: int | None, **_: Any) -> Any:
-    from attninfluence.run.state import FileTotals
-
-    return FileTotals(digest, modified)
+def _without_bytes(*arguments: Any, bytes: int, **others: Any) -> FileTotals:
+    return FileTotals(*arguments, **others)
 
 
 def test_shards_stay_what_they_were(tmp_path, corpus):
