@@ -19,12 +19,20 @@ _SMALLEST_STEP = 64
 _STEP = 512
 _LARGEST_STEP = 4096
 _READY = 1 << 20
-# The most that the decoder of a file may hold of what it gave before.
-_MEMORY = 1 << 31
+# The most bytes that the decoder of a file may hold of what it gave before: a window of zstd
+# --long=31, four times what the zstd command takes unasked, and any of xz's own levels. They are
+# taken as the file fills them, whatever its header says.
+_WINDOW = 1 << 31
+# What zstd and xz say of a window beyond the limit they were given.
+_LIMIT_WORDS = ("requires too much memory", "Memory usage limit")
 
 
 class DamagedStreamError(Exception):
     """What a decoder says of bytes that it cannot decode."""
+
+
+class LargeWindowError(Exception):
+    """A frame asks for a window beyond _WINDOW."""
 
 
 class StreamReader(io.RawIOBase):
@@ -82,6 +90,8 @@ class StreamReader(io.RawIOBase):
         except MemoryError:
             raise
         except Exception as error:  # each decoder has its own; bz2 has the system's
+            if any(words in str(error) for words in _LIMIT_WORDS):
+                raise LargeWindowError from error
             raise DamagedStreamError(str(error)) from error
         self._at += len(piece)
         if self._decoder.eof:
@@ -98,10 +108,10 @@ def _decoders(compression: str) -> tuple[Callable[[], Any], bytes]:
     if compression == "bz2":
         return bz2.BZ2Decompressor, b"\0"
     if compression == "xz":
-        return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), b"\0"
+        return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_WINDOW), b"\0"
     import zstandard
 
-    return zstandard.ZstdDecompressor().decompressobj, b""
+    return zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj, b""
 
 
 def decompressed(path: str, source: BinaryIO) -> BinaryIO:
@@ -117,5 +127,11 @@ def decompressing(path: str) -> Iterator[None]:
     """Turn what the decoders raise over a damaged or cut file into CorpusError."""
     try:
         yield
+    except LargeWindowError as error:
+        raise CorpusError(
+            path,
+            f"a window of more than {_WINDOW >> 30} GiB is needed to decompress it; expected at most"
+            " that (zstd --long=31): compress it anew",
+        ) from error
     except DamagedStreamError as error:
         raise CorpusError(path, f"the compressed file is damaged or cut short ({error})") from error

@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import os
+import zlib
 from pathlib import Path
 
 import pyarrow as pa
@@ -307,6 +308,43 @@ def test_zstd_reader_gives_the_same_bytes_by_any_piece(tmp_path):
             while piece := reader.read(size):
                 found += piece
             assert found == data + data
+
+
+@pytest.mark.parametrize("log", [27, 28, 31])
+def test_large_zstd_windows_are_read(tmp_path, log):
+    """zstd --long=28 and more, which decoders refuse unless they are told."""
+    path = tmp_path / "a.jsonl.zst"
+    small = {"chain_log": 6, "hash_log": 6, "search_log": 1, "strategy": 1}
+    options = zstandard.ZstdCompressionParameters(window_log=log, **small)
+    compressor = zstandard.ZstdCompressor(compression_params=options).compressobj()
+    stored = b"".join(
+        compressor.compress(f'{{"text": "{i}"}}\n'.encode()) for i in range(5000)
+    )
+    stored += compressor.flush()
+    assert zstandard.get_frame_parameters(stored).window_size == 1 << log
+    path.write_bytes(stored)
+    assert read_all(path).texts == [str(i) for i in range(5000)]
+    path.write_bytes(stored[:-3])
+    with pytest.raises(CorpusError, match="damaged or cut short"):
+        read_all(path)
+    path.write_bytes(stored[:8] + b"\xff" * 40 + stored[48:])
+    with pytest.raises(CorpusError, match="damaged or cut short"):
+        read_all(path)
+
+
+def test_a_window_beyond_the_limit_is_named(tmp_path):
+    zst, xz = tmp_path / "a.jsonl.zst", tmp_path / "a.jsonl.xz"
+    # A frame header: its descriptor, then a window of 2^(10 + 22) bytes; a last block of no bytes.
+    zst.write_bytes(b"\x28\xb5\x2f\xfd\x00" + bytes([22 << 3]) + b"\x01\x00\x00")
+    stored = bytearray(lzma.compress(b"{}\n", check=lzma.CHECK_NONE))
+    # The block header, of 12 bytes, after a stream header of 12: LZMA2's dictionary is its byte 4.
+    assert stored[14:17] == b"\x21\x01\x16"
+    stored[16] = 40
+    stored[20:24] = zlib.crc32(stored[12:20]).to_bytes(4, "little")
+    xz.write_bytes(stored)
+    for path in (zst, xz):
+        with pytest.raises(CorpusError, match="a window of more than 2 GiB is needed"):
+            read_all(path)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
