@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
+from attninfluence.corpus.encoding import WrongEncodingError, as_utf8
 from attninfluence.corpus.files import CorpusError, file_compression
 
 _CHUNK = 1 << 17
@@ -122,11 +123,18 @@ def decompressed(path: str, source: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(StreamReader(source, *_decoders(compression)), _CHUNK))
 
 
+def utf8_stream(path: str, source: BinaryIO) -> BinaryIO:
+    """`source` decompressed, as UTF-8 without a mark, for formats whose files are text."""
+    return as_utf8(decompressed(path, source))
+
+
 @contextmanager
 def decompressing(path: str) -> Iterator[None]:
-    """Turn what the decoders raise over a damaged or cut file into CorpusError."""
+    """Turn what the decoders raise over a damaged, cut or wrongly marked file into CorpusError."""
     try:
         yield
+    except WrongEncodingError as error:
+        raise CorpusError(path, str(error)) from error
     except LargeWindowError as error:
         raise CorpusError(
             path,

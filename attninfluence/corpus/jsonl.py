@@ -1,7 +1,8 @@
 """JSONL files: one JSON object a line, plain or compressed.
 
 Rows are the lines that are not blank. A string that is not valid UTF-8 is returned as the bytes
-it is, so that one bad byte costs a repaired character and not the row.
+it is, so that one bad byte costs a repaired character and not the row. A file that begins with a
+byte order mark of UTF-16 or UTF-32 is read as that.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from contextlib import closing
 from itertools import islice
 from typing import Any, BinaryIO
 
-from attninfluence.corpus.compressed import decompressed, decompressing
+from attninfluence.corpus.compressed import decompressing, utf8_stream
 from attninfluence.corpus.files import BATCH_BYTES, CorpusError, open_binary
-from attninfluence.corpus.text import UTF8_MARK
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 PEEKED_ROWS = 100
@@ -27,9 +27,7 @@ def iter_lines(path: str, source: BinaryIO) -> Iterator[tuple[int, bytes]]:
     Lines end at ``\\n`` alone. Raises CorpusError when the compressed stream is damaged or cut.
     """
     with decompressing(path):
-        for number, line in enumerate(decompressed(path, source), start=1):
-            if number == 1:
-                line = line.removeprefix(UTF8_MARK)
+        for number, line in enumerate(utf8_stream(path, source), start=1):
             if line.strip():
                 yield number, line
 

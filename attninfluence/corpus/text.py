@@ -12,6 +12,8 @@ UTF8_MARK = b"\xef\xbb\xbf"
 def read_text(path: str, source: BinaryIO) -> str | bytes:
     """The whole text, line ends as they are, without a UTF-8 mark; bytes where it is no UTF-8.
 
+    So a file of UTF-16 or UTF-32 comes as its bytes, of which `repaired` reads the mark.
+
     Raises CorpusError when the compressed stream is damaged or cut.
     """
     with decompressing(path):

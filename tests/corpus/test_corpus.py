@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from attninfluence.base.text import repaired
 from attninfluence.corpus import CorpusError, RowBatch, iter_rows, resolve_columns
 from attninfluence.corpus.compressed import StreamReader
 from attninfluence.corpus.files import (
@@ -224,6 +225,35 @@ def test_blank_lines_and_a_utf8_mark_are_no_rows(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"text": "a"}\r\n\n  \n{"text": "b"}')
     assert read_all(path).texts == ["a", "b"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json.gz", ".txt", ".txt.zst"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_byte_order_mark_says_the_encoding(tmp_path, suffix, encoding):
+    path = tmp_path / f"a{suffix}"
+    texts = ["caf\xe9 \U0001f600", "\u0a0a \u0d0d", "b" * 70000]
+    lines = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\r\n" for text in texts)
+    whole = texts[0] if ".txt" in suffix else lines
+    stored = f"\ufeff{whole}".encode(encoding)
+    path.write_bytes(compress(stored, suffix))
+    if ".txt" in suffix:
+        assert read_all(path).texts == [stored]
+        assert repaired(stored) == (texts[0], True)
+        return
+    assert read_all(path).texts == texts
+    target = tmp_path / f"b{suffix}"
+    assert extract_rows(str(path), pa.array([0, 2]).to_numpy(), target) == 2
+    assert read_all(target).texts == [texts[0], texts[2]]
+    path.write_bytes(compress(stored[:-1], suffix))
+    with pytest.raises(CorpusError, match=f"its byte order mark says {encoding[:6]}, which it is"):
+        read_all(path)
+
+
+def test_a_lone_surrogate_of_utf_16_is_a_bad_character(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\xff\xfe" + '{"text": "a\ud800"}\n'.encode("utf-16-le", "surrogatepass"))
+    (text,) = read_all(path).texts
+    assert text == b"a\xed\xa0\x80"
 
 
 @pytest.mark.parametrize(
