@@ -1,11 +1,10 @@
-"""Numbers as they are typed: 50B, 1.5M, 0.2, 0.01,0.05, math=1B."""
+"""Numbers as they are typed: 50B, 1.5M, 0.2, 0.01,0.05."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import re
-from collections.abc import Iterable
 from fractions import Fraction
 
 _COUNT = re.compile(r"([0-9]+)(?:\.([0-9]+))?([KMBT]?)")
@@ -81,21 +80,3 @@ def _number(text: str) -> float:
     except ValueError:
         return math.nan
     return value if math.isfinite(value) else math.nan
-
-
-def budgets(texts: Iterable[str]) -> int | dict[str, int]:
-    """A budget of tokens in all ("50B"), or by domain ("math=1B,code=2B", or one by one)."""
-    items = [item for text in texts for item in text.split(",")]
-    if len(items) == 1 and "=" not in items[0]:
-        return positive(items[0])
-    found: dict[str, int] = {}
-    for item in items:
-        name, equals, amount = item.rpartition("=")
-        if not equals:
-            raise argparse.ArgumentTypeError(
-                f"{item!r} names no domain; give one budget like 50B, or each as DOMAIN=1B"
-            )
-        if name in found:
-            raise argparse.ArgumentTypeError(f"domain {name!r} has two budgets")
-        found[name] = positive(amount)
-    return found

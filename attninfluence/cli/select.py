@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.cli import console, options
-from attninfluence.cli.numbers import above_zero, budgets, count, fraction
+from attninfluence.cli.names import budgets
+from attninfluence.cli.numbers import above_zero, count, fraction
 from attninfluence.output.files import RUN_NAME, SUCCESS_NAME
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     amount.add_argument(
         "--tokens",
         action="append",
-        metavar="N|DOMAIN=N,...",
+        metavar="N|DOMAIN=N,...|JSON",
         help="budget of tokens, like 50B, shared over the domains by the tokens of their"
         " candidates; or by domain, like math=1B,code=2B, where a domain that is not named gets"
-        " none. Documents count whole, with what was cut off before scoring",
+        """ none. Names with a comma in JSON, like '{"a, b": "1B"}' or, for documents without a"""
+        """ domain, '[{"domain": null, "tokens": "1B"}]', or @FILE of such JSON. Documents count"""
+        " whole, with what was cut off before scoring",
     )
     parser.add_argument(
         "--by",

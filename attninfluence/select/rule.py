@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +13,8 @@ from typing import Any, Literal
 from attninfluence.output.tally import domain_order
 
 RankBy = Literal["score", "base_loss", "random"]
+
+MOST_NAMES = 10  # of domains in a message
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class Rule:
     Attributes:
         fraction: of each domain's candidates, in (0, 1], as `as_fraction` reads it.
         tokens: instead, a budget in all (shared over the domains by their candidates' tokens), or
-            by domain, where a domain that is not named gets none.
+            by domain, where a domain that is not named gets none; None names the documents without
+            one.
         rank_by: the highest are selected; "random" orders by chance.
         bottom: select the lowest instead.
         seed: of a random order and of sampling.
@@ -33,7 +38,7 @@ class Rule:
     """
 
     fraction: Fraction | None = None
-    tokens: int | Mapping[str, int] | None = None
+    tokens: int | Mapping[str | None, int] | None = None
     rank_by: RankBy = "score"
     bottom: bool = False
     seed: int = 0
@@ -78,11 +83,8 @@ class Rule:
         if isinstance(self.tokens, Mapping):
             for name in self.tokens:
                 if name not in names:
-                    known = ", ".join(repr(names[at]) for at in domain_order(names))
-                    raise ValueError(
-                        f"a budget is given for domain {name!r}; the scores have {known}"
-                    )
-            return [self.tokens.get(name, 0) if name is not None else 0 for name in names]
+                    raise ValueError(_unknown(name, names))
+            return [self.tokens.get(name, 0) for name in names]
         assert self.tokens is not None
         return share_budget(self.tokens, tokens)
 
@@ -97,9 +99,30 @@ class Rule:
         if self.fraction is not None:
             described["fraction"] = written(self.fraction)
         else:
-            tokens = self.tokens
-            described["tokens"] = dict(tokens) if isinstance(tokens, Mapping) else tokens
+            described["tokens"] = _described(self.tokens)
         return described
+
+
+def _described(tokens: int | Mapping[str | None, int] | None) -> Any:
+    """Budgets as JSON values; a list where one has no name, which no key of JSON is."""
+    if not isinstance(tokens, Mapping):
+        return tokens
+    if None in tokens:
+        return [{"domain": name, "tokens": count} for name, count in tokens.items()]
+    return dict(tokens)
+
+
+def _unknown(name: str | None, names: Sequence[str | None]) -> str:
+    """What to say of a budget for a domain that is not there."""
+    known = [names[at] for at in domain_order(names)]
+    first = ", ".join("none" if k is None else repr(k) for k in known[:MOST_NAMES])
+    more = f" and {len(known) - MOST_NAMES} more" if len(known) > MOST_NAMES else ""
+    what = "documents without a domain" if name is None else f"domain {name!r}"
+    told = f"a budget is given for {what}; the scores have {first}{more}"
+    if parted := [k for k in known if k and name and name in k and ("," in k or "=" in k)]:
+        given = json.dumps({parted[0]: 1000}, ensure_ascii=False)
+        told += f"; give a name with a comma or = in JSON: --tokens {shlex.quote(given)}"
+    return told
 
 
 def as_fraction(value: float | str | Fraction) -> Fraction:

@@ -547,17 +547,11 @@ def test_counts_are_strict(text):
         numbers.count(text)
 
 
-def test_fractions_and_budgets():
+def test_fractions():
     assert numbers.fraction("0.2") == Fraction(1, 5)
     for text in ("0", "1.1", "-0.5", "20%", "x", "1/0"):
         with pytest.raises(argparse.ArgumentTypeError):
             numbers.fraction(text)
-    assert numbers.budgets(["50B"]) == 50 * 10**9
-    assert numbers.budgets(["a=1K,b=c=2"]) == {"a": 1000, "b=c": 2}
-    assert numbers.budgets(["a=1", "b=2"]) == {"a": 1, "b": 2}
-    for texts in (["a=1,a=2"], ["a=1", "5"], ["a="], ["1B", "2B"]):
-        with pytest.raises(argparse.ArgumentTypeError):
-            numbers.budgets(texts)
 
 
 @pytest.mark.parametrize(
