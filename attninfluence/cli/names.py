@@ -1,4 +1,4 @@
-"""Names within an option: a=1,b=2, or in JSON, as text or as @FILE, any names at all."""
+"""Names within an option: a=1,b=2 or a,b, or in JSON, as text or as @FILE, any names at all."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ def budgets(texts: Iterable[str]) -> int | dict[str | None, int]:
                 raise argparse.ArgumentTypeError(f"domain {name!r} has two budgets")
             found[name] = positive(amount)
     return found
+
+
+def columns(text: str) -> list[str]:
+    """Names of columns, from ``a,b`` or, names of any characters, a list in JSON or @FILE."""
+    if not text.startswith(_JSON_STARTS):
+        return [name for name in text.split(",") if name]
+    value = _json(text)
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise argparse.ArgumentTypeError(f"""{text!r} is no list of names like ["a, b", "c"]""")
+    return value
 
 
 def _in_a_list(text: str) -> Iterator[tuple[str, str]]:

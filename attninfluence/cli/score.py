@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from attninfluence.cli import console, options
+from attninfluence.cli.names import columns
 from attninfluence.cli.numbers import positive, seconds
 from attninfluence.views.words import plural
 
@@ -69,7 +70,12 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
         " own name where there is none",
     )
     group.add_argument(
-        "--keep-columns", type=_names, default=(), metavar="NAME,...", help="write these as well"
+        "--keep-columns",
+        type=columns,
+        action="extend",
+        default=[],
+        metavar="NAME,...",
+        help="""write these as well; a name with a comma as '["a, b"]'""",
     )
     group.add_argument("--keep-text", action="store_true", help="write the text into OUT as well")
 
@@ -106,10 +112,6 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         help="go on with another matrix kernel than the run began with: scores then differ in"
         " their last bits, and each part records its kernel",
     )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in text.split(",") if name)
 
 
 def _shard(text: str) -> Shard:

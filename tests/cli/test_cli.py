@@ -341,8 +341,9 @@ def test_interrupt_says_what_is_kept(capsys, corpus, tiny_folder, heads_file, mo
 def test_shards_columns_and_limits(capsys, corpus, tiny_folder, heads_file):
     fixed = ["--model", str(tiny_folder), "--heads", str(heads_file), "--threads", "1"]
     fixed += ["--domain-from", "path", "--keep-columns", "domain2"]
+    fixed += ["--keep-columns", '["a, b"]']
     Path("corpus/web").mkdir()
-    rows = [{"text": f"page {i}", "domain2": i} for i in range(9)]
+    rows = [{"text": f"page {i}", "domain2": i, "a, b": -i} for i in range(9)]
     write_rows(Path("corpus/web/c.jsonl"), rows)
     found = []
     for index in range(3):
@@ -352,8 +353,8 @@ def test_shards_columns_and_limits(capsys, corpus, tiny_folder, heads_file):
         )
         assert status == 0
         found += pa.concat_tables(open_finished(out, "scores").tables()).to_pylist()
-    assert [(row["row"], row["domain"], row["domain2"]) for row in found] == [
-        (i, "c", str(i)) for i in range(9)
+    assert [(row["row"], row["domain"], row["domain2"], row["a, b"]) for row in found] == [
+        (i, "c", str(i), str(-i)) for i in range(9)
     ]
     status, totals, _ = run(capsys, "score", "corpus/web", "-o", "out", "--limit", "4", *fixed)
     assert (status, totals["rows"]) == (0, 4)

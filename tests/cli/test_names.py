@@ -41,6 +41,8 @@ def test_names_of_any_characters_are_given_in_json(tmp_path, monkeypatch):
     for texts in ([entries], [f"@{tmp_path / 'b.json'}"], ["@~/b.json"]):
         assert names.budgets(texts) == given
     assert names.budgets(['{"a": "1.5M"}']) == {"a": 1_500_000}
+    assert names.columns("a,,b") == ["a", "b"]
+    assert names.columns(json.dumps(ODD_NAMES)) == ODD_NAMES
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,12 @@ def test_budgets_that_are_none_are_refused(tmp_path, monkeypatch, text, sentence
     with pytest.raises(argparse.ArgumentTypeError) as told:
         names.budgets([text])
     assert sentence in str(told.value)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "[1.5]x", '["a", null]', "@no"])
+def test_columns_that_are_none_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        names.columns(text)
 
 
 def select(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
