@@ -88,6 +88,43 @@ static void test_reading(void) {
     ati_checkpoint_close(&checkpoint);
 }
 
+/* Two shards, whose tensors are called `first` and `second`, opened; `found` is then there. */
+static void open_names(const char *first, const char *second, const char *found) {
+    static const char header[] = "{\"%s\":{\"dtype\":\"F32\",\"shape\":[1],"
+                                 "\"data_offsets\":[0,4]}}";
+    char *folder = test_folder(), text[400];
+    ati_checkpoint checkpoint;
+    ati_error error;
+    snprintf(text, sizeof text, header, first);
+    test_write_safetensors(folder, "one", text, 4);
+    snprintf(text, sizeof text, header, second);
+    test_write_safetensors(folder, "two", text, 4);
+    snprintf(text, sizeof text, EMPTY_MAP "\"%s\":\"one\",\"%s\":\"two\"}}", first, second);
+    test_write_text(folder, "model.safetensors.index.json", text);
+    CHECK(ati_checkpoint_open(folder, &checkpoint, &error) == ATI_OK);
+    CHECK(ati_checkpoint_find(&checkpoint, found, NULL) != NULL);
+    ati_checkpoint_close(&checkpoint);
+}
+
+static void test_wrappers(void) {
+    open_names("module.a", "module.b", "a");
+    open_names("_orig_mod.a", "_orig_mod.b", "b");
+    open_names("_orig_mod.module.a", "_orig_mod.module.b", "b");
+    open_names("module._orig_mod.a", "module._orig_mod.b", "a");
+    open_names("module.a", "b", "module.a");
+    open_names("module.a", "_orig_mod.b", "_orig_mod.b");
+    open_names("module.a", "modules.b", "modules.b");
+}
+
+static void test_lfs_pointers(void) {
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\n"
+                                  "oid sha256:0\nsize 300\n";
+    char *folder = test_folder();
+    test_write_text(folder, "model.safetensors", pointer);
+    refuse(folder, ATI_FORMAT, "model.safetensors' is a Git LFS pointer, not the file itself");
+    refuse_index(pointer, ATI_FORMAT, "index.json' is a Git LFS pointer, not the file itself");
+}
+
 void test_checkpoint(void) {
     char *folder = test_folder();
     refuse(folder, ATI_IO, "model.safetensors'");
@@ -97,4 +134,6 @@ void test_checkpoint(void) {
     test_index();
     test_many_shards();
     test_reading();
+    test_wrappers();
+    test_lfs_pointers();
 }

@@ -259,7 +259,12 @@ def twice_in_entry(text: bytes) -> bytes:
 
 DEEP = "[" * 200_000
 
+LFS_POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4096\n"
+
 FILES = [
+    Hostile("Git LFS pointer", text_file(WEIGHTS, LFS_POINTER), f"{WEIGHTS}' is a Git LFS pointer"),
+    Hostile("Git LFS pointer as config", text_file("config.json", LFS_POINTER), "git lfs pull"),
+    Hostile("Git LFS pointer as index", text_file(INDEX, LFS_POINTER), "git lfs pull", shards=3),
     Hostile("missing file", remove(WEIGHTS), WEIGHTS, FileNotFoundError),
     Hostile("missing config", remove("config.json"), "config.json", FileNotFoundError),
     Hostile("directory", instead(WEIGHTS, Path.mkdir), WEIGHTS, IsADirectoryError),

@@ -7,6 +7,7 @@ import os
 import random
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,17 @@ def add_buffer(tensors: dict[str, Any]) -> None:
     tensors[name] = ("F32", [4], bytes(16))
 
 
-@pytest.mark.parametrize("edit", [reorder, add_buffer])
+def wrap(wrapper: str, tensors: dict[str, Any]) -> None:
+    for name in list(tensors):
+        tensors[wrapper + name] = tensors.pop(name)
+
+
+WRAPPERS = ("module.", "_orig_mod.", "_orig_mod.module.", "module._orig_mod.")
+
+
+@pytest.mark.parametrize(
+    "edit", [reorder, add_buffer, *(partial(wrap, wrapper) for wrapper in WRAPPERS)]
+)
 def test_harmless_differences_make_none(
     tmp_path: Path, edit: Callable[[dict[str, Any]], None]
 ) -> None:

@@ -17,6 +17,10 @@
 
 #define MOST_A_READ ((size_t)1 << 30) /* macOS refuses reads of 2 GiB and more */
 
+/* What stands in a clone for a file that Git LFS keeps elsewhere, and its largest size. */
+static const char lfs_beginning[] = "version https://git-lfs.github.com/spec/";
+#define MOST_LFS_BYTES 1024
+
 char *ati_path_join(const char *folder, const char *name) {
     size_t folder_length = strlen(folder), name_length = strlen(name), size;
     if (!ati_add(folder_length, name_length, &size) || !ati_add(size, 2, &size)) {
@@ -65,6 +69,22 @@ static ati_status measure(ati_file *file, ati_error *error) {
     return ATI_OK;
 }
 
+/* Such a file is no damaged one, and what reads it could only say so. */
+static ati_status refuse_lfs_pointer(const ati_file *file, ati_error *error) {
+    char beginning[sizeof lfs_beginning - 1];
+    if (file->size < sizeof beginning || file->size > MOST_LFS_BYTES) {
+        return ATI_OK;
+    }
+    ati_status status = ati_file_read(file, 0, sizeof beginning, beginning, error);
+    if (status == ATI_OK && memcmp(beginning, lfs_beginning, sizeof beginning) == 0) {
+        return ati_fail(error, ATI_FORMAT,
+                        "'%s' is a Git LFS pointer, not the file itself: run git lfs pull in its "
+                        "folder, or download it",
+                        file->path);
+    }
+    return status;
+}
+
 ati_status ati_file_open(const char *folder, const char *name, ati_file *file, ati_error *error) {
     *file = (ati_file){.fd = -1};
     ati_status status = ATI_OK;
@@ -78,6 +98,9 @@ ati_status ati_file_open(const char *folder, const char *name, ati_file *file, a
         file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     } while (file->fd < 0 && errno == EINTR);
     status = file->fd < 0 ? ati_fail_io(error, file->path, "open") : measure(file, error);
+    if (status == ATI_OK) {
+        status = refuse_lfs_pointer(file, error);
+    }
 exit:
     if (status != ATI_OK) {
         ati_file_close(file);

@@ -10,8 +10,8 @@ typedef struct {
     size_t size; /* bytes, when it was opened */
 } ati_file;
 
-/* Opens folder/name, which must be a regular file. On ATI_OK the caller owns
- * what *file holds (ati_file_close); otherwise *file is zeroed. */
+/* Opens folder/name, which must be a regular file and no Git LFS pointer. On ATI_OK
+ * the caller owns what *file holds (ati_file_close); otherwise *file is zeroed. */
 ati_status ati_file_open(const char *folder, const char *name, ati_file *file, ati_error *error);
 
 /* A zeroed file is allowed; *file is zeroed. */

@@ -194,6 +194,41 @@ static ati_status is_sharded(const char *folder, bool *sharded, ati_error *error
                                        : status;
 }
 
+static bool all_begin_with(const ati_checkpoint *checkpoint, const char *beginning, size_t n) {
+    size_t n_tensors = 0;
+    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+        const ati_safetensors *shard = &checkpoint->shards[i];
+        for (size_t j = 0; j < shard->n_tensors; j++) {
+            if (strncmp(shard->tensors[j].name, beginning, n) != 0) {
+                return false;
+            }
+        }
+        n_tensors += shard->n_tensors;
+    }
+    return n_tensors > 0;
+}
+
+/* A state dict of a wrapper has the wrapper's name before every tensor's: that of
+ * DistributedDataParallel, of torch.compile, or both. Without it the names are the model's,
+ * and in the same order. */
+static void drop_wrappers(ati_checkpoint *checkpoint) {
+    static const char *const wrappers[] = {"module.", "_orig_mod."};
+    const size_t n = sizeof wrappers / sizeof *wrappers;
+    for (size_t w = 0; w < n;) {
+        size_t length = strlen(wrappers[w]);
+        if (!all_begin_with(checkpoint, wrappers[w], length)) {
+            w++;
+            continue;
+        }
+        for (size_t i = 0; i < checkpoint->n_shards; i++) {
+            for (size_t j = 0; j < checkpoint->shards[i].n_tensors; j++) {
+                checkpoint->shards[i].tensors[j].name += length;
+            }
+        }
+        w = 0; /* there may be another within it */
+    }
+}
+
 ati_status ati_checkpoint_open(const char *folder, ati_checkpoint *checkpoint, ati_error *error) {
     shard_index index = {.error = error};
     bool sharded = false;
@@ -217,7 +252,9 @@ ati_status ati_checkpoint_open(const char *folder, ati_checkpoint *checkpoint, a
     }
 exit:
     free_index(&index);
-    if (status != ATI_OK) {
+    if (status == ATI_OK) {
+        drop_wrappers(checkpoint);
+    } else {
         ati_checkpoint_close(checkpoint);
     }
     return status;

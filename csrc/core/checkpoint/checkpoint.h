@@ -15,8 +15,9 @@ typedef struct {
 
 /* Opens every shard and checks it (safetensors.h). A shard's name must be a
  * plain file name; each tensor of the index must be in the shard it names, and
- * each tensor of a shard in the index. On ATI_OK the caller owns what
- * *checkpoint holds; otherwise it is zeroed. */
+ * each tensor of a shard in the index. Where every name begins with "module." or
+ * "_orig_mod.", as a wrapper's state dict has them, it goes without. On ATI_OK the
+ * caller owns what *checkpoint holds; otherwise it is zeroed. */
 ati_status ati_checkpoint_open(const char *folder, ati_checkpoint *checkpoint, ati_error *error);
 
 /* Zeroed is allowed. */
