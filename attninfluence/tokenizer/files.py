@@ -21,6 +21,7 @@ from attninfluence.tokenizer.pipelines import PIPELINES
 _NAMED = tuple(f"{name}_token" for name in "bos eos unk sep pad cls mask".split())
 _NEEDS_CONVERSION = re.compile(r"tekken\.json|tokenizer\.model|tiktoken\.model")
 _PIECES = ("vocab.json", "merges.txt")
+_LFS_BEGINNING = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,9 @@ def class_of(folder: str | os.PathLike[str]) -> str:
 
 def open_folder(folder: str) -> Opened:
     """The folder's tokenizer; ModelError, saying what is missing or wrong."""
+    for part in ("tokenizer.json", *_PIECES):
+        if _has(folder, part):
+            _check_is_there(Path(folder, part))
     name, settings = _settings(folder)
     source = Path(folder, "tokenizer.json" if _has(folder, "tokenizer.json") else "vocab.json")
     try:
@@ -88,6 +92,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; empty when there is no file, ModelError when it is broken."""
     if not path.is_file():
         return {}
+    _check_is_there(path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -95,6 +100,16 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ModelError(f"{path}: expected a JSON object, found {type(value).__name__}")
     return value
+
+
+def _check_is_there(path: Path) -> None:
+    """ModelError for what stands in a clone for a file that Git LFS keeps elsewhere."""
+    with path.open("rb") as file:
+        if file.read(len(_LFS_BEGINNING)) == _LFS_BEGINNING:
+            raise ModelError(
+                f"'{path}' is a Git LFS pointer, not the file itself: run git lfs pull in its "
+                "folder, or download it"
+            )
 
 
 def _as_stored(folder: str, settings: dict[str, Any]) -> Opened:

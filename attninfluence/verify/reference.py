@@ -134,9 +134,15 @@ class Reference:
             output_loading_info=True,
         )
         self.model.eval()
-        if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        if missing:
             # transformers would fill them with random numbers and warn.
-            raise ValueError(f"{folder} lacks the weights {sorted(report['missing_keys'])}")
+            others = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            found = sorted(report["unexpected_keys"])
+            raise ValueError(
+                f"for transformers, {folder} lacks the weights {missing[:3]}{others}"
+                + (f"; others are there, {found[0]!r} among them" if found else "")
+            )
         self.n_layers: int = text.num_hidden_layers
         self.n_heads: int = text.num_attention_heads
         self._rotaries = [
