@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from attninfluence.base.paths import expand_home
+
 NAME_CHARACTERS = 40  # of the file's name in that of its new one: names have at most 255 bytes
 
 
@@ -17,8 +19,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A new file beside `path` to write to, which takes its name, durably, when the block ends.
 
     A block that fails leaves what was there before. A link stays one: its file is replaced. What is
-    no regular file, as /dev/stdout, is itself written to. OSError names `path`.
+    no regular file, as /dev/stdout, is itself written to. `path` may begin with ~. OSError names
+    it.
     """
+    path = expand_home(path)
     check_replaceable(path)
     final = Path(os.path.realpath(path))
     if final.exists() and not final.is_file():
@@ -52,7 +56,7 @@ def give_name(temporary: Path, final: Path) -> None:
 
 def check_replaceable(path: str | os.PathLike[str]) -> None:
     """OSError, naming `path`, for a folder and for a file in a folder that is not there."""
-    final = Path(os.path.realpath(path))
+    final = Path(os.path.realpath(expand_home(path)))
     if final.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not final.parent.is_dir():

@@ -122,6 +122,7 @@ def _main(words: list[str]) -> int:
         arguments = program.parse(words)
     except SystemExit as stop:
         return int(stop.code or 0)
+    completion.expand_homes(arguments, program.commands[arguments.command])
     with console.summary_only(arguments.json):
         return _run(arguments)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from attninfluence.base.paths import expand_home
 from attninfluence.cli import console
 from attninfluence.cli.parser import Program
 
@@ -59,8 +60,23 @@ def script_of(program: Program, shell: str) -> str:
     for command in program.commands.values():
         command.description = command.summary  # a line, which a shell shows beside the name
         for action in command._actions:
-            if action.metavar == "FILE" or action.dest in FILES:
+            if _takes_file(action):
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
             elif action.dest in FOLDERS:
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
     return str(shtab.complete(program, shell))
+
+
+def expand_homes(arguments: argparse.Namespace, command: argparse.ArgumentParser) -> None:
+    """Replace the ~ that a shell leaves, within quotes and in ``--heads=~/heads.json``."""
+    for action in command._actions:
+        if _takes_file(action) or action.dest in FOLDERS:
+            value = getattr(arguments, action.dest)
+            if isinstance(value, list):
+                setattr(arguments, action.dest, [expand_home(path) for path in value])
+            elif isinstance(value, str):
+                setattr(arguments, action.dest, expand_home(value))
+
+
+def _takes_file(action: argparse.Action) -> bool:
+    return action.metavar == "FILE" or action.dest in FILES

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.paths import expand_home
 from attninfluence.base.stderr import is_terminal
 from attninfluence.demo.telling import (
     EXAMPLES,
@@ -69,7 +70,7 @@ def run_demo(
     """
     from attninfluence.model.opening import as_model
 
-    folder = Path(output)
+    folder = Path(expand_home(output))
     prepare_folder(folder)
     bars = is_terminal(sys.stderr) if progress is None else progress
     story = Story(console)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence._core import ModelError
+from attninfluence.base.paths import expand_home
 from attninfluence.base.replacing import replacing
 from attninfluence.heads.head_table import HeadTable
 from attninfluence.heads.pairs import Head, checked_pairs
@@ -68,7 +69,7 @@ def read_heads(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     OSError, or ModelError for what it cannot have written.
     """
-    return _HeadsFile(Path(path)).fields()
+    return _HeadsFile(Path(expand_home(path))).fields()
 
 
 def _without_nan(array: NDArray[np.float64] | None) -> Any:

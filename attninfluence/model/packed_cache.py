@@ -21,13 +21,14 @@ from pathlib import Path
 
 from attninfluence._core import Model as Core
 from attninfluence._core import ModelError
+from attninfluence.base.paths import expand_home
 
 
 def cache_folder() -> Path:
     """Where packed weights are kept; OSError without a home folder."""
     named = os.environ.get("ATTNINFLUENCE_CACHE")
     if named:
-        return Path(named)
+        return Path(expand_home(named))
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if base.startswith("~"):
         raise OSError("there is no home folder to keep a cache in")

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.paths import expand_home
 from attninfluence.base.replacing import check_replaceable, replacing
 from attninfluence.output.score_runs import Paths, ScoreRuns, open_scores
 from attninfluence.report import given
@@ -97,7 +98,7 @@ def write_report(
     page = render(context)
     with replacing(path) as file:
         file.write_text(page, encoding="utf-8")
-    return Path(path)
+    return Path(expand_home(path))
 
 
 def _sections(

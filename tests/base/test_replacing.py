@@ -28,6 +28,15 @@ def test_a_link_stays_and_its_file_is_replaced(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "folder") == ["file"]
 
 
+def test_the_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    write(Path("~/file"))
+    assert os.listdir() == ["file"]
+    with pytest.raises(FileNotFoundError):
+        write(Path("~/no/file"))
+
+
 def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     """A pipe stands for /dev/null and /dev/stdout, which root could replace."""
     pipe, link = tmp_path / "pipe", tmp_path / "link"

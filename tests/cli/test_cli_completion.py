@@ -72,6 +72,38 @@ def test_options_that_take_names_of_files_are_completed_as_such() -> None:
                 assert action.metavar == "FILE" or action.dest in known, (name, action.dest)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "score a.jsonl -o ~/o --model=~/m --heads=~/h.json --control ~/c.json --cache-dir ~/c",
+        "heads ~/m -o ~/h.json --corpus ~/texts",
+        "select ~/one ~/two -o ~/s",
+        "mix ~/s -o ~/m --root ~/r",
+        "inspect ~/m",
+        "report ~/one -o ~/r.html --heads ~/h.json --model ~/m",
+        "demo -o ~/d --model ~/m",
+    ],
+)
+def test_the_home_is_found_where_a_shell_leaves_it(
+    monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setenv("HOME", "/h")
+    program = cli.build_parser()
+    arguments = program.parse(words.split())
+    completion.expand_homes(arguments, program.commands[arguments.command])
+    told = repr(vars(arguments))
+    assert told.count("'/h/") == words.count("~") and "'~" not in told
+
+
+def test_the_command_line_finds_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "empty").mkdir()
+    assert cli.main(["inspect", "~/empty"]) == 2
+    assert f"{tmp_path}/empty: the folder is no model" in capsys.readouterr().err
+
+
 def test_what_the_help_says_to_type_can_be_typed() -> None:
     typed = re.findall(r"^  (?:bash|fish)  (.+\n.+)$", completion.DESCRIPTION, re.MULTILINE)
     assert len(typed) == 2

@@ -97,6 +97,13 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     assert loaded.interval is None and loaded.sample_share is None
 
 
+def test_the_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    head_scores([[0.5, 0.25]], [(0, 0)]).save("~/heads.json")
+    assert HeadScores.load("~/heads.json").selected == ((0, 0),)
+    assert (tmp_path / "heads.json").is_file()
+
+
 def test_intervals_are_kept(tmp_path: Path) -> None:
     scores = np.random.default_rng(0).random((3, 5))
     interval = np.stack([scores * 0.9, scores + 0.1 * (1 - scores)])
