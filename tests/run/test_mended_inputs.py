@@ -25,7 +25,7 @@ from tests.run.test_resume import make_corpus, outcome, run, table
 from tests.run.test_score_files import stand_in
 
 BAD = "b2.jsonl.gz"
-ROWS = 130  # more than are looked at for the columns
+ROWS = 130  # of more text than is looked at for the columns
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
-def mend(corpus: Path, letters: int = 100) -> None:
+def mend(corpus: Path, letters: int = 4000) -> None:
     rows = [{"id": str(i), "text": os.urandom(letters // 2).hex()} for i in range(ROWS)]
     write_rows(corpus / BAD, rows)
 
@@ -124,6 +124,7 @@ def _without_bytes(*arguments: Any, bytes: int, **others: Any) -> FileTotals:
 
 def test_shards_stay_what_they_were(tmp_path, corpus):
     """Their borders come from sizes, and another size of one file would move them all."""
+    write_rows(corpus / "a.jsonl", [{"text": "x" * 9000} for _ in range(90)])
     outs = [tmp_path / f"out{index}" for index in range(6)]
     sources = [Source([str(corpus)], shard=Shard(index, 6)) for index in range(6)]
     refused = []
@@ -133,7 +134,7 @@ def test_shards_stay_what_they_were(tmp_path, corpus):
         except CorpusError:
             refused.append(out)
     assert 0 < len(refused) < 6
-    mend(corpus, letters=2000)
+    mend(corpus, letters=8000)
     for out, source in zip(outs, sources, strict=True):
         run(corpus, out, source=source)
     runs = open_scores(outs)
