@@ -52,7 +52,9 @@ class _Recoded(io.RawIOBase):
             try:
                 text = self._decoder.decode(data, final=not data)
             except UnicodeDecodeError as error:
-                told = f"its byte order mark says {self._encoding}, which it is not ({error.reason})"
+                told = (
+                    f"its byte order mark says {self._encoding}, which it is not ({error.reason})"
+                )
                 raise WrongEncodingError(told) from error
             self._ready = text.encode("utf-8", "surrogatepass")
         count = min(len(buffer), len(self._ready))

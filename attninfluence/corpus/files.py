@@ -53,13 +53,13 @@ def suffixes() -> str:
 
 def file_suffix(path: str) -> str | None:
     """The suffix of `path` that FORMATS lists, or None; of a chained URL that of the file read."""
-    parts = os.path.basename(_first_link(path).lower()).rsplit(".", 2)
+    parts = os.path.basename(inner_path(path).lower()).rsplit(".", 2)
     ends = (f".{'.'.join(parts[first:])}" for first in range(1, len(parts)))
     return next((end for end in ends if end in FORMATS), None)
 
 
-def _first_link(path: str) -> str:
-    """``zip://a.jsonl`` of ``zip://a.jsonl::c.zip``: the link of the chain that names the file.
+def inner_path(path: str) -> str:
+    """The link of a chain that names the file: ``zip://a.jsonl`` of ``zip://a.jsonl::c.zip``.
 
     A link without a path, as in ``simplecache::s3://b/a.jsonl``, names none.
     """

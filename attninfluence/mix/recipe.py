@@ -7,7 +7,8 @@
     "part": "corpus",              or "selected"
     "builder": "json",             of datasets.load_dataset: json, parquet or text
     "options": {},                 its further arguments
-    "files": [...],                relative to the recipe's folder, absolute, or URLs
+    "files": [...],                relative to the recipe's folder, absolute, or URLs; its patterns:
+                                   "[[]" is a "["
     "documents": 10, "tokens": 65,
     "weight": 0.5,                 share of all tokens
     "probability": 0.4,            share of all documents
@@ -17,7 +18,7 @@
       "paths_file": "corpus-json.txt",
       "text_key": "text"
     }                              null where datatrove has no reader of the format or the suffix,
-                                   or the text is one within a struct or an object
+                                   for a chained URL, and for a text within a struct or an object
   }, ...]
 }
 """
@@ -29,6 +30,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from attninfluence.corpus.files import file_compression, file_format, is_url
+from attninfluence.mix.names import pattern
 
 RECIPE_NAME = "recipe.json"
 
@@ -55,7 +57,7 @@ def _kind(file: str) -> _Kind:
     kind = KINDS[file_format(file)]
     compression = file_compression(file)
     inferred = compression is None or infer_compression(file) == compression
-    return kind if inferred else kind._replace(reader=None)
+    return kind if inferred and "::" not in file else kind._replace(reader=None)
 
 
 @dataclass
@@ -110,14 +112,14 @@ class Recipe:
         return total
 
     def describe(self) -> dict[str, Any]:
-        """The recipe as JSON values."""
+        """The recipe as JSON values. A source without documents is left out: nobody can open it."""
         total = self.count
         sources = [
             {
                 "part": source.part,
                 "builder": source.kind.builder,
                 "options": source.kind.options,
-                "files": source.files,
+                "files": [pattern(file) for file in source.files],
                 "documents": source.count.documents,
                 "tokens": source.count.tokens,
                 "weight": source.count.tokens / (total.tokens or 1),
@@ -125,6 +127,7 @@ class Recipe:
                 "datatrove": self._datatrove(source),
             }
             for source in self._sources
+            if source.count.documents
         ]
         return {
             "format": "attninfluence-recipe",
@@ -150,10 +153,15 @@ class Recipe:
         lists = {}
         for source in self._sources:
             given = self._datatrove(source)
-            if given is not None:
+            if given is not None and source.count.documents:
                 names = (file[len(given["data_folder"]) :].lstrip("/") for file in source.files)
-                lists[given["paths_file"]] = "".join(f"{name}\n" for name in names)
+                lists[given["paths_file"]] = "".join(f"{_line(name)}\n" for name in names)
         return lists
+
+
+def _line(name: str) -> str:
+    """The name in a list of files, whose lines lose white space at their ends."""
+    return name if name == name.lstrip() else f"./{name}"
 
 
 def _paths_name(source: _Source) -> str:

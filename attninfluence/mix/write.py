@@ -7,7 +7,8 @@
     MIX/summary.json            tokens in all, tokens selected, share by domain
 
 A selected document is thus seen twice. The recipe's sources are what `datasets.interleave_datasets`
-and a datatrove reader ask for, with names of files relative to the recipe's folder;
+and a datatrove reader ask for, with names of files relative to the recipe's folder. A name's
+characters that those would not read as they stand are ``_`` in the mix (`attninfluence.mix.names`);
 docs/guides/select-and-mix.md reads them.
 """
 
@@ -24,8 +25,9 @@ import numpy as np
 
 from attninfluence.base.arrays import Ints
 from attninfluence.base.progress import Progress
-from attninfluence.corpus.files import file_size, is_url, open_binary
+from attninfluence.corpus.files import file_size, open_binary
 from attninfluence.mix.extract import extract_rows
+from attninfluence.mix.names import check_folder, check_nameable, located, stored_name
 from attninfluence.mix.recipe import RECIPE_NAME, Count, Recipe
 from attninfluence.output.files import SUMMARY_NAME, OutputError, new_file, write_json
 from attninfluence.output.finished import FinishedRun, open_finished
@@ -57,21 +59,25 @@ def mix(
 
     Raises:
         OutputError: only a part of the corpus was scored; an input file is not the one that was
-            scored, by its size or its rows; or documents or tokens do not add up to the totals of
-            the scores and the selection.
+            scored, by its size or its rows; documents or tokens do not add up to the totals of the
+            scores and the selection; or a recipe's readers would not find `output` or, with
+            `recipe_only`, an input file by its name.
     """
     run = open_finished(selection, "selection")
     _check_whole(run)
     folder = OutputFolder(output, "mix")
     folder.check_unused()
+    check_folder(folder.path)
     inputs = _inputs(run, root)
+    for path in inputs.values() if recipe_only else ():
+        check_nameable(path)
     scored = {entry["file"]: entry for entry in run.run["scores_totals"]["files"]}
     folder.start({"recipe_only": recipe_only, "inputs": inputs, "selection": run.run})
     recipe = Recipe(run.run["scores"].get("columns", {}).get("text", "text"))
     domains: dict[str | None, Count] = {}
     for index, (name, chosen) in enumerate(_by_file(_chosen(run, domains), inputs)):
         path = inputs[name]
-        target = f"{index:05d}-{path.rsplit('/', 1)[-1]}"
+        target = stored_name(index, path)
         stored = path
         if not recipe_only:
             stored = f"corpus/{target}"
@@ -120,7 +126,7 @@ def _inputs(run: FinishedRun, root: str | os.PathLike[str] | None) -> dict[str, 
     for entry in run.run["scores"]["inputs"]:
         name = entry["file"]
         start = os.path.abspath(root if root is not None else entry["folder"])
-        found[name] = name if is_url(name) else os.path.join(start, name)
+        found[name] = located(name, start)
         _check_size(name, found[name], entry["bytes"])
     return found
 

@@ -347,9 +347,7 @@ def test_large_zstd_windows_are_read(tmp_path, log):
     small = {"chain_log": 6, "hash_log": 6, "search_log": 1, "strategy": 1}
     options = zstandard.ZstdCompressionParameters(window_log=log, **small)
     compressor = zstandard.ZstdCompressor(compression_params=options).compressobj()
-    stored = b"".join(
-        compressor.compress(f'{{"text": "{i}"}}\n'.encode()) for i in range(5000)
-    )
+    stored = b"".join(compressor.compress(f'{{"text": "{i}"}}\n'.encode()) for i in range(5000))
     stored += compressor.flush()
     assert zstandard.get_frame_parameters(stored).window_size == 1 << log
     path.write_bytes(stored)

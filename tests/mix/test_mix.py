@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections import Counter
@@ -61,20 +62,42 @@ def selected_of(folder: Path) -> dict[str, list[int]]:
     return rows
 
 
-def load_sources(folder: Path, recipe: dict[str, Any]) -> list[Any]:
+def located(folder: Path, file: str) -> str:
+    """What datasets opens a file of a recipe by: names are patterns, so the folder becomes one."""
+    return file if "://" in file else os.path.join(glob.escape(str(folder)), file)
+
+
+def load_sources(folder: Path, recipe: dict[str, Any], *, streaming: bool = True) -> list[Any]:
     """The recipe's sources, as its readers are told to open them."""
     import datasets
 
     return [
         datasets.load_dataset(
             source["builder"],
-            data_files=[os.path.join(folder, file) for file in source["files"]],
+            data_files=[located(folder, file) for file in source["files"]],
             split="train",
-            streaming=True,
+            streaming=streaming,
             **source["options"],
         )
         for source in recipe["sources"]
     ]
+
+
+def read_by_datatrove(folder: Path, recipe: dict[str, Any]) -> list[list[str]]:
+    """The texts of each of the recipe's sources, as datatrove is told to read them."""
+    from datatrove.pipeline import readers
+
+    texts = []
+    for source in recipe["sources"]:
+        given = source["datatrove"]
+        reader = getattr(readers, given["reader"])(
+            os.path.join(folder, given["data_folder"]),
+            os.path.join(folder, given["paths_file"]),
+            text_key=given["text_key"],
+        )
+        found = (document.text for rank in (0, 1) for document in reader.run(None, rank, 2))
+        texts.append(list(found))
+    return texts
 
 
 def test_a_recipe_knows_every_format() -> None:
@@ -191,22 +214,11 @@ def test_the_share_of_a_source_in_the_beginning_is_its_probability(tmp_path):
 
 @pytest.mark.parametrize("recipe_only", [False, True])
 def test_datatrove_follows_the_recipe(tmp_path, corpus, recipe_only):
-    from datatrove.pipeline import readers
-
     mix(tmp_path / "sel", tmp_path / "mix", recipe_only=recipe_only)
     recipe = json.loads((tmp_path / "mix" / "recipe.json").read_text())
-    texts: Counter[str] = Counter()
-    for source in recipe["sources"]:
-        given = source["datatrove"]
-        reader = getattr(readers, given["reader"])(
-            os.path.join(tmp_path / "mix", given["data_folder"]),
-            os.path.join(tmp_path / "mix", given["paths_file"]),
-            text_key=given["text_key"],
-        )
-        found = [document.text for rank in (0, 1) for document in reader.run(None, rank, 2)]
-        assert len(found) == source["documents"]
-        texts.update(found)
-    assert texts == all_texts(tmp_path)
+    texts = read_by_datatrove(tmp_path / "mix", recipe)
+    assert list(map(len, texts)) == [source["documents"] for source in recipe["sources"]]
+    assert sum(map(Counter, texts), Counter()) == all_texts(tmp_path)
 
 
 def test_shards_make_the_mix_of_the_whole_run(tmp_path, corpus, monkeypatch):
