@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import re
@@ -24,6 +25,19 @@ def run_example(name: str, *arguments: object) -> str:
 def corpus(tmp_path: Path) -> Path:
     """Forty short documents, one of them without text, in a folder that a command may glob."""
     return make_corpus(tmp_path)
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
+def test_what_an_example_does_stands_behind_the_main_guard(script: Path) -> None:
+    """Worker processes that are not forked import the script."""
+    *before, guard = ast.parse(script.read_text()).body
+    assert isinstance(guard, ast.If) and ast.unparse(guard.test) == "__name__ == '__main__'"
+    for statement in before:
+        defines = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign)
+        is_docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        assert isinstance(statement, defines) or is_docstring, ast.unparse(statement)
+        if isinstance(statement, ast.Assign):
+            assert not any(isinstance(node, ast.Call) for node in ast.walk(statement.value))
 
 
 def test_score_texts() -> None:
