@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from attninfluence.cli.console import printable
 
@@ -28,6 +29,8 @@ def sentence(error: BaseException) -> str:
 
 
 def _told(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError) and not error.filename and not _has_folder():
+        return "the current folder was removed; change to one that is there"
     if isinstance(error, OSError) and error.strerror:
         named = f"{_name(error.filename)}: " if error.filename else ""
         remedy = _REMEDIES.get(error.errno or 0)
@@ -36,6 +39,15 @@ def _told(error: BaseException) -> str:
         told = str(error) or "not enough memory"
         return f"{told}; free some, or take fewer --threads"
     return str(error) or type(error).__name__
+
+
+def _has_folder() -> bool:
+    """Whether this process still has a current folder, which nobody names."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _name(filename: object) -> str:

@@ -1,4 +1,4 @@
-"""Standard streams that are missing, closed, full, or can only write: a command does its work."""
+"""Processes without what most have: standard streams, a current folder."""
 
 from __future__ import annotations
 
@@ -74,6 +74,23 @@ def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None:
         ["sh", "-c", command], cwd=tmp_path, stdout=subprocess.PIPE, check=True, env=environment
     )
     assert int(done.stdout) > 2
+
+
+def test_a_current_folder_that_was_removed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = f"rmdir ../gone; {sys.executable} -m attninfluence.cli score ../a.jsonl -o ../o"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=tmp_path / "gone",
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 2
+    assert "the current folder was removed; change to one that is there" in done.stderr
 
 
 class WriteOnly:

@@ -276,7 +276,7 @@ FILES = [
     Hostile("7 bytes", file_bytes(lambda raw: raw[:7]), "has 7 bytes"),
     Hostile("only a length", file_bytes(lambda raw: raw[:8]), "truncated"),
     Hostile("truncated header", file_bytes(lambda raw: raw[:200]), "truncated"),
-    Hostile("truncated tensors", file_bytes(lambda raw: raw[:-1]), "bytes that follow the header"),
+    Hostile("truncated tensors", file_bytes(lambda raw: raw[:-1]), "header: it is cut short; copy"),
     Hostile("one byte more", file_bytes(lambda raw: raw + b"\0"), "bytes follow the header"),
     Hostile("a GGUF file", file_bytes(lambda raw: b"GGUF\3\0\0\0" + raw), "safetensors"),
     Hostile("empty config", text_file("config.json", ""), "config.json"),

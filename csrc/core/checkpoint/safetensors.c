@@ -134,8 +134,10 @@ static ati_status read_place(const header *h, ati_json_value entry, size_t data_
     if (tensor->offset > end || end > data_bytes) {
         return ati_fail(h->error, ATI_FORMAT,
                         "'%s': tensor '%.200s' lies at bytes %zu to %zu, expected inside the %zu "
-                        "bytes that follow the header",
-                        h->path, tensor->name, tensor->offset, end, data_bytes);
+                        "bytes that follow the header%s",
+                        h->path, tensor->name, tensor->offset, end, data_bytes,
+                        tensor->offset <= end ? ": it is cut short; copy or download it again"
+                                              : "");
     }
     tensor->bytes = end - tensor->offset;
     return ATI_OK;
