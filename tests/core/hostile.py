@@ -171,6 +171,11 @@ def remove(name: str) -> Build:
     return instead(name, lambda path: None)
 
 
+def renamed(name: str, other: str) -> Build:
+    """A tensor under another name."""
+    return header_edit(lambda header: header.update({other: header.pop(name)}))
+
+
 def without(tensor: str) -> Build:
     """A case whose file is whole, but for this tensor."""
 
@@ -285,6 +290,11 @@ FILES = [
 
 HEADERS = [
     Hostile("missing tensor", without(DOWN), DOWN),
+    Hostile(
+        "wrapper of a layer",
+        renamed(DOWN, DOWN.replace("mlp", "_orig_mod.mlp")),
+        "a wrapper left '_orig_mod.' in names of others: save the model that it wraps",
+    ),
     Hostile("missing head", without("lm_head.weight"), "lm_head.weight"),
     Hostile("unexpected tensor", beside("model.layers.2.input_layernorm.weight"), "layers.2"),
     Hostile("unexpected bias", beside("model.layers.0.self_attn.o_proj.bias"), "o_proj.bias"),

@@ -303,16 +303,41 @@ static ati_status fail_shape(const ati_safetensors *shard, const ati_tensor *ten
                     tensor->name, shard->file.path, expected, found);
 }
 
+/* What a wrapper of some layers alone left within a name, or NULL. */
+static const char *find_wrapper(const ati_checkpoint *checkpoint) {
+    static const char *const wrappers[] = {"_orig_mod.", "_fsdp_wrapped_module.",
+                                           "_checkpoint_wrapped_module."};
+    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+        const ati_safetensors *shard = &checkpoint->shards[i];
+        for (size_t j = 0; j < shard->n_tensors; j++) {
+            for (size_t w = 0; w < sizeof wrappers / sizeof *wrappers; w++) {
+                if (strstr(shard->tensors[j].name, wrappers[w]) != NULL) {
+                    return wrappers[w];
+                }
+            }
+        }
+    }
+    return NULL;
+}
+
+static ati_status fail_missing(const ati_checkpoint *checkpoint, const char *name,
+                               ati_error *error) {
+    bool single = checkpoint->n_shards == 1;
+    const char *wrapper = find_wrapper(checkpoint);
+    return ati_fail(error, ATI_FORMAT, "tensor '%s' is missing from '%s'%s%s%s%s", name,
+                    single ? checkpoint->shards[0].file.path : checkpoint->folder,
+                    single ? "" : " (in none of its shards)",
+                    wrapper != NULL ? "; a wrapper left '" : "", wrapper != NULL ? wrapper : "",
+                    wrapper != NULL ? "' in names of others: save the model that it wraps" : "");
+}
+
 /* A tensor that is there with exactly the shape dims [rank]. */
 static ati_status expect_shape(const ati_checkpoint *checkpoint, const char *name, size_t rank,
                                const size_t *dims, const ati_safetensors **shard,
                                const ati_tensor **tensor, ati_error *error) {
     *tensor = ati_checkpoint_find(checkpoint, name, shard);
     if (*tensor == NULL) {
-        return ati_fail(error, ATI_FORMAT, "tensor '%s' is missing from '%s'%s", name,
-                        checkpoint->n_shards == 1 ? checkpoint->shards[0].file.path
-                                                  : checkpoint->folder,
-                        checkpoint->n_shards == 1 ? "" : " (in none of its shards)");
+        return fail_missing(checkpoint, name, error);
     }
     if ((*tensor)->rank != rank || memcmp((*tensor)->shape, dims, rank * sizeof *dims) != 0) {
         return fail_shape(*shard, *tensor, rank, dims, error);
