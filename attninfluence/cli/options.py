@@ -135,6 +135,11 @@ def _whole_model(named: str | None) -> Iterator[None]:
         if named is None or not error.filename or not os.path.isdir(named):
             raise
         missing = os.path.basename(error.filename)
+        if missing not in ("config.json", "model.safetensors"):
+            raise ValueError(
+                f"{named}: the model is not complete, as it has no {missing}, which its "
+                "model.safetensors.index.json names; download that file"
+            ) from error
         raise ValueError(
             f"{named}: the folder is no model, as it has no {missing}; name one with config.json,"
             " *.safetensors and tokenizer.json, or a hub id"

@@ -26,17 +26,16 @@ def check_folder(folder: str) -> None:
     the missing file.
     """
     path = Path(folder)
-    has_config = (path / "config.json").exists()
-    if has_config and has_weights(folder):
+    if (path / "config.json").exists() and has_weights(folder):
         return
     names = sorted(os.listdir(folder))
     for tell in _CAUSES:
-        cause = tell(path, names, has_config)
+        cause = tell(path, names)
         if cause:
             raise ModelError(f"{folder!r} is no model folder: {cause}")
 
 
-def _adapter(path: Path, names: list[str], has_config: bool) -> str:
+def _adapter(path: Path, names: list[str]) -> str:
     if "adapter_config.json" not in names:
         return ""
     try:
@@ -51,7 +50,7 @@ def _adapter(path: Path, names: list[str], has_config: bool) -> str:
     )
 
 
-def _hub_cache(path: Path, names: list[str], has_config: bool) -> str:
+def _hub_cache(path: Path, names: list[str]) -> str:
     """The folder of a repository in the hub's cache, or the cache itself."""
     if {"snapshots", "blobs"} <= set(names):
         hub_id = path.name.removeprefix("models--").replace("--", "/")
@@ -65,7 +64,7 @@ def _hub_cache(path: Path, names: list[str], has_config: bool) -> str:
     return ""
 
 
-def _dangling(path: Path, names: list[str], has_config: bool) -> str:
+def _dangling(path: Path, names: list[str]) -> str:
     for name in ("config.json", *_WEIGHTS):
         link = path / name
         if link.is_symlink() and not link.exists():
@@ -76,26 +75,26 @@ def _dangling(path: Path, names: list[str], has_config: bool) -> str:
     return ""
 
 
-def _unfinished(path: Path, names: list[str], has_config: bool) -> str:
+def _unfinished(path: Path, names: list[str]) -> str:
     """A download that was interrupted, into this folder."""
     partial = [*path.glob("*.incomplete"), *path.glob(".cache/huggingface/download/*.incomplete")]
     if not partial:
         return ""
-    missing = "weights" if has_config else "config.json"
+    missing = "weights" if "config.json" in names else "config.json"
     return f"its download was interrupted before it had its {missing}; begin it again"
 
 
-def _inner(path: Path, names: list[str], has_config: bool) -> str:
+def _inner(path: Path, names: list[str]) -> str:
     """A folder of folders that are models, such as a trainer's."""
     inner = [name for name in names if (path / name / "config.json").is_file()]
     inner.sort(key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
-    if has_config or not inner:
+    if "config.json" in names or not inner:
         return ""
     others = f" (of {len(inner)})" if len(inner) > 1 else ""
     return f"it holds others that may be; name {str(path / inner[-1])!r}{others}"
 
 
-def _shards_alone(path: Path, names: list[str], has_config: bool) -> str:
+def _shards_alone(path: Path, names: list[str]) -> str:
     shards = [name for name in names if _SHARD.fullmatch(name)]
     if not shards:
         return ""
@@ -105,7 +104,7 @@ def _shards_alone(path: Path, names: list[str], has_config: bool) -> str:
     )
 
 
-def _training_state(path: Path, names: list[str], has_config: bool) -> str:
+def _training_state(path: Path, names: list[str]) -> str:
     states = [name for name in names if re.match(r"global_step\d+$|pytorch_model_fsdp_", name)]
     if not states:
         return ""
@@ -116,7 +115,7 @@ def _training_state(path: Path, names: list[str], has_config: bool) -> str:
     )
 
 
-def _other_format(path: Path, names: list[str], has_config: bool) -> str:
+def _other_format(path: Path, names: list[str]) -> str:
     """Weights that are there and in no format that is read."""
     for pattern, what, remedy in _FORMATS:
         found = [name for name in names if re.search(pattern, name)]
@@ -146,7 +145,7 @@ _FORMATS = (
     ),
 )
 
-_CAUSES: tuple[Callable[[Path, list[str], bool], str], ...] = (
+_CAUSES: tuple[Callable[[Path, list[str]], str], ...] = (
     _adapter,
     _hub_cache,
     _dangling,

@@ -10,6 +10,7 @@ import pytest
 
 from attninfluence import cli, load
 from tests.kit.made_heads import head_scores
+from tests.kit.tiny_models import make_llama_folder
 
 BEYOND = "of 270 ids, and the tokenizer in"
 
@@ -52,3 +53,14 @@ def test_score_says_why_the_tokenizer_failed(
     output = capsys.readouterr()
     assert json.loads(output.out)["statuses"] == {"ok": 1, "tokenizer_error": 1}
     assert "the tokenizer has 277 ids and the model's vocabulary 270: a text with" in output.err
+
+
+def test_a_shard_that_is_not_there_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_llama_folder(tmp_path / "model", shards=3)
+    next(folder.glob("model-00002*")).unlink()
+    assert cli.main(["inspect", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert "the model is not complete, as it has no model-00002-of-00003.safetensors" in error
+    assert "which its model.safetensors.index.json names; download that file" in error
