@@ -85,11 +85,12 @@ def find_inputs(
         CorpusError: a file of another kind is named, or a folder cannot be listed.
     """
     search = _Search(output, skip_unlisted)
+    identities = _Identities()
     files: dict[Hashable, InputFile] = {}
     arguments = [_argument(pattern) for pattern in patterns]
     for argument in search.without_outputs(arguments):
         for file in search.expand(argument):
-            files.setdefault(_identity(file.name), file)
+            files.setdefault(identities.of(file.name), file)
     return FoundInputs(list(files.values()), search.passed_over, search.unlisted)
 
 
@@ -247,10 +248,22 @@ def _input_file(
     return InputFile(name, size, modified, path_domain(below))
 
 
-def _identity(name: str) -> Hashable:
-    """The same for the names of one file by way of linked folders, relative and absolute."""
-    local = name.removeprefix("file://")
-    if is_url(local):
-        return local
-    folder, base = os.path.split(local_path(local))
-    return os.path.realpath(folder), base
+class _Identities:
+    """What is the same for the names of one file by way of linked folders, relative and absolute.
+
+    Of each folder, the real one is asked for once.
+    """
+
+    def __init__(self) -> None:
+        self._real: dict[str, str | bytes] = {}
+
+    def of(self, name: str) -> Hashable:
+        local = name.removeprefix("file://")
+        if is_url(local):
+            return local
+        folder, _, base = local.rpartition("/")
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(
+                local_path(f"{folder}/" if base != local else ".")
+            )
+        return self._real[folder], base

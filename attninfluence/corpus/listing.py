@@ -77,7 +77,7 @@ class LocalListing:
         place: Any = local_path(folder or ".")
         with os.scandir(place) as found:
             return sorted(
-                Entry(_as_utf8(entry.name), os.path.isdir(entry), entry.is_symlink())
+                Entry(_as_utf8(entry.name), _is_folder(entry), entry.is_symlink())
                 for entry in found
             )
 
@@ -192,6 +192,13 @@ def _as_utf8(name: str | bytes) -> str:
         return os.fsencode(name).decode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # it does not come from the system
         return str(name)
+
+
+def _is_folder(entry: os.DirEntry[Any]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads nowhere, for one in a circle
+        return False
 
 
 def _normal(path: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.paths import expand_home
 from attninfluence.output.files import (
     FORMAT_VERSION,
     RUN_NAME,
@@ -118,7 +119,7 @@ def open_finished(path: str | os.PathLike[str], kind: str) -> FinishedRun:
 
     Raises OutputError when it is of another kind or version, or its run did not finish.
     """
-    folder = Path(path)
+    folder = Path(expand_home(path))
     if not (folder / RUN_NAME).is_file():
         raise OutputError(f"{folder}: no {RUN_NAME}; expected a folder that {_MAKERS[kind]} wrote")
     run = read_json(folder / RUN_NAME)

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.paths import expand_home
 from attninfluence.output.files import (
     RUN_NAME,
     SUCCESS_NAME,
@@ -43,7 +44,7 @@ class OutputFolder:
 
     def __init__(self, path: str | os.PathLike[str], kind: str) -> None:
         self._given = path
-        self.path = Path(path)
+        self.path = Path(expand_home(path))
         self.kind = kind
         self.run_id = secrets.token_hex(8)
         self.parts = 0

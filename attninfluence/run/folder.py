@@ -20,6 +20,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.paths import expand_home
 from attninfluence.output.differences import Difference, differences, in_words, without_kernel
 from attninfluence.output.files import (
     FORMAT_VERSION,
@@ -74,7 +75,7 @@ class ResumableFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._given = path
-        self.path = Path(path)
+        self.path = Path(expand_home(path))
         self.run_id = ""
         self.parts = 0
         self.totals: dict[str, Any] | None = None  # of a run that is finished already

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.paths import expand_home
 from attninfluence.base.progress import Progress
 from attninfluence.corpus.files import CorpusError
 from attninfluence.output.part import iter_part_columns
@@ -76,7 +77,7 @@ def score_files(
         OutputError: the folder holds anything else; the message says what differs.
         LockedError: another run writes there.
     """
-    inputs = open_inputs(source, output)
+    inputs = open_inputs(source, expand_home(output))
     options = {"model": model, "heads": heads, "control": control, **options}
     settings = _settings(options)
     options["heads"], options["control"] = settings["heads"], settings["control"]
