@@ -21,9 +21,9 @@ def marked_encoding(data: bytes) -> str | None:
 def repaired(value: str | bytes) -> tuple[str, bool]:
     """Text that UTF-8 can store, and whether something was replaced for it.
 
-    bytes are UTF-8; what is not becomes U+FFFD. Bytes that begin with a byte order mark of UTF-16 or
-    UTF-32 are that, and count as replaced. So does a lone surrogate; a pair of them becomes
-    the character that it spells. Offsets count the characters of what comes out.
+    bytes are UTF-8; what is not becomes U+FFFD. So does a lone surrogate; a pair of them becomes
+    the character that it spells. Bytes that begin with a byte order mark of UTF-16 or UTF-32 are
+    read as that, and count as replaced. Offsets count the characters of what comes out.
     """
     if isinstance(value, bytes):
         try:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 HELP = "score every document of a corpus, or go on with it"
 DESCRIPTION = """\
-Score every row of Parquet or JSONL files and every text file (.gz, .zst,
-.bz2, .xz). OUT gets Parquet parts with one row for each input row: file, row,
-id, domain, n_tokens, n_scored, base_loss, ref_loss, score, status, truncated,
-repaired; run.json; and _SUCCESS when all of it is there. Rows without a score
-have a status that says why.
+Score every row of Parquet, Arrow, JSON and CSV files and every text file (also
+.gz, .zst, .bz2, .xz). OUT gets Parquet parts with one row for each input row:
+file, row, id, domain, n_tokens, n_scored, base_loss, ref_loss, score, status,
+truncated, repaired; run.json; and _SUCCESS when all of it is there. Rows
+without a score have a status that says why.
 
 Killed at any instant, the same command goes on where it was. With another
 model, option or input it refuses, and says what differs.

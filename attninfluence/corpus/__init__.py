@@ -1,6 +1,6 @@
 """Files of documents: which ones an argument names, and their rows, streamed.
 
-A corpus is a list of files: Parquet, JSONL or text, the latter two compressed or not. A document is
+A corpus is a list of files: Parquet, Arrow, JSON, CSV or text (`files.py`). A document is
 known by its key ``(file, row)``, the row counted from 0 within its file; an id is a label that may
 repeat. A file that cannot be read to its last row raises :class:`CorpusError` and counts as a
 whole, since a shard of which only the beginning was seen must never pass for a finished one.

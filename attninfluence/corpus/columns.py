@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from attninfluence.corpus import jsonl, parquet
 from attninfluence.corpus.fields import (
     field_type,
     has_value,
@@ -14,13 +14,16 @@ from attninfluence.corpus.fields import (
     places,
     value,
 )
-from attninfluence.corpus.files import CorpusError, file_format
+from attninfluence.corpus.files import CorpusError, file_format, open_binary
+from attninfluence.corpus.formats import RECORDS, TABLES
+from attninfluence.corpus.jsonl import kind_of
 from attninfluence.corpus.labels import labels
-from attninfluence.corpus.values import holds_labels, holds_text
+from attninfluence.corpus.values import holds_labels, holds_text, is_storable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+PEEKED_ROWS = 100
 # Names that a message lists at most.
 _LISTED = 40
 
@@ -55,8 +58,9 @@ def resolve_columns(
 
     With None, `id` and `domain` are used where the file has them; an empty name means none. Raises
     CorpusError for a column that was asked for and is not there, naming those that are, and for one
-    whose type holds no text, or no labels, naming those that would do. A JSONL file is judged by
-    its first 100 rows, and one without any rows has every column. A text file has its text, under
+    whose type holds no text, or no labels, naming those that would do. A file of rows without
+    types (JSON, CSV) is judged by its first 100 rows and the header that it has, and a JSON file
+    without any rows has every column. A text file has its text, under
     any name, and no other column: it is named by its file.
     """
     keep = tuple(dict.fromkeys(keep_columns))
@@ -67,11 +71,11 @@ def resolve_columns(
     if kind == "text":
         _check_text_file(path, text_column, asked, keep)
         unasked = []
-    elif kind == "jsonl":
-        # A later line may have what the first ones lack.
-        _check_rows(path, jsonl.peek_rows(path), text_column, asked, keep)
+    elif kind in RECORDS:
+        # A later row may have what the first ones lack.
+        _check_rows(path, _first_rows(path), text_column, asked, keep)
     else:
-        schema = parquet.read_schema(path)
+        schema = TABLES[kind].schema(path)
         textless = _check_schema(path, schema, text_column, asked, keep)
         unasked = [name for name in unasked if places(schema, name)]
     names = {d: d if d in unasked else name or None for d, name in optional.items()}
@@ -87,7 +91,8 @@ def check_some_text(files: Iterable[tuple[str, Columns]]) -> None:
     files = list(files)
     if files and all(columns.textless for _, columns in files):
         path, columns = files[0]
-        _refuse_text(path, columns.text, "null", parquet.read_schema(path))
+        schema = TABLES[file_format(path)].schema(path)
+        _refuse_text(path, columns.text, "null", schema)
 
 
 def _check_text_file(path: str, text: str, asked: Iterable[str], keep: tuple[str, ...]) -> None:
@@ -98,19 +103,32 @@ def _check_text_file(path: str, text: str, asked: Iterable[str], keep: tuple[str
             raise _missing(path, name, [text])
 
 
+def _first_rows(path: str) -> list[dict[str, Any]]:
+    with closing(open_binary(path)) as source:
+        batches = RECORDS[file_format(path)].batches(path, source, PEEKED_ROWS, 0, PEEKED_ROWS)
+        return [row for batch in batches for row in batch]
+
+
 def _check_rows(
     path: str, rows: list[dict[str, Any]], text: str, asked: Iterable[str], keep: Iterable[str]
 ) -> None:
-    """Whether rows, the first of a file, have the columns; without any they have every one."""
+    """Whether rows, the first of a file, have the columns.
+
+    Without a header, a file without rows has every one.
+    """
+    header = RECORDS[file_format(path)].header
+    names = None if header is None else header(path)
     for name in (text, *asked, *keep):
-        if rows and not any(has_value(row, name) for row in rows):
-            raise _missing(path, name, _names(rows))
+        if names and names.count(name) > 1:
+            raise _doubled(path, name, names.count(name))
+        if name not in names if names else rows and not any(has_value(row, name) for row in rows):
+            raise _missing(path, name, names or _names(rows))
     for name in asked:
         labels(path, 0, name, [value(row, name) for row in rows])
     texts = [value(row, text) for row in rows]
     # Fewer rows may be odd ones, which have a status each.
-    if len(rows) == jsonl.PEEKED_ROWS and not any(map(_may_be_text, texts)):
-        what = f"holds no text in the first {len(rows)} rows but {jsonl.kind_of(texts[0])}"
+    if len(rows) == PEEKED_ROWS and not any(map(_may_be_text, texts)):
+        what = f"holds no text in the first {len(rows)} rows but {kind_of(texts[0])}"
         others = _names(rows, of=str)
         raise CorpusError(path, f"column {text!r} {what}; {_would_do(others)}")
 
@@ -136,15 +154,20 @@ def _check_schema(
         if name and not count:
             raise _missing(path, name, [found for found, _ in named_types(schema)])
         if count > 1:
-            raise CorpusError(path, f"{count} columns have the name {name!r}")
+            raise _doubled(path, name, count)
     for name in asked:
         kind = field_type(schema, name)
         if not holds_labels(kind):
             would_do = f"{_would_do(_of_type(schema, holds_labels))}, or '' for none"
             raise CorpusError(path, f"column {name!r} has the type {kind}, no label; {would_do}")
+    for name in keep:
+        kind = field_type(schema, name)
+        if not is_storable(kind):
+            told = f"column {name!r} has the type {kind}, which cannot be kept"
+            raise CorpusError(path, f"{told}: Parquet has none like it")
     kind = field_type(schema, text)
     if pa.types.is_null(kind):
-        return parquet.count_rows(path) > 0
+        return TABLES[file_format(path)].count_rows(path) > 0
     if not holds_text(kind):
         _refuse_text(path, text, str(kind), schema)
     return False
@@ -161,6 +184,10 @@ def _of_type(schema: pa.Schema, holds: Callable[[pa.DataType], bool]) -> list[st
 
 def _missing(path: str, name: str, found: list[str]) -> CorpusError:
     return CorpusError(path, f"no column {name!r}; the file has {_listed(found)}")
+
+
+def _doubled(path: str, name: str, count: int) -> CorpusError:
+    return CorpusError(path, f"{count} columns have the name {name!r}")
 
 
 def _would_do(names: list[str]) -> str:

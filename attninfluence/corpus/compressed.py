@@ -123,7 +123,7 @@ def decompressed(path: str, source: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(StreamReader(source, *_decoders(compression)), _CHUNK))
 
 
-def utf8_stream(path: str, source: BinaryIO) -> BinaryIO:
+def utf8_stream(path: str, source: BinaryIO) -> io.BufferedReader:
     """`source` decompressed, as UTF-8 without a mark, for formats whose files are text."""
     return as_utf8(decompressed(path, source))
 
@@ -138,8 +138,8 @@ def decompressing(path: str) -> Iterator[None]:
     except LargeWindowError as error:
         raise CorpusError(
             path,
-            f"a window of more than {_WINDOW >> 30} GiB is needed to decompress it; expected at most"
-            " that (zstd --long=31): compress it anew",
+            f"a window of more than {_WINDOW >> 30} GiB is needed to decompress it; compress it"
+            " anew with a smaller one (at most zstd --long=31)",
         ) from error
     except DamagedStreamError as error:
         raise CorpusError(path, f"the compressed file is damaged or cut short ({error})") from error

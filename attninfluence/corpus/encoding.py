@@ -1,14 +1,16 @@
-"""Files that are UTF-16 or UTF-32, as a byte order mark says, read as UTF-8."""
+"""Bytes that are not UTF-8: files with another's byte order mark, strings with bad bytes."""
 
 from __future__ import annotations
 
 import codecs
 import io
-from typing import Any, BinaryIO, cast
+import re
+from typing import Any, BinaryIO
 
 from attninfluence.base.text import marked_encoding
 
 _CHUNK = 1 << 16
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class WrongEncodingError(Exception):
@@ -35,7 +37,7 @@ class _Rejoined(io.RawIOBase):
 class _Recoded(io.RawIOBase):
     """A stream of another encoding as UTF-8; a lone surrogate stays one, which UTF-8 refuses."""
 
-    def __init__(self, source: BinaryIO, encoding: str) -> None:
+    def __init__(self, source: io.BufferedReader, encoding: str) -> None:
         self._source = source
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
@@ -63,13 +65,23 @@ class _Recoded(io.RawIOBase):
         return count
 
 
-def as_utf8(source: BinaryIO) -> BinaryIO:
+def as_bytes(value: str) -> str | bytes:
+    """A string that was decoded with "surrogateescape": the bytes it was, where any was escaped."""
+    if not _SURROGATE.search(value):
+        return value
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # it holds a lone surrogate, written as an escape, as well
+        return value
+
+
+def as_utf8(source: BinaryIO) -> io.BufferedReader:
     """The stream without the mark at its beginning, as UTF-8 where that mark says UTF-16 or 32."""
     head = source.read(4)
-    whole = cast(BinaryIO, io.BufferedReader(_Rejoined(head, source), _CHUNK))
+    whole: io.BufferedReader = io.BufferedReader(_Rejoined(head, source), _CHUNK)
     encoding = marked_encoding(head)
     if encoding is not None:
-        return cast(BinaryIO, io.BufferedReader(_Recoded(whole, encoding), _CHUNK))
+        return io.BufferedReader(_Recoded(whole, encoding), _CHUNK)
     if head.startswith(codecs.BOM_UTF8):
         whole.read(len(codecs.BOM_UTF8))
     return whole

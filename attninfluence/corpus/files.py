@@ -16,18 +16,23 @@ COMPRESSIONS = {
     ".bz2": "bz2",
     ".xz": "xz",
 }
-_PLAIN = {".parquet": "parquet"}
-_STREAMS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".txt": "text"}
+_PLAIN = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".json": "json"}
+_STREAMS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".txt": "text", ".csv": "csv", ".tsv": "tsv"}
 
 # The format of each suffix that is read.
-FORMATS = _PLAIN | {
-    suffix + compression: name
-    for suffix, name in _STREAMS.items()
-    for compression in ("", *COMPRESSIONS)
-}
+# Compressed JSON is JSON lines, as Dolma names them; plain JSON is that or an array.
+FORMATS = (
+    _PLAIN
+    | {
+        suffix + compression: name
+        for suffix, name in _STREAMS.items()
+        for compression in ("", *COMPRESSIONS)
+    }
+    | {f".json{compression}": "jsonl" for compression in COMPRESSIONS}
+)
 
 # Those of which a folder holds metadata as often as documents.
-_ONLY_NAMED = (".json",)
+_ONLY_NAMED = ("json", "csv", "tsv")
 
 # About how much text is held at once, unless one row has more.
 BATCH_BYTES = 16 << 20
@@ -47,8 +52,9 @@ class CorpusError(ValueError):
 
 def suffixes() -> str:
     """The suffixes of FORMATS in words, for people."""
-    streams, compressions = ", ".join(_STREAMS), ", ".join(COMPRESSIONS)
-    return f"{', '.join(_PLAIN)}; {streams}, these also with {compressions}"
+    streams, compressions = ", ".join((*_STREAMS, ".json")), ", ".join(COMPRESSIONS)
+    plain = ", ".join(name for name in _PLAIN if name != ".json")
+    return f"{plain}; {streams}, these also with {compressions}"
 
 
 def file_suffix(path: str) -> str | None:
@@ -83,7 +89,8 @@ def file_compression(path: str) -> str | None:
 
 def is_taken_from_folders(path: str) -> bool:
     """Whether a file of this name is read where an argument names its folder and no suffix."""
-    return file_suffix(path) not in (None, *_ONLY_NAMED)
+    suffix = file_suffix(path)
+    return suffix is not None and FORMATS[suffix] not in _ONLY_NAMED
 
 
 def is_url(path: str) -> bool:

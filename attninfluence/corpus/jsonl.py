@@ -1,4 +1,4 @@
-"""JSONL files: one JSON object a line, plain or compressed.
+"""JSON files: one object a line, plain or compressed, or in ``.json`` one array of objects.
 
 Rows are the lines that are not blank. A string that is not valid UTF-8 is returned as the bytes
 it is, so that one bad byte costs a repaired character and not the row. A file that begins with a
@@ -8,32 +8,35 @@ byte order mark of UTF-16 or UTF-32 is read as that.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from contextlib import closing
 from itertools import islice
 from typing import Any, BinaryIO
 
+from attninfluence.corpus.arrays import is_array, iter_elements
 from attninfluence.corpus.compressed import decompressing, utf8_stream
-from attninfluence.corpus.files import BATCH_BYTES, CorpusError, open_binary
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-PEEKED_ROWS = 100
+from attninfluence.corpus.encoding import as_bytes
+from attninfluence.corpus.files import BATCH_BYTES, CorpusError, file_format
 
 
-def iter_lines(path: str, source: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """(line number from 1, bytes with their line end) of each line that is not blank.
+def iter_lines(path: str, source: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """(``"line 1"``, bytes with their line end) of each line that is not blank.
 
-    Lines end at ``\\n`` alone. Raises CorpusError when the compressed stream is damaged or cut.
+    Lines end at ``\\n`` alone. In a ``.json`` file that is an array, each element is a line. Raises
+    CorpusError when the compressed stream is damaged or cut.
     """
     with decompressing(path):
-        for number, line in enumerate(utf8_stream(path, source), start=1):
+        stream = utf8_stream(path, source)
+        if file_format(path) == "json" and is_array(stream):
+            for number, line in iter_elements(path, stream):
+                yield f"element {number}", line
+            return
+        for number, line in enumerate(stream, start=1):
             if line.strip():
-                yield number, line
+                yield f"line {number}", line
 
 
-def parse_line(path: str, number: int, line: bytes) -> dict[str, Any]:
-    """The object on one line; CorpusError with the line's number when there is none."""
+def parse_line(path: str, place: str, line: bytes) -> dict[str, Any]:
+    """The object on one line; CorpusError with its place in the file when there is none."""
     try:
         text, is_utf8 = line.decode(), True
     except UnicodeDecodeError:
@@ -43,14 +46,18 @@ def parse_line(path: str, number: int, line: bytes) -> dict[str, Any]:
         if isinstance(value, dict) and not is_utf8:
             value = _with_bytes(value)
     except RecursionError:
-        raise CorpusError(path, f"line {number} is nested too deeply to be parsed") from None
+        raise CorpusError(path, f"{place} is nested too deeply to be parsed") from None
     except ValueError as error:
-        raise CorpusError(path, f"line {number} is not valid JSON ({error})") from error
+        raise CorpusError(path, f"{place} is not valid JSON ({error}){_expected(path)}") from error
     if not isinstance(value, dict):
-        raise CorpusError(
-            path, f"line {number} is not a JSON object but {kind_of(value)}; expected one a line"
-        )
+        told = f"{place} is not a JSON object but {kind_of(value)}"
+        raise CorpusError(path, f"{told}{_expected(path)}")
     return value
+
+
+def _expected(path: str) -> str:
+    either = ", or one array of objects" if file_format(path) == "json" else ""
+    return f"; expected an object a line{either}"
 
 
 def _with_bytes(row: dict[str, Any]) -> dict[str, Any]:
@@ -58,18 +65,14 @@ def _with_bytes(row: dict[str, Any]) -> dict[str, Any]:
 
     Those in objects within it as well, but not in arrays, where no text is.
     """
-    return {key: _as_bytes(value) for key, value in row.items()}
-
-
-def _as_bytes(value: Any) -> Any:
-    if isinstance(value, dict):
-        return _with_bytes(value)
-    if not isinstance(value, str) or not _SURROGATE.search(value):
-        return value
-    try:
-        return value.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # it holds a lone surrogate, written as an escape, as well
-        return value
+    return {
+        key: _with_bytes(value)
+        if isinstance(value, dict)
+        else as_bytes(value)
+        if isinstance(value, str)
+        else value
+        for key, value in row.items()
+    }
 
 
 def kind_of(value: Any) -> str:
@@ -92,18 +95,11 @@ def iter_batches(
     """
     batch: list[dict[str, Any]] = []
     size = 0
-    for number, line in islice(iter_lines(path, source), first_row, stop_row):
-        batch.append(parse_line(path, number, line))
+    for place, line in islice(iter_lines(path, source), first_row, stop_row):
+        batch.append(parse_line(path, place, line))
         size += len(line)
         if len(batch) == batch_size or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def peek_rows(path: str) -> list[dict[str, Any]]:
-    """The first PEEKED_ROWS objects, fewer of a shorter file."""
-    with closing(open_binary(path)) as source:
-        batches = iter_batches(path, source, PEEKED_ROWS, 0, PEEKED_ROWS)
-        return [row for batch in batches for row in batch]

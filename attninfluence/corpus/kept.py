@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.text import repaired
-from attninfluence.corpus import parquet
 from attninfluence.corpus.fields import field_type
 from attninfluence.corpus.files import CorpusError, file_format
+from attninfluence.corpus.formats import TABLES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,22 +21,19 @@ if TYPE_CHECKING:
 def kept_types(files: Iterable[tuple[str, Columns]]) -> dict[str, pa.DataType]:
     """The Arrow type of each kept column, the same for all `files`.
 
-    A column that has one type in all files, Parquet all of them, keeps it (of a dictionary, the
-    type of its values). Any other column becomes a string.
+    A column that has one type in all files, Parquet or Arrow all of them, keeps it (of a
+    dictionary, the type of its values). Any other column becomes a string.
     """
     import pyarrow as pa
 
     found: dict[str, set[pa.DataType]] = {}
     for path, columns in files:
-        schema = parquet.read_schema(path) if _has_types(path, columns) else None
+        table = TABLES.get(file_format(path)) if columns.keep else None
+        schema = None if table is None else table.schema(path)
         for name in columns.keep:
             kind = pa.string() if schema is None else _plain_type(field_type(schema, name))
             found.setdefault(name, set()).add(kind)
     return {name: kinds.pop() if len(kinds) == 1 else pa.string() for name, kinds in found.items()}
-
-
-def _has_types(path: str, columns: Columns) -> bool:
-    return bool(columns.keep) and file_format(path) == "parquet"
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
@@ -60,7 +57,7 @@ def from_json(path: str, name: str, values: list[Any]) -> pa.Array:
 
 
 def from_arrow(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """A Parquet column as `kind`, which is its own type, that of a dictionary's values, or string.
+    """A table's column as `kind`, which is its own type, that of a dictionary's values, or string.
 
     What is not valid UTF-8 in a string, or within a list or struct, is replaced.
     """

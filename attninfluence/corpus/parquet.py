@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from attninfluence.corpus.fields import named_types
 from attninfluence.corpus.files import BATCH_BYTES, CorpusError, open_binary
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ _BUFFER_BYTES = 1 << 20
 
 
 @contextmanager
-def reading(path: str) -> Iterator[None]:
+def reading(path: str, kind: str = "Parquet") -> Iterator[None]:
     """Turn what pyarrow raises over a damaged file into CorpusError; leave the system's errors."""
     import pyarrow as pa
 
@@ -30,7 +32,7 @@ def reading(path: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = " ".join(str(error).split())
-        raise CorpusError(path, f"not a readable Parquet file ({reason})") from error
+        raise CorpusError(path, f"not a readable {kind} file ({reason})") from error
 
 
 def open_parquet(path: str, source: BinaryIO) -> pq.ParquetFile:
@@ -126,10 +128,34 @@ def _checked_batches(path: str, file: pq.ParquetFile, **options: Any) -> Iterato
         yield batch
 
 
+def read_batches(
+    path: str,
+    source: BinaryIO,
+    columns: list[str],
+    batch_size: int,
+    first_row: int,
+    stop_row: int | None,
+) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The batches of `iter_batches`, and the bytes of the file up to them, by their rows.
+
+    The columns are read in turn, each from a place of its own: rows tell how far that is.
+    """
+    size = source.seek(0, os.SEEK_END)
+    file = open_parquet(path, source)
+    row = first_row
+    for batch in iter_batches(path, file, columns, batch_size, first_row, stop_row):
+        row += batch.num_rows
+        yield batch, size * row // file.metadata.num_rows
+
+
 def read_schema(path: str) -> pa.Schema:
     """The columns of the file and their Arrow types."""
     with closing(open_source(path)) as source:
-        return open_parquet(path, source).schema_arrow
+        file = open_parquet(path, source)
+        with reading(path):
+            schema = file.schema_arrow
+            list(named_types(schema))  # their names are decoded now
+            return schema
 
 
 def count_rows(path: str) -> int:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from attninfluence.corpus import jsonl, kept, parquet, text
+from attninfluence.corpus import kept, parquet, text
 from attninfluence.corpus.columns import Columns
 from attninfluence.corpus.fields import column, places, value
 from attninfluence.corpus.files import file_format, open_binary
+from attninfluence.corpus.formats import RECORDS, TABLES
 from attninfluence.corpus.kept import kept_types
 from attninfluence.corpus.labels import labels, labels_or_null
 from attninfluence.corpus.values import OtherValue, label_values, python_values
@@ -61,7 +61,7 @@ def iter_rows(
     a row cannot be read, or an id or domain that was asked for is neither a string, an integer nor
     null. Nothing is skipped: what follows a damaged row was not seen.
     """
-    in_order = file_format(path) != "parquet"
+    in_order = file_format(path) not in TABLES
     with closing(open_binary(path, in_order=in_order)) as source:
         yield from read_rows(path, source, columns, batch_size, first_row, stop_row, types)
 
@@ -78,7 +78,8 @@ def read_rows(
     """As `iter_rows`, from the opened file `source`."""
     if types is None:
         types = kept_types([(path, columns)])
-    read = {"parquet": _parquet_rows, "jsonl": _jsonl_rows, "text": _text_rows}[file_format(path)]
+    kind = file_format(path)
+    read = _table_rows if kind in TABLES else _record_rows if kind in RECORDS else _text_rows
     row = first_row
     for values in read(path, source, columns, types, (batch_size, first_row, stop_row)):
         no_label: dict[str, int] = {}
@@ -103,10 +104,10 @@ _Types = Mapping[str, "pa.DataType"]
 _Part = tuple[int, int, "int | None"]  # batch size, first row, stop row
 
 
-def _jsonl_rows(
+def _record_rows(
     path: str, source: BinaryIO, columns: Columns, types: _Types, part: _Part
 ) -> Iterator[_Values]:
-    for batch in jsonl.iter_batches(path, source, *part):
+    for batch in RECORDS[file_format(path)].batches(path, source, *part):
         texts, ids, domains = (
             [value(row, name) if name else None for row in batch] for name in columns[:3]
         )
@@ -117,23 +118,18 @@ def _jsonl_rows(
         yield _Values(texts, ids, domains, kept_columns, source.tell())
 
 
-def _parquet_rows(
+def _table_rows(
     path: str, source: BinaryIO, columns: Columns, types: _Types, part: _Part
 ) -> Iterator[_Values]:
     names = list(dict.fromkeys(name for name in (*columns[:3], *columns.keep) if name))
-    size = source.seek(0, os.SEEK_END)
-    file = parquet.open_parquet(path, source)
-    row = part[1]
-    for batch in parquet.iter_batches(path, file, names, *part):
-        with parquet.reading(path):
+    for batch, position in TABLES[file_format(path)].batches(path, source, names, *part):
+        with parquet.reading(path, file_format(path).capitalize()):
             texts = python_values(column(batch, columns.text))
             ids, domains = (_label_values(batch, name) for name in columns[1:3])
             kept_columns = {
                 name: kept.from_arrow(column(batch, name), types[name]) for name in columns.keep
             }
-        row += batch.num_rows
-        # The columns are read in turn, each from a place of its own: rows tell how far it is.
-        yield _Values(texts, ids, domains, kept_columns, size * row // file.metadata.num_rows)
+        yield _Values(texts, ids, domains, kept_columns, position)
 
 
 def _text_rows(
@@ -148,7 +144,7 @@ def _label_values(batch: pa.RecordBatch, name: str | None) -> list[Any]:
     if name is None:
         return [None] * batch.num_rows
     if len(places(batch.schema, name)) > 1:
-        return [OtherValue("value in several columns of this name")] * batch.num_rows
+        return [OtherValue.doubled()] * batch.num_rows
     return label_values(column(batch, name))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from attninfluence.corpus.columns import Columns
 from attninfluence.corpus.files import file_format, open_binary
+from attninfluence.corpus.formats import TABLES
 from attninfluence.corpus.rows import RowBatch, iter_rows, read_rows
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def survey_file(
     """
     with closing(open_binary(path)) as source:
         reader = _HashedReader(source)
-        if file_format(path) == "parquet":
+        if file_format(path) in TABLES:
             digest = reader.finish()
             rows, no_label = _count(iter_rows(path, columns, types=types))
         else:

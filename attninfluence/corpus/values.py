@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -13,6 +14,11 @@ class OtherValue(NamedTuple):
     """Stands for a value of an Arrow type that no column we read may have."""
 
     type_name: str
+
+    @classmethod
+    def doubled(cls) -> OtherValue:
+        """Where several columns have one name."""
+        return cls("value in several columns of this name")
 
 
 def holds_text(kind: pa.DataType) -> bool:
@@ -32,6 +38,18 @@ def holds_labels(kind: pa.DataType) -> bool:
         return holds_labels(kind.value_type)
     is_plain = pa.types.is_integer(kind) or pa.types.is_null(kind)
     return holds_text(kind) or is_plain or _extension(kind) in ("arrow.uuid", "arrow.json")
+
+
+def is_storable(kind: pa.DataType) -> bool:
+    """Whether Parquet can hold a column of this type."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        pq.ParquetWriter(io.BytesIO(), pa.schema([("column", kind)])).close()
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
 
 
 def python_values(column: pa.Array) -> list[Any]:

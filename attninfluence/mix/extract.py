@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
+import io
 import lzma
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from attninfluence.base.arrays import Ints
+from attninfluence.corpus import ipc
+from attninfluence.corpus.delimited import delimiter, iter_records
 from attninfluence.corpus.files import file_compression, file_format, open_binary
 from attninfluence.corpus.jsonl import iter_lines
 from attninfluence.corpus.parquet import iter_batches, open_parquet, open_source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def extract_rows(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:
     """Write `rows` (ascending, distinct) of `path` to the new local file `target`.
 
-    The format and the compression are those of `path`; JSONL lines keep their bytes, Parquet rows
-    their columns, types and metadata; the one row of a text file is the file as stored. Returns the
-    rows written: fewer than asked for when the file is shorter.
+    The format and the compression are those of `path`; JSON lines keep their bytes (of an array
+    they become lines, of UTF-16 UTF-8), the rows of Parquet and Arrow their columns, types and
+    metadata, those of CSV their values; the one row of a text file is the file as stored. Returns
+    the rows written: fewer than asked for when the file is shorter.
     """
-    extract = {"parquet": _extract_parquet, "jsonl": _extract_jsonl, "text": _extract_text}
-    return extract[file_format(path)](path, rows, target)
+    return _EXTRACT[file_format(path)](path, rows, target)
 
 
 def _extract_jsonl(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:
@@ -40,6 +47,42 @@ def _extract_jsonl(path: str, rows: Ints, target: str | os.PathLike[str]) -> int
                 output.write(line if line.endswith(b"\n") else line + b"\n")
                 written += 1
                 following = next(wanted, None)
+    return written
+
+
+def _extract_delimited(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:
+    wanted, written = set(rows.tolist()), 0
+    with closing(open_binary(path)) as source, _compressed(path, target) as stored:
+        output = io.TextIOWrapper(stored, "utf-8", "surrogateescape", newline="")
+        writer = csv.writer(output, delimiter=delimiter(path))
+        for row, record in enumerate(iter_records(path, source), start=-1):  # after the header
+            if row in wanted or row < 0:
+                writer.writerow(map(_escaped, record))
+                written += row >= 0
+        output.flush()
+        output.detach()
+    return written
+
+
+def _escaped(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+
+
+def _extract_arrow(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:
+    import pyarrow as pa
+
+    start = written = 0
+    schema = ipc.read_schema(path)
+    with closing(open_binary(path)) as source, open(target, "wb") as stored:
+        new = pa.ipc.new_file if ipc.is_file_format(source) else pa.ipc.new_stream
+        with new(stored, schema) as output:
+            for batch, _ in ipc.iter_batches(path, source, None, 1024):
+                first, last = np.searchsorted(rows, [start, start + batch.num_rows])
+                here = rows[first:last] - start
+                start += batch.num_rows
+                if len(here):
+                    output.write_batch(_taken(batch, here))
+                    written += len(here)
     return written
 
 
@@ -76,6 +119,20 @@ def _encoder(compression: str, stored: BinaryIO) -> Any:
     return zstandard.ZstdCompressor(write_checksum=True).stream_writer(stored, closefd=False)
 
 
+def _taken(batch: pa.RecordBatch, rows: Ints) -> pa.RecordBatch:
+    """Some rows of a batch; Arrow itself takes no views."""
+    import pyarrow as pa
+
+    found = []
+    for column in batch.columns:
+        if str(column.type) in ("string_view", "binary_view"):
+            stored = column.cast(pa.large_binary()).take(pa.array(rows))
+            found.append(stored.cast(pa.binary_view()).view(column.type))
+        else:
+            found.append(column.take(pa.array(rows)))
+    return pa.RecordBatch.from_arrays(found, schema=batch.schema)
+
+
 def _extract_parquet(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -90,7 +147,18 @@ def _extract_parquet(path: str, rows: Ints, target: str | os.PathLike[str]) -> i
                 here = rows[first:last] - start
                 start += batch.num_rows
                 if len(here):
-                    table = pa.Table.from_batches([batch]).take(pa.array(here))
+                    table = pa.Table.from_batches([_taken(batch, here)])
                     output.write_table(table.cast(schema))
                     written += len(here)
     return written
+
+
+_EXTRACT = {
+    "parquet": _extract_parquet,
+    "arrow": _extract_arrow,
+    "jsonl": _extract_jsonl,
+    "json": _extract_jsonl,
+    "csv": _extract_delimited,
+    "tsv": _extract_delimited,
+    "text": _extract_text,
+}

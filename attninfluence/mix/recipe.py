@@ -43,9 +43,14 @@ class _Kind(NamedTuple):
     reader: str | None  # datatrove's
 
 
+# datatrove's CSVReader takes no value of more than 128 KB; its IpcReader must be told which format.
 KINDS = {
     "parquet": _Kind("parquet", {}, "ParquetReader"),
+    "arrow": _Kind("arrow", {}, None),
     "jsonl": _Kind("json", {}, "JsonlReader"),
+    "json": _Kind("json", {}, None),  # it may be an array
+    "csv": _Kind("csv", {"keep_default_na": False}, None),  # a text may be "NA"
+    "tsv": _Kind("csv", {"keep_default_na": False, "sep": "\t"}, None),
     "text": _Kind("text", {"sample_by": "document"}, None),  # one document a file
 }
 

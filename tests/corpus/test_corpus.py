@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
+import io
 import json
 import lzma
 import os
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +19,7 @@ import pytest
 import zstandard
 
 from attninfluence.base.text import repaired
-from attninfluence.corpus import CorpusError, RowBatch, iter_rows, resolve_columns
+from attninfluence.corpus import CorpusError, RowBatch, formats, iter_rows, resolve_columns
 from attninfluence.corpus.compressed import StreamReader
 from attninfluence.corpus.files import (
     COMPRESSIONS,
@@ -30,7 +33,10 @@ from attninfluence.corpus.files import (
 from attninfluence.mix.extract import extract_rows
 
 COMPRESSED_LINES = tuple(f".jsonl{compression}" for compression in COMPRESSIONS)
-SUFFIXES = (".jsonl", *COMPRESSED_LINES, ".ndjson", ".json.gz", ".json", ".parquet")
+TABLES = (".parquet", ".arrow", ".feather")
+LINES = (".jsonl", *COMPRESSED_LINES, ".ndjson", ".json.gz", ".json", ".array.json")
+DELIMITED = (".csv", ".tsv", ".csv.gz", ".tsv.zst")
+SUFFIXES = (*LINES, *DELIMITED, *TABLES)
 
 NASTY = [
     "plain",
@@ -59,10 +65,36 @@ def compress(data: bytes, suffix: str) -> bytes:
     return compressors.get(f".{suffix.rpartition('.')[2]}", bytes)(data)
 
 
+def delimited(name: str, rows: list[dict]) -> bytes:
+    """Rows as CSV; what is no string becomes one, and None nothing."""
+    output = io.StringIO()
+    names = dict.fromkeys(key for row in rows for key in row)
+    writer = csv.DictWriter(output, names, delimiter="\t" if ".tsv" in name else ",")
+    writer.writeheader()
+    writer.writerows(rows)
+    return output.getvalue().encode()
+
+
+def as_stored(suffix: str, value: Any) -> Any:
+    """The value that comes back of a file: CSV has strings alone."""
+    if "sv" not in suffix:
+        return value
+    return "" if value is None else str(value)
+
+
 def write_rows(path: Path, rows: list[dict]) -> Path:
-    """Write rows in the format of the suffix."""
+    """Write rows in the format of the suffix; of ``.array.json`` an array."""
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=3)
+    elif path.suffix in (".arrow", ".feather"):
+        table = pa.Table.from_pylist(rows)
+        new = pa.ipc.new_stream if path.suffix == ".arrow" else pa.ipc.new_file
+        with new(path, table.schema) as output:
+            output.write_table(table, 3)
+    elif "sv" in path.name:
+        path.write_bytes(compress(delimited(path.name, rows), path.name))
+    elif path.name.endswith(".array.json"):
+        path.write_text(json.dumps(rows, indent=1), newline="\r\n")
     else:
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         path.write_bytes(compress(lines.encode(), path.name))
@@ -111,16 +143,19 @@ def test_the_suffix_is_that_of_the_file_that_is_read(path, suffix):
 
 
 def test_every_format_that_is_a_stream_may_be_compressed():
-    streams = {suffix for suffix in FORMATS if suffix.count(".") == 1} - {".parquet"}
-    assert set(FORMATS) - {".parquet"} == {s + c for s in streams for c in ("", *COMPRESSIONS)}
+    streams = {suffix for suffix in FORMATS if suffix.count(".") == 1} - set(TABLES)
+    assert set(FORMATS) - set(TABLES) == {s + c for s in streams for c in ("", *COMPRESSIONS)}
+    assert set(FORMATS.values()) == {*formats.TABLES, *formats.RECORDS, "text"}
     assert {file_compression(f"a{suffix}") for suffix in streams} == {None}
     assert file_compression("a.json.zstd") == file_compression("a.txt.zst") == "zstd"
-    assert all(word.strip(",;") in FORMATS for word in suffixes().split(" these ")[0].split())
+    told = {word.strip(",;") for word in suffixes().split()} - {"these", "also", "with"}
+    assert told == {suffix for suffix in FORMATS if suffix.count(".") == 1} | set(COMPRESSIONS)
 
 
-def test_a_folder_holds_metadata_as_json():
+def test_a_folder_holds_metadata_as_json_and_csv():
     told = {suffix: is_taken_from_folders(f"a{suffix}") for suffix in FORMATS}
-    assert [suffix for suffix, taken in told.items() if not taken] == [".json"]
+    others = {f"{name}{c}" for name in (".csv", ".tsv") for c in ("", *COMPRESSIONS)} | {".json"}
+    assert {suffix for suffix, taken in told.items() if not taken} == others
     assert not is_taken_from_folders("a.md")
 
 
@@ -129,7 +164,7 @@ def test_a_folder_holds_metadata_as_json():
 def test_every_row_comes_back(tmp_path, suffix, batch_size):
     rows = [{"id": f"d{i}", "domain": "web", "text": text} for i, text in enumerate(NASTY)]
     found = read_all(write_rows(tmp_path / f"a{suffix}", rows), batch_size)
-    assert found.texts == NASTY
+    assert found.texts == [as_stored(suffix, text) for text in NASTY]
     assert found.ids == [row["id"] for row in rows]
     assert found.domains == ["web"] * len(NASTY)
 
@@ -216,9 +251,19 @@ def test_empty_file_has_no_rows(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     if suffix == ".parquet":
         pq.write_table(pa.table({"text": pa.array([], pa.string())}), path)
+    elif suffix in TABLES:
+        new = pa.ipc.new_stream if suffix == ".arrow" else pa.ipc.new_file
+        new(path, pa.schema([("text", pa.string())])).close()
     else:
         path.write_bytes(compress(b"", suffix))
     assert read_all(path).texts == []
+    if "sv" in suffix:
+        path.write_bytes(compress(b"id\r\n", suffix))
+        with pytest.raises(CorpusError, match="no column 'text'; the file has 'id'"):
+            read_all(path)
+    if suffix == ".array.json":
+        path.write_bytes(b" [\n] \n")
+        assert read_all(path).texts == []
 
 
 def test_blank_lines_and_a_utf8_mark_are_no_rows(tmp_path):

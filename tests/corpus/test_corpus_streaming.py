@@ -59,6 +59,26 @@ def jsonl_file(path: Path, n_bytes: int) -> int:
     return len(lines)
 
 
+def array_file(path: Path, n_bytes: int) -> int:
+    texts = hard_texts(n_bytes)
+    path.write_text(json.dumps([{"text": text} for text in texts], indent=1))
+    return len(texts)
+
+
+def csv_file(path: Path, n_bytes: int) -> int:
+    texts = hard_texts(n_bytes)
+    path.write_text("text,n\n" + "".join(f'"{text}\n",1\n' for text in texts))
+    return len(texts)
+
+
+def arrow_file(path: Path, n_bytes: int) -> int:
+    texts = hard_texts(n_bytes)
+    table = pa.table({"text": texts, "other": texts})
+    with pa.ipc.new_stream(path, table.schema) as output:
+        output.write_table(table, 1000)  # as datasets does
+    return len(texts)
+
+
 def regular_file(path: Path, n_bytes: int) -> int:
     """Some texts, then as many lines of one text, of which few stored bytes stand for megabytes."""
     lines = [json.dumps({"text": text}).encode() + b"\n" for text in hard_texts(9 * MB // 10)]
@@ -75,6 +95,9 @@ def regular_file(path: Path, n_bytes: int) -> int:
         (parquet_file, "a.parquet", 400 * MB, 110 * MB),
         (jsonl_file, "a.jsonl.zst", 60 * MB, 25 * MB),
         (jsonl_file, "a.jsonl.gz", 60 * MB, 25 * MB),
+        (array_file, "a.json", 60 * MB, 25 * MB),
+        (csv_file, "a.csv", 60 * MB, 25 * MB),
+        (arrow_file, "a.arrow", 60 * MB, 45 * MB),
         (regular_file, "a.jsonl.zst", 200 * MB, 120 * MB),
     ],
 )
