@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -19,6 +20,7 @@ from attninfluence.corpus.files import (
 )
 from attninfluence.corpus.listing import Entry, Listing, LocalListing, UrlListing, listing_of
 from attninfluence.corpus.passed_over import (
+    DATASETS_CACHE,
     HIDDEN,
     NOT_NAMED,
     OTHER_KIND,
@@ -27,6 +29,9 @@ from attninfluence.corpus.passed_over import (
     PassedOver,
 )
 from attninfluence.corpus.tree import Tree, is_visible, is_written, split_glob
+
+# What `map` and `filter` of a dataset leave in its folder: rows that are there already.
+_DATASETS_CACHE = re.compile(r"cache-[0-9a-f]+(_\d+_of_\d+)?\.arrow")
 
 
 class InputFile(NamedTuple):
@@ -231,6 +236,8 @@ def _why_not(name: str, parts: tuple[str, ...]) -> str | None:
         return HIDDEN if suffix else ""
     if suffix is None:
         return OTHER_KIND
+    if _DATASETS_CACHE.fullmatch(name):
+        return DATASETS_CACHE
     is_named = bool(parts) and parts[-1].lower().endswith(suffix)
     return None if is_named or is_taken_from_folders(name) else NOT_NAMED
 

@@ -12,6 +12,7 @@ MOST_SUFFIXES = 20
 
 OTHER_KIND = "another kind of file"
 NOT_NAMED = "read where an argument ends in the suffix, as in '*.json'"
+DATASETS_CACHE = "a cache that datasets keeps beside its files"
 HIDDEN = "a name that begins with . or _"
 WRITTEN = "written by attninfluence"
 OWN_OUTPUT = "the output of this very run"

@@ -15,6 +15,7 @@ from fsspec.spec import AbstractFileSystem
 
 from attninfluence.corpus import CorpusError, find_inputs, iter_rows, resolve_columns
 from attninfluence.corpus.passed_over import (
+    DATASETS_CACHE,
     HIDDEN,
     LEADS_UP,
     NOT_NAMED,
@@ -284,6 +285,31 @@ def test_json_is_read_where_it_is_named():
     assert names("c/**/*.json") == ["c/d/b.json", "c/dataset_info.json"]
     assert names("c/d/b.json") == ["c/d/b.json"]
     assert names("c/*.gz") == ["c/e.json.gz"]
+
+
+def test_a_dataset_that_was_saved_is_read_without_its_caches(monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", Path("home"))
+    rows = datasets.Dataset.from_dict({"text": [f"text {i}" for i in range(6)]})
+    datasets.DatasetDict({"train": rows, "test": rows.select(range(2))}).save_to_disk("saved")
+    loaded = datasets.load_from_disk("saved")["train"]
+    loaded.map(lambda row: {"length": len(row["text"])}, num_proc=2)
+    loaded.filter(lambda row: "1" in row["text"])
+    found = find_inputs(["saved"])
+    assert [(file.name, file.domain) for file in found.files] == [
+        ("saved/test/data-00000-of-00001.arrow", "test"),
+        ("saved/train/data-00000-of-00001.arrow", "train"),
+    ]
+    told = {entry["reason"]: entry["count"] for entry in found.passed_over.summary()}
+    assert told == {DATASETS_CACHE: 3, NOT_NAMED: 5}
+    texts = [
+        text
+        for file in found.files
+        for batch in iter_rows(file.name, resolve_columns(file.name))
+        for text in batch.texts
+    ]
+    assert texts == ["text 0", "text 1", *(f"text {i}" for i in range(6))]
 
 
 def test_of_many_the_first_are_named():
