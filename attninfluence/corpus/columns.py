@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from attninfluence.corpus.compressed import DamagedStreamError, LargeWindowError, decompressed
 from attninfluence.corpus.fields import (
     field_type,
     has_value,
@@ -14,16 +15,24 @@ from attninfluence.corpus.fields import (
     places,
     value,
 )
-from attninfluence.corpus.files import CorpusError, file_format, open_binary
+from attninfluence.corpus.files import (
+    CorpusError,
+    content_kind,
+    file_compression,
+    file_format,
+    open_binary,
+    other_content,
+)
 from attninfluence.corpus.formats import RECORDS, TABLES
 from attninfluence.corpus.jsonl import kind_of
-from attninfluence.corpus.labels import labels
-from attninfluence.corpus.values import holds_labels, holds_text, is_storable
+from attninfluence.corpus.values import holds_labels, holds_text, is_storable, labels
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PEEKED_ROWS = 100
+# Bytes that tell the kind of a file.
+_BEGINNING = 32
 # Names that a message lists at most.
 _LISTED = 40
 
@@ -60,9 +69,37 @@ def resolve_columns(
     CorpusError for a column that was asked for and is not there, naming those that are, and for one
     whose type holds no text, or no labels, naming those that would do. A file of rows without
     types (JSON, CSV) is judged by its first 100 rows and the header that it has, and a JSON file
-    without any rows has every column. A text file has its text, under
-    any name, and no other column: it is named by its file.
+    without any rows has every column. A text file has its text, under any name, and no other
+    column: it is named by its file.
     """
+    try:
+        return _resolve(path, text_column, id_column, domain_column, tuple(keep_columns))
+    except CorpusError as error:
+        found = _other_content(path)
+        if found is None:
+            raise
+        told = f"{error.reason}; its first bytes are those of {found}"
+        raise CorpusError(path, told) from error
+
+
+def _other_content(path: str) -> str | None:
+    """What a file is that its suffix says something else of, or that was compressed twice."""
+    with closing(open_binary(path)) as source:
+        found = other_content(path, source.read(_BEGINNING))
+    if found is not None or file_compression(path) is None:
+        return found
+    with closing(open_binary(path)) as source, suppress(DamagedStreamError, LargeWindowError):
+        return content_kind(decompressed(path, source).read(_BEGINNING))
+    return None
+
+
+def _resolve(
+    path: str,
+    text_column: str,
+    id_column: str | None,
+    domain_column: str | None,
+    keep_columns: tuple[str, ...],
+) -> Columns:
     keep = tuple(dict.fromkeys(keep_columns))
     asked = [name for name in (id_column, domain_column) if name]
     optional = {"id": id_column, "domain": domain_column}

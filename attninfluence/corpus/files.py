@@ -34,6 +34,32 @@ FORMATS = (
 # Those of which a folder holds metadata as often as documents.
 _ONLY_NAMED = ("json", "csv", "tsv")
 
+LFS_POINTER = "a Git LFS pointer in place of the file (git lfs pull brings it)"
+HTML_PAGE = "an HTML page"
+# What files of some kinds begin with.
+_BEGINNINGS = {
+    b"PAR1": "a Parquet file",
+    b"ARROW1": "an Arrow file",
+    b"\x1f\x8b": "a gzip file",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ\x00": "an xz file",
+    b"PK\x03\x04": "a zip archive",
+    b"%PDF-": "a PDF file",
+    b"version https://git-lfs": LFS_POINTER,
+    b"<!DOCTYPE html": HTML_PAGE,
+    b"<!doctype html": HTML_PAGE,
+}
+_OWN_BEGINNINGS = {
+    ".parquet": "a Parquet file",
+    ".feather": "an Arrow file",
+    ".arrow": "an Arrow file",
+    "gzip": "a gzip file",
+    "zstd": "a zstd file",
+    "bz2": "a bzip2 file",
+    "xz": "an xz file",
+}
+
 # About how much text is held at once, unless one row has more.
 BATCH_BYTES = 16 << 20
 
@@ -85,6 +111,18 @@ def file_format(path: str) -> str:
 def file_compression(path: str) -> str | None:
     """A value of COMPRESSIONS; None for a file that is not compressed."""
     return COMPRESSIONS.get(os.path.splitext(file_suffix(path) or "")[1])
+
+
+def content_kind(data: bytes) -> str | None:
+    """What the first bytes of a file say it is, in words, where they say anything."""
+    return next((told for mark, told in _BEGINNINGS.items() if data.startswith(mark)), None)
+
+
+def other_content(path: str, data: bytes) -> str | None:
+    """As `content_kind`, where the suffix of `path` says something else."""
+    found = content_kind(data)
+    own = _OWN_BEGINNINGS.get(file_compression(path) or file_suffix(path) or "")
+    return None if found == own else found
 
 
 def is_taken_from_folders(path: str) -> bool:

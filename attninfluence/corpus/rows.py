@@ -13,8 +13,13 @@ from attninfluence.corpus.fields import column, places, value
 from attninfluence.corpus.files import file_format, open_binary
 from attninfluence.corpus.formats import RECORDS, TABLES
 from attninfluence.corpus.kept import kept_types
-from attninfluence.corpus.labels import labels, labels_or_null
-from attninfluence.corpus.values import OtherValue, label_values, python_values
+from attninfluence.corpus.values import (
+    OtherValue,
+    label_values,
+    labels,
+    labels_or_null,
+    python_values,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa

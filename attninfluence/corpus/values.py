@@ -1,13 +1,23 @@
-"""Values of Arrow columns as Python values, and which types hold texts and labels."""
+"""Values of columns: Arrow's as Python's, those that are labels, and which types hold which.
+
+A label is an id or a domain: a string, an integer as a string, or null.
+"""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+from attninfluence.base.text import repaired
+from attninfluence.corpus.files import CorpusError
+
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# Stands for a value that is no label.
+_NONE = object()
 
 
 class OtherValue(NamedTuple):
@@ -115,3 +125,35 @@ def _decoded(item: bytes) -> str | bytes:
         return item.decode()
     except UnicodeDecodeError:
         return item
+
+
+def labels(path: str, first_row: int, column: str, values: Iterable[Any]) -> list[str | None]:
+    """The labels of consecutive rows; CorpusError with its row for a value that is none."""
+    found = []
+    for row, value in enumerate(values, start=first_row):
+        label = _label(value)
+        if label is _NONE:
+            kind = getattr(value, "type_name", type(value).__name__)
+            raise CorpusError(
+                path,
+                f"row {row}: column {column!r} holds a {kind}; expected a string, an integer or"
+                " null (repair the file and give the same again, or begin in a new folder with"
+                " another column, or '' for none)",
+            )
+        found.append(label)
+    return found
+
+
+def labels_or_null(values: Sequence[Any]) -> tuple[list[str | None], int]:
+    """The labels, null for a value that is none, and how many such values there are."""
+    found = [_label(value) for value in values]
+    return [None if label is _NONE else label for label in found], found.count(_NONE)
+
+
+def _label(value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, (str, bytes)):
+        return repaired(value)[0]
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_integer else _NONE

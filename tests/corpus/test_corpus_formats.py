@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import io
 import json
+import lzma
 import random
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,8 +104,6 @@ def test_compressed_json_is_lines(tmp_path):
     """As Dolma names them; datatrove is told to read them so."""
     path = write_rows(tmp_path / "a.json.gz", [{"text": "a"}])
     assert read_all(path).texts == ["a"]
-    import gzip
-
     path.write_bytes(gzip.compress(b'[{"text": "a"}]'))
     with pytest.raises(CorpusError, match="line 1 is not a JSON object but an array"):
         read_all(path)
@@ -304,6 +306,74 @@ def test_column_names_that_are_no_utf8_are_an_error(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"QQQQ", b"\xff\xff\xff\xff"))
     with pytest.raises(CorpusError, match=r"a\.parquet: not a readable Parquet file"):
         resolve_columns(str(path))
+
+
+CONTENTS = {
+    "a Parquet file": b"PAR1\x15\x04\xff",
+    "an Arrow file": b"ARROW1\0\0\xff",
+    "a gzip file": gzip.compress(b'{"text": "a"}\n'),
+    "a zstd file": zstandard.compress(b'{"text": "a"}\n'),
+    "a bzip2 file": bz2.compress(b'{"text": "a"}\n'),
+    "an xz file": lzma.compress(b'{"text": "a"}\n'),
+    "a zip archive": b"PK\x03\x04\x14\0\xff",
+    "a PDF file": b"%PDF-1.7\n\xff",
+    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 5\n",
+    "an HTML page": b"<!DOCTYPE html>\n<title>Sign in</title>\n",
+}
+SUFFIX_OF = {
+    "a Parquet file": (".parquet",),
+    "an Arrow file": (".arrow", ".feather"),
+    "a gzip file": (".jsonl.gz", ".txt.gz"),
+    "a zstd file": (".json.zst",),
+}
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        ".parquet",
+        ".jsonl",
+        ".jsonl.gz",
+        ".json",
+        ".json.zst",
+        ".csv",
+        ".tsv",
+        ".arrow",
+        ".feather",
+        ".txt",
+        ".txt.gz",
+    ],
+)
+@pytest.mark.parametrize("told", CONTENTS)
+def test_a_file_whose_suffix_is_wrong_is_said_to_be_what_it_is(tmp_path, suffix, told):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(CONTENTS[told])
+    if suffix in SUFFIX_OF.get(told, ()) or (suffix, told) == (".txt", "an HTML page"):
+        return  # it is right, or as good as any text
+    with pytest.raises(CorpusError) as error:
+        read_all(path)
+    if suffix == ".txt.gz":  # a text file is first looked at when it is read
+        assert "damaged or cut short" in str(error.value)
+    else:
+        assert f"its first bytes are those of {told}" in str(error.value)
+
+
+def test_a_compressed_file_is_looked_into(tmp_path):
+    twice = gzip.compress(gzip.compress(b'{"text": "a"}\n'))
+    for path in (tmp_path / "a.jsonl.gz", tmp_path / "a.txt.gz"):
+        path.write_bytes(twice)
+        with pytest.raises(CorpusError, match="its first bytes are those of a gzip file"):
+            read_all(path)
+    for text in (b"PAR1 is how Parquet begins", b"<!DOCTYPE html>caf\xe9", b"%PDF- as text"):
+        path.write_bytes(gzip.compress(text))
+        assert len(read_all(path).texts) == 1
+
+
+def test_a_missing_column_of_a_sound_file_says_nothing_of_its_bytes(tmp_path):
+    for suffix in (".parquet", ".arrow", ".jsonl.gz", ".csv"):
+        path = write_rows(tmp_path / f"a{suffix}", [{"body": "a"}])
+        with pytest.raises(CorpusError, match="the file has 'body'$"):
+            resolve_columns(str(path))
 
 
 def test_a_written_csv_is_read_by_others(tmp_path):
