@@ -133,7 +133,9 @@ class _AddedTokens:
     """
 
     def __init__(self, tokens: list[_Json], contents: Iterable[str]) -> None:
-        texts = [content for content in contents if content]
+        texts = list(contents)
+        if not all(texts):
+            raise Unproven("an added token without a character")
         self._ends = frozenset(text[-1] for text in texts)
         self._pairs = frozenset(text[at : at + 2] for text in texts for at in range(len(text) - 1))
 
