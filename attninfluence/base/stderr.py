@@ -43,7 +43,10 @@ class _Tolerant:
 
     def write(self, text: str) -> int:
         with contextlib.suppress(AttributeError, OSError, ValueError):
-            self._stream.write(text)
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:  # sys.stderr itself never refuses a letter
+                self._stream.write(text.encode("ascii", "backslashreplace").decode("ascii"))
         return len(text)
 
     def flush(self) -> None:

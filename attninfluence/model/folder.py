@@ -25,7 +25,7 @@ def check_folder(folder: str) -> None:
     Nothing is read of a folder that has both. Of any other that is not known here the core names
     the missing file.
     """
-    path = Path(folder)
+    path = Path(os.path.abspath(folder))
     if (path / "config.json").exists() and has_weights(folder):
         return
     names = sorted(os.listdir(folder))
@@ -86,7 +86,7 @@ def _unfinished(path: Path, names: list[str]) -> str:
 
 def _inner(path: Path, names: list[str]) -> str:
     """A folder of folders that are models, such as a trainer's."""
-    inner = [name for name in names if (path / name / "config.json").is_file()]
+    inner = [name for name in names if os.path.isfile(path / name / "config.json")]
     inner.sort(key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
     if "config.json" in names or not inner:
         return ""

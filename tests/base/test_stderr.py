@@ -76,3 +76,10 @@ def test_what_a_terminal_is() -> None:
 def test_the_rest_is_that_of_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
     assert open_stderr().encoding == "ascii"
+
+
+def test_letters_that_a_stream_cannot_encode_are_spelt(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, encoding="ascii"))
+    print("Größe", file=open_stderr(), flush=True)
+    assert written.getvalue() == b"Gr\\xf6\\xdfe\n"

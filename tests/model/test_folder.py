@@ -119,6 +119,16 @@ def test_what_a_folder_is_instead(
         assert "\n" not in told
 
 
+def test_the_current_folder_is_told_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "models--owner--name"
+    hub_repository(folder)
+    monkeypatch.chdir(folder)
+    with pytest.raises(ai.ModelError, match="the hub's cache of 'owner/name'"):
+        ai.load(".")
+
+
 def test_a_folder_that_tells_nothing_is_left_to_the_core(tmp_path: Path) -> None:
     write(tmp_path, "README.md")
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
