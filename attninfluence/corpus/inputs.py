@@ -170,9 +170,8 @@ class _Search:
     def _is_in_output(self, argument: _Argument) -> bool:
         """Whether its folder is an output, or lies in one as those of a mix do."""
         listing, folder = argument.listing, argument.folder
-        return any(
-            self._is_written(listing, place) for place in (folder, folder.rpartition("/")[0])
-        )
+        places = (folder, folder.rpartition("/")[0])
+        return any(self._is_written(listing, place) for place in places)
 
     def _is_written(self, listing: Listing, folder: str) -> bool:
         key = listing.name(folder), folder

@@ -46,7 +46,7 @@ class Listing(Protocol):
         """Whether a linked folder is one of those that hold the link."""
 
     def read(self, path: str) -> bytes:
-        """The bytes of a small file."""
+        """The bytes of a small file; OSError where it cannot be read, or is not there."""
 
     def name(self, path: str) -> str:
         """What the user calls `path`."""
@@ -173,7 +173,10 @@ class UrlListing:
         return False
 
     def read(self, path: str) -> bytes:
-        return bytes(self._filesystem.cat_file(path))
+        try:
+            return bytes(self._filesystem.cat_file(path))
+        except Exception as error:  # those of a network are the file system's own
+            raise OSError(str(error)) from error
 
     def name(self, path: str) -> str:
         return f"{self._before}{self._filesystem.unstrip_protocol(path)}{self._after}"
