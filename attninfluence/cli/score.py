@@ -54,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_columns(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("columns")
     group.add_argument(
-        "--text-column", default="text", metavar="NAME", help="column to score (default: text)"
+        "--text-column",
+        default="text",
+        metavar="NAME",
+        help="column to score; dots lead into structs and objects (default: text)",
     )
     group.add_argument(
         "--id-column", metavar="NAME", help="default: id, where there is one; '' for none"

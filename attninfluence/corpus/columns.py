@@ -188,7 +188,7 @@ def _check_schema(
 
     for name in (text, *asked, *keep):
         count = len(places(schema, name))
-        if name and not count:
+        if not count:
             raise _missing(path, name, [found for found, _ in named_types(schema)])
         if count > 1:
             raise _doubled(path, name, count)

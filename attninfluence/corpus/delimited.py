@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -82,7 +83,7 @@ def iter_batches(
     """
     records = iter_records(path, source)
     names = [_name(value) for value in next(records, [])]
-    doubled = {name: OtherValue.doubled() for name in names if names.count(name) > 1}
+    doubled = {name: OtherValue.doubled() for name, n in Counter(names).items() if n > 1}
     batch: list[dict[str, Any]] = []
     size = 0
     for record in islice(records, first_row, stop_row):

@@ -74,6 +74,13 @@ def test_a_type_that_holds_no_text_is_refused_and_what_would_do_named(tmp_path, 
         resolve_columns(str(alone))
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
+def test_a_text_column_needs_a_name(tmp_path, suffix):
+    path = write_rows(tmp_path / f"a{suffix}", [{"text": "a"}])
+    with pytest.raises(CorpusError, match="no column ''; the file has 'text'"):
+        resolve_columns(str(path), "")
+
+
 def test_many_columns_are_not_all_listed(tmp_path):
     columns = {f"c{i}": ["a"] for i in range(50)}
     path = parquet(tmp_path / "a.parquet", **columns)
