@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import attninfluence as ai
 from attninfluence import cli
 from attninfluence.corpus import CorpusError
+from attninfluence.run import dry_run
 from attninfluence.run.source import Source, open_inputs
 from tests.corpus.test_corpus import write_rows
 from tests.run.test_resume import interrupted, run, table
@@ -84,3 +86,23 @@ def test_the_dry_run_says_so_too(tmp_path, capsys):
     write_rows(tmp_path / "b.parquet", [{"text": ["a"], "body": "a"}])
     assert cli.main(["score", str(tmp_path), "--dry-run"]) == 1
     assert "column 'text' has the type list<" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "suffix", [".arrow", ".feather", ".array.json", ".csv.gz", ".tsv", ".jsonl"]
+)
+def test_every_format_is_run_and_expected(tmp_path, tiny_folder, monkeypatch, suffix):
+    """With a kept column, interrupted and gone on with, and dry."""
+    monkeypatch.setattr(dry_run, "SAMPLE_SECONDS", 0.1)
+    rows = [{"text": f"text {i}", "id": i, "n": i / 2} for i in range(30)]
+    path = write_rows(tmp_path / f"a{suffix}", rows)
+    source = Source([str(path)], keep_columns=["n"])
+    interrupted(tmp_path, tmp_path / "out", source=source)
+    assert run(tmp_path, tmp_path / "out", source=source)["rows"] == 30
+    found = table(tmp_path / "out")
+    assert [row["id"] for row in found] == [str(i) for i in range(30)]
+    is_table = suffix in (".arrow", ".feather")
+    assert [row["n"] for row in found] == [i / 2 if is_table else str(i / 2) for i in range(30)]
+    model = ai.load(tiny_folder, precision="fp32")
+    expected = dry_run.dry_run(source, model=model, heads=[(1, 1)])
+    assert (expected["documents"], expected["bad_files"]) == (30, [])
