@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from attninfluence.corpus.passed_over import passed_over_in_words
 from attninfluence.output.score_runs import ScoreRuns
 from attninfluence.scores.statuses import status_lines
 from attninfluence.views.heatmap import heatmap_svg
@@ -102,6 +103,8 @@ def facts(run: ScoreRuns) -> list[tuple[str, str]]:
     found += [("seconds", totals.get("seconds")), ("repeated ids", totals.get("repeated_ids"))]
     bad = [f"{file['file']}: {file['error']}" for file in totals.get("bad_files", [])]
     found += [("unreadable file", file) for file in bad[:MOST_FILES]]
+    passed_over = map(passed_over_in_words, totals.get("passed_over", []))
+    found += [("passed over", told.removeprefix("passed over ")) for told in passed_over]
     found.append(("more unreadable files", left_out(len(bad) - MOST_FILES, "file") or None))
     return [(name.replace("_", " "), _fact(value)) for name, value in found if value is not None]
 
