@@ -27,7 +27,7 @@ from attninfluence.corpus import (
     resolve_columns,
     survey_file,
 )
-from attninfluence.corpus import arrays as arrays_module
+from attninfluence.corpus import jsonl as jsonl_module
 from attninfluence.mix.extract import extract_rows
 from tests.corpus.test_corpus import NASTY, read_all, write_rows
 
@@ -40,13 +40,13 @@ VALUES = st.recursive(
 
 def elements_of(data: bytes) -> list[dict[str, Any]]:
     stream = io.BufferedReader(io.BytesIO(data))
-    assert arrays_module.is_array(stream)
-    return [json.loads(element) for _, element in arrays_module.iter_elements("a.json", stream)]
+    assert jsonl_module.is_array(stream)
+    return [json.loads(element) for _, element in jsonl_module.iter_elements("a.json", stream)]
 
 
 @pytest.mark.parametrize("piece", [1, 2, 7, 1000])
 def test_an_array_is_what_json_reads_in_pieces_of_any_size(monkeypatch, piece):
-    monkeypatch.setattr(arrays_module, "_PIECE", piece)
+    monkeypatch.setattr(jsonl_module, "_PIECE", piece)
 
     @settings(max_examples=60, deadline=None)
     @given(
@@ -63,7 +63,7 @@ def test_an_array_is_what_json_reads_in_pieces_of_any_size(monkeypatch, piece):
 
 @pytest.mark.parametrize("piece", [3, 1 << 16])
 def test_an_array_cut_at_any_byte_is_refused(tmp_path, monkeypatch, piece):
-    monkeypatch.setattr(arrays_module, "_PIECE", piece)
+    monkeypatch.setattr(jsonl_module, "_PIECE", piece)
     path = write_rows(tmp_path / "a.array.json", [{"text": "caf\xe9", "n": [1, None]}] * 3)
     data = path.read_bytes()
     for size in range(1, len(data)):
