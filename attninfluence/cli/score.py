@@ -234,6 +234,7 @@ def _expect(arguments: argparse.Namespace, source: Source) -> int:
             ("memory", f"{expected['memory_bytes'] / 2**20:,.0f} MiB"),
         ]
     )
+    _tell_no_label(expected)
     _tell_passed_over(expected)
     fate = "stop the run at" if source.on_bad_shard == "stop" else "be left out"
     for bad in expected["bad_files"]:
@@ -259,10 +260,7 @@ def _report(totals: dict[str, Any]) -> None:
     if others:
         told = ", ".join(f"{n:,} {name}" for name, n in others.items())
         console.say(f"not scored: {told}")
-    for found in totals.get("no_label", []):  # a run of before has none
-        where = f"{plural(found['rows'], 'row')} of {plural(found['files'], 'file')}"
-        told = f"no {found['column']}: {where} hold something else there, the first in"
-        console.say(console.printable(f"{told} {found['first_file']}"))
+    _tell_no_label(totals)
     if totals["repeated_ids"] is None:
         console.say("repeated ids were not counted: there are too many ids")
     elif totals["repeated_ids"]:
@@ -270,6 +268,13 @@ def _report(totals: dict[str, Any]) -> None:
     _tell_passed_over(totals)
     for bad in totals["bad_files"]:
         console.say(console.printable(f"left out: {bad['file']}: {bad['error']}"))
+
+
+def _tell_no_label(totals: dict[str, Any]) -> None:
+    for found in totals.get("no_label", ()):  # a run of before has none
+        where = f"{plural(found['rows'], 'row')} of {plural(found['files'], 'file')}"
+        told = f"no {found['column']}: {where} hold something else there, the first in"
+        console.say(console.printable(f"{told} {found['first_file']}"))
 
 
 def _tell_passed_over(totals: dict[str, Any]) -> None:

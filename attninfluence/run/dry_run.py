@@ -5,14 +5,16 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.corpus.files import CorpusError, file_format, open_binary
 from attninfluence.corpus.rows import iter_rows
 from attninfluence.run.source import Source, open_inputs, plan
+from attninfluence.run.state import no_label_totals
 
 if TYPE_CHECKING:
     from attninfluence.model.model import Model
@@ -34,6 +36,7 @@ class _Sampled:
     rows: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    no_label: Counter[str] = field(default_factory=Counter)
 
 
 def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
     options: those of `score_files` that decide a score. Rows of Parquet files are counted by their
     footers, those of JSONL files by the bytes of their first rows. Nothing is written. Returns
     files, documents, tokens, tokens_per_second, seconds, memory_bytes (the peak of this process),
-    sampled_documents, bad_files and passed_over.
+    sampled_documents, no_label (among these), bad_files and passed_over.
     """
     inputs = open_inputs(replace(source, on_bad_shard="skip"))  # to tell of all that is bad
     slices = plan(inputs, source)
@@ -52,7 +55,7 @@ def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
     if source.limit is not None:
         documents = min(documents, source.limit)
     sampled = _score_sample(inputs, counts, bad, {"model": model, **options})
-    seen = [one for one in sampled if one.rows]
+    seen = [one for one in sampled.values() if one.rows]
     share = documents / max(1, sum(one.documents for one in seen))
     seconds = share * sum(one.documents * one.seconds / one.rows for one in seen)
     tokens = round(share * sum(one.documents * one.tokens / one.rows for one in seen))
@@ -64,6 +67,9 @@ def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
         "seconds": seconds,
         "memory_bytes": _peak_memory(),
         "sampled_documents": sum(one.rows for one in seen),
+        "no_label": no_label_totals(
+            (inputs.files[index].name, one.no_label) for index, one in sampled.items()
+        ),
         "bad_files": [
             {"file": inputs.files[index].name, "error": reason}
             for index, reason in sorted(bad.items())
@@ -107,7 +113,7 @@ def _count_rows(inputs: Inputs, index: int) -> int:
 
 def _score_sample(
     inputs: Inputs, counts: dict[int, int], bad: dict[int, str], options: dict[str, Any]
-) -> list[_Sampled]:
+) -> dict[int, _Sampled]:
     """Score rows of files spread over the input, group by group, until the time is up."""
     from attninfluence.scoring.batches import score
 
@@ -116,7 +122,7 @@ def _score_sample(
     chosen = files[::step][:SAMPLED_FILES]
     sampled = {index: _Sampled(counts[index]) for index in chosen}
     until: float | None = None
-    for index, texts in _groups(inputs, chosen, bad):
+    for index, texts, no_label in _groups(inputs, chosen, bad):
         if until is None:
             score(texts, **options)  # the first reading warms up
             until = time.monotonic() + SAMPLE_SECONDS
@@ -124,17 +130,21 @@ def _score_sample(
         scores = score(texts, **options)
         one = sampled[index]
         one.rows += len(texts)
+        one.no_label.update(no_label)
         one.tokens += int(scores.n_tokens.sum())
         one.seconds += time.monotonic() - started
         if time.monotonic() > until:
             break
-    return list(sampled.values())
+    return sampled
 
 
 def _groups(
     inputs: Inputs, files: Sequence[int], bad: dict[int, str]
-) -> Iterator[tuple[int, list[Any]]]:
-    """Some texts of each file, then the next ones of each; what cannot be read goes into `bad`."""
+) -> Iterator[tuple[int, list[Any], Counter[str]]]:
+    """Some texts of each file, then the next ones of each; what cannot be read goes into `bad`.
+
+    With them, by column, how many of their rows have no label there for what else it holds.
+    """
     for first in range(0, SAMPLED_ROWS, GROUP_ROWS):
         for index in files:
             if index in bad:
@@ -146,13 +156,17 @@ def _groups(
                 stop_row=first + GROUP_ROWS,
                 types=inputs.kept_types,
             )
+            texts: list[Any] = []
+            no_label: Counter[str] = Counter()
             try:
-                texts = [text for batch in part for text in batch.texts]
+                for batch in part:
+                    texts += batch.texts
+                    no_label.update(batch.no_label)
             except CorpusError as error:
                 bad[index] = error.reason
                 continue
             if texts:
-                yield index, texts
+                yield index, texts, no_label
 
 
 def _peak_memory() -> int:

@@ -30,7 +30,7 @@ from attninfluence.run.reader import (
 )
 from attninfluence.run.shards import Slice
 from attninfluence.run.source import Source, open_inputs, plan
-from attninfluence.run.state import RunState
+from attninfluence.run.state import RunState, no_label_totals
 from attninfluence.run.writer import RowWriter
 
 if TYPE_CHECKING:
@@ -217,7 +217,9 @@ def _totals(folder: ResumableFolder, inputs: Inputs, state: RunState) -> dict[st
     names = [file.name for file in inputs.files]
     return {
         **state.tally.summary(),
-        "no_label": _no_label(names, state),
+        "no_label": no_label_totals(
+            (names[at], totals.no_label) for at, totals in sorted(state.files.items())
+        ),
         "repeated_ids": count_repeated(id_ for batch in ids for id_ in batch["id"].to_pylist()),
         "files": [
             {
@@ -236,15 +238,3 @@ def _totals(folder: ResumableFolder, inputs: Inputs, state: RunState) -> dict[st
         "kernels": state.kernels,
         "seconds": round(state.seconds, 3),
     }
-
-
-def _no_label(names: Sequence[str], state: RunState) -> list[dict[str, Any]]:
-    """By column, rows and files with a value that is no id or domain, and the first such file."""
-    found: dict[str, dict[str, Any]] = {}
-    for at, totals in sorted(state.files.items()):
-        for column, rows in totals.no_label.items():
-            first = {"column": column, "rows": 0, "files": 0, "first_file": names[at]}
-            entry = found.setdefault(column, first)
-            entry["rows"] += rows
-            entry["files"] += 1
-    return list(found.values())

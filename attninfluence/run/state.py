@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,3 +68,18 @@ class RunState:
             kernels=value["kernels"],
             seconds=value["seconds"],
         )
+
+
+def no_label_totals(files: Iterable[tuple[str, Mapping[str, int]]]) -> list[dict[str, Any]]:
+    """By column, rows and files with a value that is no id or domain, and the first such file.
+
+    files: the name of each, and by column its rows with such a value
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, no_label in files:
+        for column, rows in no_label.items():
+            first = {"column": column, "rows": 0, "files": 0, "first_file": name}
+            entry = found.setdefault(column, first)
+            entry["rows"] += rows
+            entry["files"] += 1
+    return list(found.values())

@@ -106,3 +106,14 @@ def test_every_format_is_run_and_expected(tmp_path, tiny_folder, monkeypatch, su
     model = ai.load(tiny_folder, precision="fp32")
     expected = dry_run.dry_run(source, model=model, heads=[(1, 1)])
     assert (expected["documents"], expected["bad_files"]) == (30, [])
+    assert expected["no_label"] == []
+
+
+def test_a_dry_run_tells_of_ids_that_are_none(corpus, tiny_folder, monkeypatch):
+    monkeypatch.setattr(dry_run, "SAMPLE_SECONDS", float("inf"))
+    model = ai.load(tiny_folder, precision="fp32")
+    expected = dry_run.dry_run(Source([str(corpus)]), model=model, heads=[(1, 1)])
+    assert expected["sampled_documents"] == 30
+    assert expected["no_label"] == [
+        {"column": "id", "rows": 13, "files": 2, "first_file": str(corpus / "b.parquet")}
+    ]
