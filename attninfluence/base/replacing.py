@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attninfluence.base.paths import expand_home
 
 NAME_CHARACTERS = 40  # of the file's name in that of its new one: names have at most 255 bytes
+SYNCS = 8  # files synced at the same time: a disk writes what waits together in one go
 
 
 @contextmanager
@@ -52,6 +54,20 @@ def give_name(temporary: Path, final: Path) -> None:
     sync(temporary)
     os.replace(temporary, final)
     sync(final.parent)
+
+
+def give_names(finals: Mapping[Path, Path]) -> None:
+    """Give finished files, the keys, their final names, durably: as `give_name`, for far less each.
+
+    Their contents are on disk before the first is named; each folder is synced once.
+    """
+    with ThreadPoolExecutor(SYNCS) as pool:
+        for _ in pool.map(sync, finals):
+            pass
+    for temporary, final in finals.items():
+        os.replace(temporary, final)
+    for folder in dict.fromkeys(final.parent for final in finals.values()):
+        sync(folder)
 
 
 def check_replaceable(path: str | os.PathLike[str]) -> None:

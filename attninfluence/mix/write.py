@@ -28,6 +28,7 @@ from attninfluence.base.progress import Progress
 from attninfluence.corpus.files import file_size, open_binary
 from attninfluence.mix.extract import extract_rows
 from attninfluence.mix.names import check_folder, check_nameable, located, stored_name
+from attninfluence.mix.new_files import NewFiles
 from attninfluence.mix.recipe import RECIPE_NAME, Count, Recipe
 from attninfluence.output.files import SUMMARY_NAME, OutputError, new_file, write_json
 from attninfluence.output.finished import FinishedRun, open_finished
@@ -75,20 +76,21 @@ def mix(
     folder.start({"recipe_only": recipe_only, "inputs": inputs, "selection": run.run})
     recipe = Recipe(run.run["scores"].get("columns", {}).get("text", "text"))
     domains: dict[str | None, Count] = {}
-    for index, (name, chosen) in enumerate(_by_file(_chosen(run, domains), inputs)):
-        path = inputs[name]
-        target = stored_name(index, path)
-        stored = path
-        if not recipe_only:
-            stored = f"corpus/{target}"
-            _copy(path, folder.path / stored)
-        recipe.add("corpus", stored, Count(scored[name]["rows"], scored[name]["tokens"]))
-        if chosen is not None:
-            stored = f"selected/{target}"
-            _extract(path, chosen.rows, folder.path / stored)
-            recipe.add("selected", stored, Count(len(chosen.rows), chosen.tokens))
-        if progress is not None:
-            progress.advance(1, scored[name]["tokens"], (index + 1) / len(inputs))
+    with NewFiles() as files:
+        for index, (name, chosen) in enumerate(_by_file(_chosen(run, domains), inputs)):
+            path = inputs[name]
+            target = stored_name(index, path)
+            stored = path
+            if not recipe_only:
+                stored = f"corpus/{target}"
+                _copy(path, folder.path / stored, files)
+            recipe.add("corpus", stored, Count(scored[name]["rows"], scored[name]["tokens"]))
+            if chosen is not None:
+                stored = f"selected/{target}"
+                _extract(path, chosen.rows, folder.path / stored, files)
+                recipe.add("selected", stored, Count(len(chosen.rows), chosen.tokens))
+            if progress is not None:
+                progress.advance(1, scored[name]["tokens"], (index + 1) / len(inputs))
     summary = _summarise(run, domains)
     _check_totals(run, recipe, summary)
     _write_recipe(folder.path, recipe)
@@ -200,20 +202,20 @@ def _by_file(
         )
 
 
-def _copy(path: str, final: Path) -> None:
+def _copy(path: str, final: Path, files: NewFiles) -> None:
     """The stored bytes of an input file."""
     final.parent.mkdir(exist_ok=True)
-    with new_file(final) as temporary:
+    with files.new_file(final) as temporary:
         with closing(open_binary(path)) as source, open(temporary, "wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
         if temporary.stat().st_size != file_size(path):
             raise OutputError(f"{path}: changed while it was copied")
 
 
-def _extract(path: str, rows: Ints, final: Path) -> None:
+def _extract(path: str, rows: Ints, final: Path, files: NewFiles) -> None:
     """The selected rows of an input file, all of them."""
     final.parent.mkdir(exist_ok=True)
-    with new_file(final) as temporary:
+    with files.new_file(final) as temporary:
         written = extract_rows(path, rows, temporary)
         if written != len(rows):
             raise OutputError(

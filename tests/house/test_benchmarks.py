@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import (
+    bench_mix,
     bench_precision,
     bench_scaling,
     bench_score,
@@ -274,3 +275,10 @@ def test_precision_on_a_few_texts(
 def test_a_corpus_without_documents_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="holds no"):
         bench_precision.choose_texts(tmp_path, 5)
+
+
+def test_a_mix_is_compared_with_a_copy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench_mix.main(["--files", "3", "--rounds", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "3 files of 20 bytes" in printed
+    assert printed.count("| `attninfluence mix") == 2 and "| `cp -r` of the corpus | " in printed
