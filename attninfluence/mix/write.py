@@ -14,8 +14,8 @@ docs/guides/select-and-mix.md reads them.
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -83,7 +83,7 @@ def mix(
             stored = path
             if not recipe_only:
                 stored = f"corpus/{target}"
-                _copy(path, folder.path / stored, files)
+                _copy(path, folder.path / stored, files, scored[name].get("digest"))
             recipe.add("corpus", stored, Count(scored[name]["rows"], scored[name]["tokens"]))
             if chosen is not None:
                 stored = f"selected/{target}"
@@ -202,14 +202,21 @@ def _by_file(
         )
 
 
-def _copy(path: str, final: Path, files: NewFiles) -> None:
-    """The stored bytes of an input file."""
+def _copy(path: str, final: Path, files: NewFiles, digest: str | None) -> None:
+    """The stored bytes of an input file, whose SHA-256 is `digest` where the scores tell it."""
     final.parent.mkdir(exist_ok=True)
+    found = hashlib.sha256()
     with files.new_file(final) as temporary:
         with closing(open_binary(path)) as source, open(temporary, "wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+            while data := source.read(1 << 20):
+                found.update(data)
+                target.write(data)
         if temporary.stat().st_size != file_size(path):
             raise OutputError(f"{path}: changed while it was copied")
+        if digest not in (None, found.hexdigest()):
+            raise OutputError(
+                f"{path}: changed since it was scored: as many bytes, but others; score it again"
+            )
 
 
 def _extract(path: str, rows: Ints, final: Path, files: NewFiles) -> None:

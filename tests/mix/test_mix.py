@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import hashlib
+import io
 import json
 import os
 from collections import Counter
@@ -371,6 +373,24 @@ def test_changed_file_is_refused(tmp_path, corpus):
     assert not (tmp_path / "mix").exists()
 
 
+def test_a_file_with_other_bytes_of_the_same_number_is_not_copied(tmp_path, corpus):
+    """Its scores are those of other documents."""
+    files = open_finished(tmp_path / "out", "scores").totals["files"]
+    for entry in files:
+        entry["digest"] = hashlib.sha256((corpus / entry["file"]).read_bytes()).hexdigest()
+    select(
+        scored_anew(tmp_path, corpus, totals={"files": files}),
+        tmp_path / "sel2",
+        Rule(Fraction(1, 3)),
+    )
+    mix(tmp_path / "sel2", tmp_path / "sound")
+    path = corpus / NAMES[4]
+    path.write_bytes(path.read_bytes().replace(b"none", b"some"))
+    with pytest.raises(OutputError, match=r"none\.jsonl: changed since .*: as many bytes, but"):
+        mix(tmp_path / "sel2", tmp_path / "mix")
+    assert not (tmp_path / "mix" / "_SUCCESS").exists()
+
+
 def test_shorter_file_of_the_same_size_is_refused(tmp_path, corpus):
     path = corpus / NAMES[0]
     line = path.read_bytes()
@@ -394,10 +414,11 @@ def test_relative_names_start_where_the_scores_were_made(tmp_path, corpus, monke
 
 
 def test_failed_copy_leaves_no_file_under_its_name(tmp_path, corpus, monkeypatch):
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    class Full(io.BytesIO):
+        def read(self, *_: object) -> bytes:
+            raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(write_module.shutil, "copyfileobj", full)
+    monkeypatch.setattr(write_module, "open_binary", lambda path: Full())
     with pytest.raises(OSError, match="No space left"):
         mix(tmp_path / "sel", tmp_path / "mix")
     assert os.listdir(tmp_path / "mix" / "corpus") == []
