@@ -36,6 +36,7 @@ SCORING_OPTIONS = (
     "stride",
     "special",
     "encoding_errors",
+    "count",
 )
 
 
@@ -169,6 +170,23 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="begin with the BOS token; auto: as the model's tokenizer does (default: auto)",
     )
+    _add_lengths(group)
+    group.add_argument(
+        "--special",
+        choices=("text", "control"),
+        default="text",
+        help="text that looks like a special token: plain text, or the token (default: text)",
+    )
+    group.add_argument(
+        "--encoding-errors",
+        choices=("replace", "strict"),
+        default="replace",
+        help="invalid UTF-8: repair and flag it, or do not score the row (default: replace)",
+    )
+
+
+def _add_lengths(group: argparse._ArgumentGroup) -> None:
+    """What becomes of documents that are longer than a window."""
     group.add_argument(
         "--max-length",
         type=positive,
@@ -189,16 +207,12 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
         help="by how many tokens windows overlap with --long stride (default: half a window)",
     )
     group.add_argument(
-        "--special",
-        choices=("text", "control"),
-        default="text",
-        help="text that looks like a special token: plain text, or the token (default: text)",
-    )
-    group.add_argument(
-        "--encoding-errors",
-        choices=("replace", "strict"),
-        default="replace",
-        help="invalid UTF-8: repair and flag it, or do not score the row (default: replace)",
+        "--count",
+        choices=("window", "document"),
+        default="window",
+        help="what n_tokens counts of a text of more than 262,144 characters with --long truncate:"
+        " its beginning, told in partly_counted, or all, which is tokenised for it (default:"
+        " window)",
     )
 
 

@@ -65,7 +65,8 @@ def score_record_batches(
             status, as in `score`.
         prefix: goes before the names of the columns that are appended.
         threads: of a model that is opened here, as in `load`, with `precision` and `kernel`.
-        options: mask, bos, max_length, long, stride, special, encoding_errors, as in `score`.
+        options: mask, bos, max_length, long, stride, special, encoding_errors, count, as in
+            `score`.
 
     Raises:
         ValueError: a batch lacks the text column, or has a column of the name of a score.
@@ -98,6 +99,7 @@ def scored_schema(schema: pa.Schema, *, control: bool = False, prefix: str = "ai
         control_loss, control_score the same, with `control` only
         status                      string
         truncated, repaired         bool
+        partly_counted              bool
 
     Their names begin with `prefix`.
 

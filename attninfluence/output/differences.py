@@ -38,6 +38,11 @@ def without_kernel(found: Sequence[Difference]) -> list[Difference]:
     return [one for one in found if one.name != "scoring.kernel"]
 
 
+def with_count(scoring: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a run; one that had no choice of `count` counted whole documents."""
+    return {"count": "document", **scoring}
+
+
 def in_words(found: Sequence[Difference], there: str = "there", here: str = "here") -> str:
     """``scoring.mask: 'uniform' there, 'zero' here; ...``, at most MOST of them."""
     words = [f"{name}: {_short(a)} {there}, {_short(b)} {here}" for name, a, b in found[:MOST]]

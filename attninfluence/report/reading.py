@@ -77,7 +77,7 @@ def read_again(
     """A row's text read again as the run did, by its `scoring` options, for every token."""
     from attninfluence.scoring.batches import score
 
-    names = ("heads", "mask", "bos", "max_length", "long", "stride", "special")
+    names = ("heads", "mask", "bos", "max_length", "long", "stride", "special", "count")
     options = {name: scoring[name] for name in names if name in scoring}
     losses = score([row["text"]], model=model, detail="token", **options).token_losses(0)
     assert losses.offsets is not None

@@ -27,6 +27,7 @@ class DocumentRow:
     status: str
     truncated: bool
     repaired: bool
+    partly_counted: bool = False
     control_score: float | None = None
     control_loss: float | None = None
     message: str = ""
@@ -48,17 +49,22 @@ class DocumentRow:
             parts = [
                 f"{self.status}, score {number(self.score)}",
                 f"loss {number(self.base_loss)} → {number(self.ref_loss)} nats over "
-                f"{count(self.n_scored)} of {plural(self.n_tokens, 'token')}",
+                f"{count(self.n_scored)} of {self.tokens_told()}",
             ]
         else:
-            parts = [self.status, f"no score, {plural(self.n_tokens, 'token')}"]
+            parts = [self.status, f"no score, {self.tokens_told()}"]
         if self.control_score is not None and self.n_scored:
             parts.append(f"control score {number(self.control_score)}")
-        parts += [word for word in ("truncated", "repaired") if getattr(self, word)]
+        flags = ("truncated", "partly_counted", "repaired")
+        parts += [flag.replace("_", " ") for flag in flags if getattr(self, flag)]
         told = ", ".join(parts)
         if self.status != "ok":
             told += f" ({self.message or STATUS_MEANING.get(self.status, '')})"
         return told
+
+    def tokens_told(self) -> str:
+        """How many tokens it has, or how many at least, in words."""
+        return f"{'over ' if self.partly_counted else ''}{plural(self.n_tokens, 'token')}"
 
     def token_losses(self) -> TokenLosses:
         """The tokens and their losses.

@@ -72,7 +72,7 @@ def document_view(
 def _totals(document: DocumentRow) -> str:
     facts = [
         f"loss {number(document.base_loss)} → {number(document.ref_loss)} nats without the heads",
-        f"{count(document.n_scored)} of {plural(document.n_tokens, 'token')} scored",
+        f"{count(document.n_scored)} of {document.tokens_told()} scored",
         f"status {document.status}",
     ]
     if document.control_score is not None:
@@ -91,6 +91,8 @@ def _remarks(document: DocumentRow) -> list[str]:
         remarks.append(f"{document.status}: {meaning}{why}.")
     if document.truncated:
         remarks.append("Truncated: what lies behind the window was not read.")
+    if document.partly_counted:
+        remarks.append("Partly counted: the text goes on after the tokens that are counted.")
     if document.repaired:
         remarks.append("Repaired: what was not valid Unicode was read as U+FFFD (\ufffd).")
     return remarks
@@ -101,7 +103,7 @@ def _remarks(document: DocumentRow) -> list[str]:
 
 def _tokens(document: DocumentRow, max_tokens: int | None, limit: float | None) -> str:
     losses = document.token_losses()
-    shown = _shown(document.text, losses, max_tokens)
+    shown = _shown(document, losses, max_tokens)
     limit = limit or tokens_limit([losses.delta])
     tokens = colored_tokens_html(
         shown.pieces, shown.base, shown.ref, limit=limit, max_tokens=len(shown.pieces)
@@ -109,8 +111,9 @@ def _tokens(document: DocumentRow, max_tokens: int | None, limit: float | None) 
     return tokens_scale_svg(limit) + tokens + quiet(_left_out(shown, len(losses)))
 
 
-def _shown(text: str | None, losses: TokenLosses, max_tokens: int | None) -> _Shown:
+def _shown(document: DocumentRow, losses: TokenLosses, max_tokens: int | None) -> _Shown:
     """The first `max_tokens` tokens as pieces of the text, or by themselves where there is none."""
+    text = document.text
     size = len(losses) if max_tokens is None else min(max_tokens, len(losses))
     if text is None or losses.offsets is None:
         names = [f"{token} " for token in losses.ids[:size]]
@@ -124,7 +127,8 @@ def _shown(text: str | None, losses: TokenLosses, max_tokens: int | None) -> _Sh
     pieces, base, ref = text_pieces(
         text, losses.offsets[:size], losses.base[:size], losses.ref[:size]
     )
-    if size == len(losses) and end < len(text):  # what the tokenizer stripped from the end
+    # What the tokenizer stripped from the end.
+    if size == len(losses) and end < len(text) and not document.partly_counted:
         pieces.append(text[end:])
         base, ref = np.append(base, np.nan), np.append(ref, np.nan)
     return _Shown(pieces, base, ref, size)

@@ -34,6 +34,7 @@ class ScoreRows:
     status: list[str]
     truncated: NDArray[np.bool_]
     repaired: NDArray[np.bool_]
+    partly_counted: NDArray[np.bool_]
     control_score: NDArray[np.float64] | None = None
     control_loss: NDArray[np.float64] | None = None
     messages: dict[int, str] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class ScoreRows:
             status=["ok"] * n,
             truncated=np.zeros(n, dtype=np.bool_),
             repaired=np.zeros(n, dtype=np.bool_),
+            partly_counted=np.zeros(n, dtype=np.bool_),
             control_score=np.full(n, math.nan) if control else None,
             control_loss=np.full(n, math.nan) if control else None,
             spans=None if detail in ("document", "token") else [[] for _ in range(n)],
@@ -108,7 +110,8 @@ class ScoreRows:
         """The columns by name, in the order in which tables have them."""
         names = ["n_tokens", "n_scored", "base_loss", "ref_loss", "score"]
         names += [] if self.control_score is None else ["control_loss", "control_score"]
-        return {name: getattr(self, name) for name in [*names, "status", "truncated", "repaired"]}
+        names += ["status", "truncated", "repaired", "partly_counted"]
+        return {name: getattr(self, name) for name in names}
 
 
 def five_numbers(values: NDArray[np.float64]) -> list[float]:
@@ -128,6 +131,7 @@ _PER_DOCUMENT = (
     "status",
     "truncated",
     "repaired",
+    "partly_counted",
     "control_score",
     "control_loss",
     "spans",

@@ -33,6 +33,7 @@ class Scores(ScoreRows, Saved):
     are means in nats over the scored tokens. n_tokens, n_scored: int64[n], tokens of
     the whole document (BOS included) and tokens whose loss is in the means; n_tokens is
     0 for what was not tokenised. status: n strings. truncated, repaired: bool[n].
+    partly_counted: bool[n], whether the text goes on after the tokens that n_tokens counts.
     control_score, control_loss: float64[n], or None when no control was asked for.
     messages: a sentence for some of the documents without a score, by index.
     spans: a list of `SpanScore` a document, with detail "line", "sentence" or own spans.
@@ -55,6 +56,7 @@ class Scores(ScoreRows, Saved):
             status=self.status[index],
             truncated=bool(self.truncated[index]),
             repaired=bool(self.repaired[index]),
+            partly_counted=bool(self.partly_counted[index]),
             control_score=_item(self.control_score, index),
             control_loss=_item(self.control_loss, index),
             message=self.messages.get(index, ""),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,9 +56,9 @@ def find_spans(text: str, kind: str) -> NDArray[np.int64]:
     A line includes the newline that ends it, a sentence the white space behind it.
     """
     pattern = LINE_END if kind == "line" else SENTENCE_END
-    cuts = [0, *(match.end() for match in pattern.finditer(text)), len(text)]
-    spans = [(start, stop) for start, stop in pairwise(cuts) if start < stop]
-    return np.array(spans, dtype=np.int64).reshape(-1, 2)
+    ends = np.fromiter((match.end() for match in pattern.finditer(text)), dtype=np.int64)
+    cuts = np.unique(np.concatenate([[0], ends, [len(text)]]))
+    return np.stack([cuts[:-1], cuts[1:]], axis=1)
 
 
 def as_spans(spans: Iterable[tuple[int, int]], whose: str) -> NDArray[np.int64]:

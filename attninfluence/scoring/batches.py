@@ -52,6 +52,7 @@ def score(
     stride: int | None = None,
     special: str = "text",
     encoding_errors: str = "replace",
+    count: str = "window",
     detail: str | Iterable[Any] = "document",
     progress: bool = False,
 ) -> Scores:
@@ -83,6 +84,9 @@ def score(
         special: "text" reads `<|endoftext|>` as the characters it is, "control" as the token.
         encoding_errors: "replace" puts U+FFFD for invalid UTF-8 and lone surrogates and says
             so in `repaired`; "strict" gives such a text the status bad_utf8.
+        count: what `n_tokens` counts of a text of more than 262,144 characters that is truncated:
+            "window" tokenises it as far as the window needs, beyond that beginning at most, and
+            says so in `partly_counted`; "document" tokenises it to its end.
         detail: "token" keeps the losses of every token, and the texts; "line" and "sentence"
             score the parts of each text, and so does a list of (start, stop) character spans for
             each text.
@@ -106,6 +110,7 @@ def score(
         stride=stride,
         special=special,
         encoding_errors=encoding_errors,
+        count=count,
         detail=detail,
         progress=progress,
     )

@@ -70,6 +70,7 @@ def _fill(
     """Write one document's row from its windows and their losses."""
     scores.n_tokens[row] = len(document.ids)
     scores.repaired[row] = document.repaired
+    scores.partly_counted[row] = document.partly_counted
     scores.status[row] = document.status
     if document.message:
         scores.messages[row] = document.message
@@ -78,7 +79,8 @@ def _fill(
     joined = np.concatenate([nothing, *(losses for _, losses in read)], axis=1)
     positions = _scored_positions(windows, document.n_bos)
     if windows:
-        scores.truncated[row] = windows[-1].stop < len(document.ids)
+        goes_on = windows[-1].stop < len(document.ids)
+        scores.truncated[row] = goes_on or document.partly_counted
         _fill_means(scores, row, joined)
     if scores.token_rows is not None:
         scores.token_rows.append(_token_rows(document, positions, joined))

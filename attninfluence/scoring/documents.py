@@ -36,6 +36,7 @@ class Document:
     offsets: NDArray[np.int64] | None = None
     spans: NDArray[np.int64] | None = None
     repaired: bool = False
+    partly_counted: bool = False  # the text goes on after the ids
     text: str | None = None
 
 
@@ -44,7 +45,8 @@ class TextReader:
     """Turns texts into documents with one tokenizer and one set of options.
 
     keep_offsets: keep each token's place in the text. keep_text: keep the text itself.
-    span_kind: "line", "sentence" or None.
+    span_kind: "line", "sentence" or None. enough: tokens with which the reading of a very long
+    text may end; None reads all.
     """
 
     tokenizer: Tokenizer
@@ -55,6 +57,7 @@ class TextReader:
     keep_offsets: bool
     keep_text: bool
     span_kind: str | None
+    enough: int | None = None
 
     def read(self, value: object) -> Document:
         """The document of one input value, whatever it is."""
@@ -69,14 +72,18 @@ class TextReader:
     def _read_text(self, text: str, repaired: bool) -> Document:
         if repaired and self.strict:
             return Document(status="bad_utf8", message="invalid UTF-8 or a lone surrogate")
-        if not text.strip():
+        if not text or text.isspace():
             return Document(status="empty", repaired=repaired)
         return self._tokenize(text, repaired)
 
     def _tokenize(self, text: str, repaired: bool) -> Document:
         try:
             encoding = self.tokenizer.encode(
-                [text], bos=self.bos, special=self.special, offsets=self.keep_offsets
+                [text],
+                bos=self.bos,
+                special=self.special,
+                offsets=self.keep_offsets,
+                enough=self.enough,
             )[0]
             self.tokenizer.check_fits(encoding.ids, self.vocab_size)
         except (TokenizerError, ModelError) as error:
@@ -88,6 +95,7 @@ class TextReader:
             offsets=encoding.offsets,
             spans=None if self.span_kind is None else find_spans(text, self.span_kind),
             repaired=repaired,
+            partly_counted=encoding.n_characters < len(text),
         )
 
 

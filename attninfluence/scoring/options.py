@@ -13,6 +13,7 @@ from attninfluence.scoring.windows import check_window
 from attninfluence.tokenizer.tokenizer import BOS_POLICIES, SPECIAL_POLICIES
 
 ENCODING_ERRORS = ("replace", "strict")
+COUNTS = ("window", "document")
 DETAILS = ("document", "token", *SPAN_KINDS)
 
 
@@ -31,6 +32,7 @@ class ScoreOptions:
     stride: int | None = None
     special: str = "text"
     encoding_errors: str = "replace"
+    count: str = "window"
     detail: str = "document"
 
     def __post_init__(self) -> None:
@@ -42,6 +44,7 @@ class ScoreOptions:
         _check("bos", self.bos, BOS_POLICIES)
         _check("special", self.special, SPECIAL_POLICIES)
         _check("encoding_errors", self.encoding_errors, ENCODING_ERRORS)
+        _check("count", self.count, COUNTS)
         _check("detail", self.detail, (*DETAILS, "spans"))
 
     def window_for(self, model: Model, n_bos: int) -> tuple[int, int | None]:

@@ -112,14 +112,17 @@ def _metadata(
 
 
 def text_reader(reader: Reader) -> TextReader:
-    detail = reader.options.detail
+    options = reader.options
+    detail = options.detail
+    may_end = options.long == "truncate" and options.count == "window"
     return TextReader(
         tokenizer=reader.model.tokenizer,
         vocab_size=reader.model.vocab_size,
-        bos=reader.options.bos,
-        special=reader.options.special,
-        strict=reader.options.encoding_errors == "strict",
+        bos=options.bos,
+        special=options.special,
+        strict=options.encoding_errors == "strict",
         keep_offsets=detail != "document",
         keep_text=detail == "token",
         span_kind=detail if detail in SPAN_KINDS else None,
+        enough=reader.max_length if may_end else None,
     )

@@ -19,6 +19,7 @@ import numpy as np
 from attninfluence._core import ModelError
 from attninfluence.model.place import Place, hide_places
 from attninfluence.model.shared import open_shared, reopen
+from attninfluence.output.differences import with_count
 from attninfluence.scores.scores import Scores
 from attninfluence.scoring.batches import score_batches
 from attninfluence.scoring.documents import is_of_arrow
@@ -44,8 +45,8 @@ class Scorer:
 
     The columns, with the prefix before their names, are n_tokens, n_scored (int64), base_loss,
     ref_loss, score (float64, NaN where there is none), control_loss, control_score (with
-    `control`), status (string), truncated, repaired (bool). There is a row for each row, and
-    its bits are those of `score` on the same text, whatever the batch.
+    `control`), status (string), truncated, repaired, partly_counted (bool). There is a row for
+    each row, and its bits are those of `score` on the same text, whatever the batch.
 
     It pickles in a few hundred bytes, as what its numbers depend on and where its model was
     found. Its fingerprint in `datasets` depends on the first alone: content of the model,
@@ -76,6 +77,7 @@ class Scorer:
         stride: int | None = None,
         special: str = "text",
         encoding_errors: str = "replace",
+        count: str = "window",
     ) -> None:
         """Open the model and check the options.
 
@@ -99,6 +101,7 @@ class Scorer:
             "stride": stride,
             "special": special,
             "encoding_errors": encoding_errors,
+            "count": count,
         }
         nothing = self._score([], heads, control)
         self.metadata = _in_order(nothing.metadata)
@@ -195,7 +198,7 @@ class AtLeast:
 
 def _rebuild(config: str, place: Place) -> Scorer:
     """The scorer of a pickle; ModelError for one of another version of the numbers."""
-    content = json.loads(config)
+    content = with_count(json.loads(config))
     if content["scoring_version"] != SCORING_VERSION:
         raise ModelError(
             f"the pickled scorer computes version {content['scoring_version']} of the scores, "

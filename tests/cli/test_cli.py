@@ -464,6 +464,7 @@ def test_scoring_options_are_those_of_the_library():
         "bos": tokenizer.BOS_POLICIES,
         "special": tokenizer.SPECIAL_POLICIES,
         "encoding_errors": scoring_options.ENCODING_ERRORS,
+        "count": scoring_options.COUNTS,
         "long": windows.POLICIES,
     }
     for name, allowed in choices.items():

@@ -179,6 +179,7 @@ def test_types_and_nulls(model: ai.Model) -> None:
         "ai_status": "string",
         "ai_truncated": "bool",
         "ai_repaired": "bool",
+        "ai_partly_counted": "bool",
     }
     assert schema.metadata == {b"kept": b"yes"}
     (found,) = scored(batches_of(string_array(["the thing", ""]), 2), model, control=1)

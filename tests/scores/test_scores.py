@@ -18,7 +18,7 @@ from attninfluence.scores.scores import Scores
 from attninfluence.scores.spans import SpanScore
 
 COLUMNS = ["n_tokens", "n_scored", "base_loss", "ref_loss", "score"]
-COLUMNS += ["status", "truncated", "repaired"]
+COLUMNS += ["status", "truncated", "repaired", "partly_counted"]
 
 
 def make(control=False, spans=None, metadata=None, **columns):
@@ -31,6 +31,7 @@ def make(control=False, spans=None, metadata=None, **columns):
         "status": ["ok", "empty", "ok"],
         "truncated": np.array([False, False, True]),
         "repaired": np.array([True, False, False]),
+        "partly_counted": np.array([False, False, True]),
     } | columns
     if control:
         columns["control_loss"] = np.array([2.5, math.nan, 3.0])

@@ -43,6 +43,7 @@ def made(
         "status": ["empty" if gone else "ok" for gone in missing],
         "truncated": np.zeros(n, np.bool_),
         "repaired": np.zeros(n, np.bool_),
+        "partly_counted": np.zeros(n, np.bool_),
     }
     if control is not None:
         filled["control_score"] = np.array(list(control), dtype=np.float64)

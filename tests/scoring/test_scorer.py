@@ -26,6 +26,7 @@ TYPES = {
     "score": np.float64,
     "truncated": np.bool_,
     "repaired": np.bool_,
+    "partly_counted": np.bool_,
 }
 IDS = [random_ids(0, 30, 320), None, [5], list(range(100))]
 

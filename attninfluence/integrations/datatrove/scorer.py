@@ -26,10 +26,10 @@ class AttentionInfluenceScorer(PipelineStep):
     """Writes the scores of every document into its metadata; drops none.
 
     The keys are those of `Scores.columns`, with `prefix`: ai_n_tokens, ai_n_scored (int),
-    ai_base_loss, ai_ref_loss, ai_score (float), ai_status (str), ai_truncated, ai_repaired (bool),
-    and with `control` ai_control_loss and ai_control_score. Every document has all of them in
-    these types. Where there is no number it is NaN: ParquetWriter keeps that, JsonlWriter writes
-    null, which JsonlReader reads as None.
+    ai_base_loss, ai_ref_loss, ai_score (float), ai_status (str), ai_truncated, ai_repaired,
+    ai_partly_counted (bool), and with `control` ai_control_loss and ai_control_score. Every
+    document has all of them in these types. Where there is no number it is NaN: ParquetWriter keeps
+    that, JsonlWriter writes null, which JsonlReader reads as None.
 
     Some thousand documents at most wait for their scores. The block pickles without weights; they
     are opened when the first task runs, once a process.
@@ -49,7 +49,7 @@ class AttentionInfluenceScorer(PipelineStep):
             `attninfluence.model.default_threads`: one in a worker process.
         precision: as in `attninfluence.load`, with `kernel`. Name both where the machines differ.
         revision: of a hub id.
-        options: mask, bos, max_length, long, stride, special, encoding_errors of
+        options: mask, bos, max_length, long, stride, special, encoding_errors, count of
             `attninfluence.score`.
     """
 
