@@ -24,8 +24,8 @@ DESCRIPTION = """\
 Score every row of Parquet, Arrow, JSON and CSV files and every text file (also
 .gz, .zst, .bz2, .xz). OUT gets Parquet parts with one row for each input row:
 file, row, id, domain, n_tokens, n_scored, base_loss, ref_loss, score, status,
-truncated, repaired; run.json; and _SUCCESS when all of it is there. Rows
-without a score have a status that says why.
+truncated, repaired, partly_counted; run.json; and _SUCCESS when all of it is
+there. Rows without a score have a status that says why.
 
 Killed at any instant, the same command goes on where it was. With another
 model, option or input it refuses, and says what differs.
@@ -261,6 +261,12 @@ def _report(totals: dict[str, Any]) -> None:
         told = ", ".join(f"{n:,} {name}" for name, n in others.items())
         console.say(f"not scored: {told}")
     _tell_no_label(totals)
+    if partly := totals.get("partly_counted"):  # a run of before has none
+        verb = "goes" if partly == 1 else "go"
+        console.say(
+            f"partly counted: {plural(partly, 'row')}, of which the text {verb} on after n_tokens"
+            " (--count document counts all)"
+        )
     if totals["repeated_ids"] is None:
         console.say("repeated ids were not counted: there are too many ids")
     elif totals["repeated_ids"]:

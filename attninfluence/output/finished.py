@@ -49,7 +49,7 @@ class FinishedRun:
         if not parts:
             return pa.schema([])
         with open_part(parts[0], self.run["run_id"]) as file:
-            return file.schema_arrow.remove_metadata()
+            return _with_count(file.schema_arrow.empty_table()).schema.remove_metadata()
 
     def tables(self, columns: list[str] | None = None, rows: int = 32768) -> Iterator[pa.Table]:
         """All rows in order, at most `rows` at a time; OutputError for a part of another run.
@@ -64,7 +64,8 @@ class FinishedRun:
                 at_once = min(rows, _rows_in_memory(file, columns))
                 for batch in file.iter_batches(batch_size=at_once, columns=columns):
                     seen += batch.num_rows
-                    yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+                    table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
+                    yield _with_count(table) if columns is None else table
         if seen != self.totals["rows"]:
             raise OutputError(
                 f"{self.path}: {SUCCESS_NAME} promises {self.totals['rows']} rows, found {seen}"
@@ -92,14 +93,30 @@ def _rows_of_group(
     file: pq.ParquetFile, group: int, start: int, positions: list[int]
 ) -> dict[int, dict[str, Any]]:
     """Rows of a row group whose first row is at `start`, by position."""
+    import pyarrow as pa
+
     found: dict[int, dict[str, Any]] = {}
     at_once = _rows_in_memory(file, None)
     for batch in file.iter_batches(batch_size=at_once, row_groups=[group]) if positions else ():
         stop = start + batch.num_rows
         here = positions[bisect_left(positions, start) : bisect_left(positions, stop)]
-        found |= {at: batch.slice(at - start, 1).to_pylist()[0] for at in here}
+        found |= {
+            at: _with_count(pa.Table.from_batches([batch.slice(at - start, 1)])).to_pylist()[0]
+            for at in here
+        }
         start = stop
     return found
+
+
+def _with_count(table: pa.Table) -> pa.Table:
+    """Scores with the column that older ones lack: of them all tokens were counted."""
+    import pyarrow as pa
+
+    names = table.column_names
+    if "repaired" not in names or "partly_counted" in names:
+        return table
+    field = pa.field("partly_counted", pa.bool_(), nullable=False)
+    return table.add_column(names.index("repaired") + 1, field, pa.repeat(False, len(table)))
 
 
 def _rows_in_memory(file: pq.ParquetFile, columns: list[str] | None) -> int:

@@ -34,6 +34,7 @@ def score_schema(
         pa.field("status", pa.string(), nullable=False),
         pa.field("truncated", pa.bool_(), nullable=False),
         pa.field("repaired", pa.bool_(), nullable=False),
+        pa.field("partly_counted", pa.bool_(), nullable=False),
     ]
     if control:
         fields += [pa.field("control_loss", pa.float64()), pa.field("control_score", pa.float64())]

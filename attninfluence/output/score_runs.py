@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.corpus.files import is_url
-from attninfluence.output.differences import Difference, differences, in_words, without_kernel
+from attninfluence.output.differences import (
+    Difference,
+    differences,
+    in_words,
+    with_count,
+    without_kernel,
+)
 from attninfluence.output.files import OutputError
 from attninfluence.output.finished import FinishedRun, open_finished
 from attninfluence.output.tally import Tally
@@ -215,7 +221,7 @@ def _scoring(run: FinishedRun) -> dict[str, Any]:
     model = run.run.get("model", {})
     return {
         "model": {name: model.get(name) for name in ("fingerprint", "tokenizer")},
-        "scoring": run.run.get("scoring", {}),
+        "scoring": with_count(run.run.get("scoring", {})),
     }
 
 

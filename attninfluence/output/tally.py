@@ -15,11 +15,15 @@ MOST_IDS = 20_000_000  # of which repetitions are counted, at 8 bytes each
 
 @dataclass
 class DomainTotals:
-    """Rows of one domain by status, and tokens; `scored_tokens` are those with a loss."""
+    """Rows of one domain by status, and tokens; `scored_tokens` are those with a loss.
+
+    partly_counted: rows of which more tokens than these are there.
+    """
 
     statuses: Counter[str] = field(default_factory=Counter)
     tokens: int = 0
     scored_tokens: int = 0
+    partly_counted: int = 0
 
 
 @dataclass
@@ -34,18 +38,29 @@ class Tally:
         return cls(
             {
                 entry["domain"]: DomainTotals(
-                    Counter(entry["statuses"]), entry["tokens"], entry["scored_tokens"]
+                    Counter(entry["statuses"]),
+                    entry["tokens"],
+                    entry["scored_tokens"],
+                    entry.get("partly_counted", 0),
                 )
                 for entry in summary["domains"]
             }
         )
 
-    def add(self, domain: str | None, status: str, tokens: int, scored_tokens: int) -> None:
+    def add(
+        self,
+        domain: str | None,
+        status: str,
+        tokens: int,
+        scored_tokens: int,
+        partly_counted: bool = False,
+    ) -> None:
         """Count one row."""
         totals = self.domains.setdefault(domain, DomainTotals())
         totals.statuses[status] += 1
         totals.tokens += tokens
         totals.scored_tokens += scored_tokens
+        totals.partly_counted += partly_counted
 
     def merge(self, other: Tally) -> None:
         """Add the rows of `other`."""
@@ -54,6 +69,7 @@ class Tally:
             ours.statuses.update(theirs.statuses)
             ours.tokens += theirs.tokens
             ours.scored_tokens += theirs.scored_tokens
+            ours.partly_counted += theirs.partly_counted
 
     @property
     def rows(self) -> int:
@@ -67,6 +83,10 @@ class Tally:
     def scored_tokens(self) -> int:
         return sum(totals.scored_tokens for totals in self.domains.values())
 
+    @property
+    def partly_counted(self) -> int:
+        return sum(totals.partly_counted for totals in self.domains.values())
+
     def summary(self) -> dict[str, Any]:
         """The totals as JSON values; domains in order, those without a name first."""
         statuses: Counter[str] = Counter()
@@ -77,6 +97,7 @@ class Tally:
             "rows": self.rows,
             "tokens": self.tokens,
             "scored_tokens": self.scored_tokens,
+            "partly_counted": self.partly_counted,
             "statuses": dict(sorted(statuses.items())),
             "domains": [_domain(names[at], self.domains[names[at]]) for at in domain_order(names)],
         }
@@ -93,6 +114,7 @@ def _domain(name: str | None, totals: DomainTotals) -> dict[str, Any]:
         "rows": totals.statuses.total(),
         "tokens": totals.tokens,
         "scored_tokens": totals.scored_tokens,
+        "partly_counted": totals.partly_counted,
         "statuses": dict(sorted(totals.statuses.items())),
     }
 

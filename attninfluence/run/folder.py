@@ -21,7 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.paths import expand_home
-from attninfluence.output.differences import Difference, differences, in_words, without_kernel
+from attninfluence.output.differences import (
+    Difference,
+    differences,
+    in_words,
+    with_count,
+    without_kernel,
+)
 from attninfluence.output.files import (
     FORMAT_VERSION,
     RUN_NAME,
@@ -232,6 +238,7 @@ def _identity(description: dict[str, Any]) -> dict[str, Any]:
     head = ("format", "version", "attninfluence", "run_id")
     identity = {k: v for k, v in description.items() if k not in (*head, *_MAY_DIFFER)}
     model = identity.get("model", {})
+    identity["scoring"] = with_count(identity.get("scoring", {}))
     identity["model"] = {k: v for k, v in model.items() if k in ("fingerprint", "tokenizer")}
     identity["inputs"] = {item["file"]: item["bytes"] for item in identity.get("inputs", [])}
     return identity

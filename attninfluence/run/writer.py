@@ -129,10 +129,11 @@ class RowWriter:
 
     def _count(self, rows: Sequence[WaitingRow], scores: Scores) -> None:
         state = self.state
-        for row, status, tokens, scored in zip(
-            rows, scores.status, scores.n_tokens.tolist(), scores.n_scored.tolist(), strict=True
+        counts = (scores.n_tokens, scores.n_scored, scores.partly_counted)
+        for row, status, tokens, scored, partly in zip(
+            rows, scores.status, *(count.tolist() for count in counts), strict=True
         ):
-            state.tally.add(row.domain, status, tokens, scored)
+            state.tally.add(row.domain, status, tokens, scored, partly)
             totals = state.files[row.file]
             totals.rows += 1
             totals.tokens += tokens

@@ -105,6 +105,7 @@ def _table(whole: Made, rows: slice, start: int) -> pa.Table:
         "status": pa.array(STATUSES).take(pa.array(made.status)),
         "truncated": pa.repeat(False, n),
         "repaired": pa.repeat(False, n),
+        "partly_counted": pa.repeat(False, n),
     }
     schema = score_schema(True)
     return pa.table([filled[name] for name in schema.names], schema)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from attninfluence.output.folder import OutputFolder
 from attninfluence.output.schema import score_schema
@@ -32,6 +34,7 @@ def score_row(file: str, row: int, **values: Any) -> dict[str, Any]:
         "status": "bad_type" if score is None else "ok",
         "truncated": False,
         "repaired": False,
+        "partly_counted": False,
     }
     return {**filled, **values}
 
@@ -64,6 +67,22 @@ def write_scores(
     found = {**tally.summary(), "files": list(files.values()), "bad_files": []}
     folder.finish({**found, **(totals or {})})
     return path
+
+
+def older(folder: Path, parts: int = 2) -> Path:
+    """Scores as they were before `partly_counted`: no column in the first parts, no totals, no
+    option.
+    """
+    for part in sorted(folder.glob("part-*.parquet"))[:parts]:
+        table = pq.read_table(part)
+        pq.write_table(table.drop_columns(["partly_counted"]), part)
+    for name in ("run.json", "_SUCCESS"):
+        value = json.loads((folder / name).read_text())
+        value.pop("partly_counted", None)
+        for domain in value.get("domains", []):
+            del domain["partly_counted"]
+        (folder / name).write_text(json.dumps(value))
+    return folder
 
 
 def selected_summary(folder: Path, rule: Rule) -> dict[str, Any]:

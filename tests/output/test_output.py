@@ -36,8 +36,8 @@ def write_run(path: Path, parts: int = 2, rows: int = 3) -> None:
 
 def test_columns_are_those_of_the_design():
     names = "file row id domain n_tokens n_scored base_loss ref_loss score status truncated"
-    assert score_schema().names == [*names.split(), "repaired"]
-    more = score_schema(control=True, text=True).names[12:]
+    assert score_schema().names == [*names.split(), "repaired", "partly_counted"]
+    more = score_schema(control=True, text=True).names[13:]
     assert more == ["control_loss", "control_score", "text"]
 
 

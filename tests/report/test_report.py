@@ -82,6 +82,7 @@ def make_run(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> Path:
             "status": "ok" if row.get("score") is not None else "empty",
             "truncated": False,
             "repaired": False,
+            "partly_counted": False,
             "control_loss": None,
             "control_score": None,
             "text": None,

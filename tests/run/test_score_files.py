@@ -189,6 +189,7 @@ def test_totals_by_domain_and_repeated_ids(tmp_path):
             "rows": 4,
             "tokens": 5,
             "scored_tokens": 3,
+            "partly_counted": 0,
             "statuses": {"bad_type": 1, "empty": 1, "ok": 2},
         }
         for domain in (None, "x")

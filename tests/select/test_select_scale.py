@@ -64,6 +64,7 @@ def table_of(part: int, columns: dict[str, np.ndarray]) -> pa.Table:
         "status": "ok",
         "truncated": False,
         "repaired": False,
+        "partly_counted": False,
     }
     filled = {name: pa.repeat(value, n) for name, value in constant.items()}
     filled |= {name: pa.array(columns[name]) for name in ("n_tokens", "score")}

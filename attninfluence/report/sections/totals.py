@@ -18,13 +18,14 @@ def totals_section(
     if rows != scored:
         sentence += f" and {count(rows - scored)} without a score."
     selected, _ = totals(cuts.selected)
+    over = "over " if run_totals.get("partly_counted") else ""
     return {
         "sentence": sentence if rows else "The run holds no documents.",
         "figures": [
             ("documents", count(rows)),
             ("scored", count(scored)),
             ("domains", count(len(domains.names))),
-            ("tokens", count(run_totals.get("tokens", 0))),
+            ("tokens", over + count(run_totals.get("tokens", 0))),
             ("heads masked", count(heads)),
             ("selected", count(selected)),
         ],
