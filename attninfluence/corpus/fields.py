@@ -41,10 +41,13 @@ def field_type(schema: pa.Schema, name: str) -> pa.DataType:
 
 
 def column(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """The column of this name, which is there; null where a struct around it is."""
+    """The column of this name; null where a struct around it is. ValueError where it is gone."""
     import pyarrow.compute as pc
 
-    outer, *inner = places(batch.schema, name)[0]
+    found_at = places(batch.schema, name)
+    if not found_at:
+        raise ValueError(f"no column {name!r}")
+    outer, *inner = found_at[0]
     found = batch.column(outer)
     return pc.struct_field(found, inner) if inner else found
 

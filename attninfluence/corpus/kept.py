@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from attninfluence.base.text import repaired
 from attninfluence.corpus.fields import field_type
@@ -127,6 +128,8 @@ def _repaired_inside(value: Any) -> Any:
 def _as_text(value: Any) -> str | None:
     if value is None:
         return None
+    if isinstance(value, UUID):
+        return str(value)
     if not isinstance(value, (str, bytes)):
         value = json.dumps(value, ensure_ascii=False, default=_plain)
     return repaired(value)[0]

@@ -74,6 +74,15 @@ def test_a_type_that_holds_no_text_is_refused_and_what_would_do_named(tmp_path, 
         resolve_columns(str(alone))
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_a_column_that_is_gone_since_it_was_looked_for_is_an_error(tmp_path, suffix):
+    path = write_rows(tmp_path / f"a{suffix}", [{"text": "a", "id": "b"}])
+    columns = resolve_columns(str(path), id_column="id")
+    write_rows(path, [{"text": "a"}])
+    with pytest.raises(CorpusError, match=rf"a{suffix}: not a readable .* \(no column 'id'\)"):
+        survey_file(str(path), columns)
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
 def test_a_text_column_needs_a_name(tmp_path, suffix):
     path = write_rows(tmp_path / f"a{suffix}", [{"text": "a"}])
@@ -235,6 +244,17 @@ def test_labels_of_every_type(tmp_path):
         "coded": "7",
         "null": None,
     }
+
+
+def test_uuids_are_kept_as_they_are_or_as_their_usual_form(tmp_path):
+    path = parquet(tmp_path / "a.parquet", text=["a"], key=uuids(bytes(range(16))))
+    other = write_rows(tmp_path / "b.jsonl", [{"text": "a", "key": "none"}])
+    columns = resolve_columns(str(path), keep_columns=["key"])
+    alone = [(str(path), columns)]
+    both = [*alone, (str(other), resolve_columns(str(other), keep_columns=["key"]))]
+    assert kept_types(alone) == {"key": pa.uuid()}
+    (batch,) = iter_rows(str(path), columns, types=kept_types(both))
+    assert batch.kept["key"].to_pylist() == ["00010203-0405-0607-0809-0a0b0c0d0e0f"]
 
 
 def test_unasked_columns_of_one_name_do_not_stop_a_run(tmp_path):
