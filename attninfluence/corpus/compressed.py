@@ -20,9 +20,9 @@ _SMALLEST_STEP = 64
 _STEP = 512
 _LARGEST_STEP = 4096
 _READY = 1 << 20
-# The most bytes that the decoder of a file may hold of what it gave before: a window of zstd
-# --long=31, four times what the zstd command takes unasked, and any of xz's own levels. They are
-# taken as the file fills them, whatever its header says.
+# The most bytes that the decoder of a file may hold of what it gave before: the window of zstd
+# --long=31, sixteen times what the zstd command takes unasked, and of any of xz's own levels. They
+# are taken as the window fills, whatever the header says.
 _WINDOW = 1 << 31
 # What zstd and xz say of a window beyond the limit they were given.
 _LIMIT_WORDS = ("requires too much memory", "Memory usage limit")
@@ -88,9 +88,7 @@ class StreamReader(io.RawIOBase):
         piece = self._stored[self._at : self._at + self._step]
         try:
             self._ready = memoryview(self._decoder.decompress(piece))
-        except MemoryError:
-            raise
-        except Exception as error:  # each decoder has its own; bz2 has the system's
+        except _decoder_errors() as error:
             if any(words in str(error) for words in _LIMIT_WORDS):
                 raise LargeWindowError from error
             raise DamagedStreamError(str(error)) from error
@@ -100,6 +98,13 @@ class StreamReader(io.RawIOBase):
             self._decoder = None
         fitting = self._step * _READY // max(1, len(self._ready))
         self._step = max(_SMALLEST_STEP, min(fitting, 2 * self._step, _LARGEST_STEP))
+
+
+def _decoder_errors() -> tuple[type[Exception], ...]:
+    """What the decoders raise over bytes that they cannot decode; bz2 the system's error."""
+    import zstandard
+
+    return (zlib.error, OSError, lzma.LZMAError, zstandard.ZstdError)
 
 
 def _decoders(compression: str) -> tuple[Callable[[], Any], bytes]:
