@@ -79,8 +79,7 @@ def _fill(
     joined = np.concatenate([nothing, *(losses for _, losses in read)], axis=1)
     positions = _scored_positions(windows, document.n_bos)
     if windows:
-        goes_on = windows[-1].stop < len(document.ids)
-        scores.truncated[row] = goes_on or document.partly_counted
+        scores.truncated[row] = windows[-1].stop < len(document.ids)
         _fill_means(scores, row, joined)
     if scores.token_rows is not None:
         scores.token_rows.append(_token_rows(document, positions, joined))

@@ -124,5 +124,5 @@ def text_reader(reader: Reader) -> TextReader:
         keep_offsets=detail != "document",
         keep_text=detail == "token",
         span_kind=detail if detail in SPAN_KINDS else None,
-        enough=reader.max_length if may_end else None,
+        enough=reader.max_length + 1 if may_end else None,  # one more shows that it was cut off
     )

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import string
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -68,11 +68,11 @@ class Cuts:
         self._steps: list[_Step] = []
         try:
             added = [token["content"] for token in settings["added_tokens"]]
-            self._added = _AddedTokens(settings["added_tokens"], added)
             normalizers = _steps(settings["normalizer"], "normalizers", _NORMALIZERS)
             splitters = _steps(settings["pre_tokenizer"], "pretokenizers", _PRE_TOKENIZERS)
-            normal = _AddedTokens(settings["added_tokens"], [*added, *map(normalize, added)])
-            self._steps = [self._added, *normalizers, normal, *splitters, _model(settings["model"])]
+            given, normal = _AddedTokens(added), _AddedTokens([*added, *map(normalize, added)])
+            model = _model(settings["model"])
+            self._steps = [given, *normalizers, normal, *splitters, model]
         except Unproven:
             pass
 
@@ -132,8 +132,7 @@ class _AddedTokens:
     there: what comes behind it begins anew. One that begins there is found in both.
     """
 
-    def __init__(self, tokens: list[_Json], contents: Iterable[str]) -> None:
-        texts = list(contents)
+    def __init__(self, texts: Sequence[str]) -> None:
         if not all(texts):
             raise Unproven("an added token without a character")
         self._ends = frozenset(text[-1] for text in texts)

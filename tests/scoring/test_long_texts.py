@@ -68,6 +68,15 @@ def test_a_window_that_those_characters_do_not_fill_is_filled(short):
     assert len(some.ids) < len(more.ids) == len(tokenizer.encode([LONG])[0].ids)
 
 
+def test_a_text_that_just_fills_the_window_is_seen_to_go_on(short):
+    options = ScoreOptions(max_length=32)
+    reader = make_reader(short, HEADS, None, options, with_text=True)
+    assert text_reader(reader).enough == 33
+    for other in (ScoreOptions(count="document"), ScoreOptions(long="chunk")):
+        reader = make_reader(short, HEADS, None, other, with_text=True)
+        assert text_reader(reader).enough is None
+
+
 def test_token_ids_are_counted_as_they_are_given(short):
     found = ai.score(input_ids=[np.ones(400_000, np.int32)], model=short, heads=HEADS)
     assert (found.n_tokens[0], found.partly_counted[0]) == (400_000, False)
@@ -113,6 +122,7 @@ def test_tokens_and_a_view_end_where_the_counting_ends(short):
     assert "truncated, partly counted" in repr(row) and "of over " in repr(row)
     view = row.view(max_tokens=None)
     assert "Partly counted: the text goes on" in view.body
+    assert "longer than" not in view.body  # the rest of the text is no piece
     whole = score([LONG], short, detail="token", count="document")[0].view(max_tokens=None)
     assert "Partly counted" not in whole.body
     assert len(view.body) < 0.9 * len(whole.body)
