@@ -205,8 +205,18 @@ def _is_folder(entry: os.DirEntry[Any]) -> bool:
 
 
 def _normal(path: str) -> str:
+    """The path without ``.`` and empty names, and without ``..`` that follow no linked folder."""
     normal = posixpath.normpath(path) if path else ""
+    if ".." in path.split("/") and not _is_same(path, normal):
+        root = "/" if path.startswith("/") else ""
+        normal = root + "/".join(name for name in path.split("/") if name not in ("", "."))
     return "" if normal == "." else normal
+
+
+def _is_same(path: str, other: str) -> bool:
+    first: Any = os.path.realpath(local_path(path))
+    second: Any = os.path.realpath(local_path(other))
+    return bool(first == second)
 
 
 def _entry(info: Mapping[str, Any]) -> Entry:

@@ -104,6 +104,15 @@ def test_links_to_files_are_files():
     assert names("c") == ["c/a.jsonl", "c/b.jsonl"]
 
 
+def test_a_folder_above_a_linked_one_is_above_the_real_one():
+    touch("store/deep/a.jsonl", "store/maths/b.jsonl", "maths/c.jsonl")
+    Path("c").symlink_to("store/deep")
+    for pattern in ("c/../maths", "./c//../maths/", "c/../maths/*.jsonl", "c/../maths/b.jsonl"):
+        assert names(pattern) == ["c/../maths/b.jsonl"]
+    assert [file.domain for file in find_inputs(["c/.."]).files] == ["deep", "maths"]
+    assert names("store/../maths", "c/../../maths") == ["maths/c.jsonl"]
+
+
 # ----------------------------------------------------------------------- folders not listed
 
 
