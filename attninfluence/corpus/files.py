@@ -147,6 +147,29 @@ def local_path(name: str) -> str | bytes:
     return name.encode("utf-8", "surrogateescape")
 
 
+class RealPlaces:
+    """Where files are: the same for all names of one, by way of linked folders, relative, absolute
+    and as ``file://``; in a chained URL for those of its last link. A link to a file is a file.
+
+    Of each folder, the real one is asked for once.
+    """
+
+    def __init__(self) -> None:
+        self._real: dict[str, str] = {}
+
+    def of(self, name: str, start: str = "") -> str:
+        """start: the folder that a relative name starts from; "" is the working folder."""
+        *links, last = name.split("::") if is_url(name) else [name]
+        last = last.removeprefix("file://")
+        if not is_url(last):
+            folder, base = os.path.split(os.path.join(start, last))
+            if folder not in self._real:
+                real = os.path.realpath(local_path(folder or "."))
+                self._real[folder] = os.fsencode(real).decode("utf-8", "surrogateescape")
+            last = os.path.join(self._real[folder], base)
+        return "::".join([*links, last])
+
+
 def filesystem_of(url: str) -> tuple[Any, str]:
     """fsspec's file system for a URL, and the path in it; CorpusError where it knows of none."""
     from fsspec.core import url_to_fs

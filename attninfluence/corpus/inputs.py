@@ -11,11 +11,11 @@ from urllib.parse import unquote
 from attninfluence.base.paths import expand_home
 from attninfluence.corpus.files import (
     CorpusError,
+    RealPlaces,
     file_format,
     file_suffix,
     is_taken_from_folders,
     is_url,
-    local_path,
     suffixes,
 )
 from attninfluence.corpus.listing import Entry, Listing, LocalListing, UrlListing, listing_of
@@ -90,12 +90,12 @@ def find_inputs(
         CorpusError: a file of another kind is named, or a folder cannot be listed.
     """
     search = _Search(output, skip_unlisted)
-    identities = _Identities()
-    files: dict[Hashable, InputFile] = {}
+    places = RealPlaces()
+    files: dict[str, InputFile] = {}
     arguments = [_argument(pattern) for pattern in patterns]
     for argument in search.without_outputs(arguments):
         for file in search.expand(argument):
-            files.setdefault(identities.of(file.name), file)
+            files.setdefault(places.of(file.name), file)
     return FoundInputs(list(files.values()), search.passed_over, search.unlisted)
 
 
@@ -252,24 +252,3 @@ def _input_file(
         raise CorpusError(repr(name), "the name is not valid UTF-8; rename the file") from None
     size, modified = listing.size_and_time(path, entry.info if entry else None)
     return InputFile(name, size, modified, path_domain(below))
-
-
-class _Identities:
-    """What is the same for the names of one file by way of linked folders, relative and absolute.
-
-    Of each folder, the real one is asked for once.
-    """
-
-    def __init__(self) -> None:
-        self._real: dict[str, str | bytes] = {}
-
-    def of(self, name: str) -> Hashable:
-        local = name.removeprefix("file://")
-        if is_url(local):
-            return local
-        folder, _, base = local.rpartition("/")
-        if folder not in self._real:
-            self._real[folder] = os.path.realpath(
-                local_path(f"{folder}/" if base != local else ".")
-            )
-        return self._real[folder], base

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from attninfluence.corpus.files import is_url
+from attninfluence.corpus.files import RealPlaces
 from attninfluence.output.differences import (
     Difference,
     differences,
@@ -87,7 +87,8 @@ class ScoreRuns:
         tally = Tally()
         files: dict[str, dict[str, Any]] = {}
         bad_files: dict[str, dict[str, Any]] = {}
-        read_whole = self._read_whole()
+        places = RealPlaces()
+        read_whole = self._read_whole(places)
         for run in self.runs:
             tally.merge(Tally.from_summary(run.totals))
             for entry in run.totals["files"]:
@@ -95,7 +96,7 @@ class ScoreRuns:
                 count["rows"] += entry["rows"]
                 count["tokens"] += entry["tokens"]
             for bad in run.totals.get("bad_files", []):
-                if _place(run, bad["file"]) not in read_whole:
+                if places.of(bad["file"], run.run["folder"]) not in read_whole:
                     bad_files.setdefault(bad["file"], bad)
         return {
             **tally.summary(),
@@ -104,10 +105,14 @@ class ScoreRuns:
             "seconds": round(sum(run.totals.get("seconds", 0) for run in self.runs), 3),
         }
 
-    def _read_whole(self) -> set[str]:
+    def _read_whole(self, places: RealPlaces) -> set[str]:
         """Where the files are that a run read to the end, which a shard may not."""
         whole = [run for run in self.runs if not run.run.get("shard") and not run.run.get("limit")]
-        return {_place(run, entry["file"]) for run in whole for entry in run.totals["files"]}
+        return {
+            places.of(entry["file"], run.run["folder"])
+            for run in whole
+            for entry in run.totals["files"]
+        }
 
     def schema(self) -> pa.Schema:
         """The columns of the rows; none when there are no rows."""
@@ -233,9 +238,10 @@ def _check_disjoint(runs: list[FinishedRun]) -> None:
     """OutputError when a file was read by two runs, or two files have one name."""
     by_name: dict[str, FinishedRun] = {}
     by_place: dict[str, FinishedRun] = {}
+    places = RealPlaces()
     for run in runs if len(runs) > 1 else ():
         for entry in run.totals["files"]:
-            name, place = entry["file"], _place(run, entry["file"])
+            name, place = entry["file"], places.of(entry["file"], run.run["folder"])
             if place in by_place:
                 raise OutputError(
                     f"{run.path}: the input file {place} is also in {by_place[place].path}; its"
@@ -247,11 +253,6 @@ def _check_disjoint(runs: list[FinishedRun]) -> None:
                     f" {by_name[name].path}; score the files of both folders by names that differ"
                 )
             by_name[name] = by_place[place] = run
-
-
-def _place(run: FinishedRun, name: str) -> str:
-    """Where an input file is, whatever folder its name starts from."""
-    return name if is_url(name) else os.path.normpath(os.path.join(run.run["folder"], name))
 
 
 def _in_order(runs: list[FinishedRun]) -> tuple[list[FinishedRun], list[int]]:

@@ -339,6 +339,13 @@ def archive(tmp_path: Path) -> Path:
     return tmp_path / "c.zip"
 
 
+def test_an_archive_by_other_names_is_read_once(archive):
+    chains = ("c.zip", "./c.zip", archive, f"file://{archive}")
+    assert names(*(f"zip://maths/a.jsonl::{chain}" for chain in chains)) == [
+        "zip://maths/a.jsonl::c.zip"
+    ]
+
+
 def test_files_of_an_archive(archive):
     web = "zip://web/deep/b.jsonl"
     for chain in ("::c.zip", f"::file://{archive}", f"::simplecache::file://{archive}"):

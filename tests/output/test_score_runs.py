@@ -156,6 +156,16 @@ def test_other_columns_are_refused(tmp_path, monkeypatch):
         open_scores([one, two])
 
 
+def test_a_file_by_other_names_would_count_twice(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    one = scored(tmp_path / "one", rows_of("a", 0, 3), folder=f"{tmp_path}/real")
+    for number, name in enumerate((f"{tmp_path}/link/a", f"file://{tmp_path}/real/a", "../link/a")):
+        other = scored(tmp_path / f"{number}", rows_of(name, 0, 3), folder=f"{tmp_path}/real")
+        with pytest.raises(OutputError, match=r"the input file .*/real/a is also in .*one"):
+            open_scores([one, other])
+
+
 def test_rows_that_would_count_twice_are_refused(tmp_path):
     one = scored(tmp_path / "one", rows_of("a", 0, 3))
     with pytest.raises(OutputError, match="one: is named twice"):
