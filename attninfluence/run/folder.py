@@ -200,8 +200,13 @@ def _check_same(
     """OutputError when the folder's run was given something else that decides a score."""
     kind = {name: recorded.get(name) for name in ("format", "version")}
     found = differences(kind, {"format": format_name("scores"), "version": FORMAT_VERSION})
+    if found:  # the rest need not be arranged as that of scores is
+        raise OutputError(
+            f"{folder}: its {RUN_NAME} is not of a run of `score` of this version"
+            f" ({in_words(found, 'recorded', 'expected')}); name another folder"
+        )
     there, here = _identity(recorded), _identity(given)
-    found += [one for one in differences(there, here) if not _is_size_alone(one)]
+    found = [one for one in differences(there, here) if not _is_size_alone(one)]
     if mixed_kernels:
         found = without_kernel(found)
     if not found:

@@ -140,6 +140,15 @@ def test_a_dry_run_tells_of_damage_inside_a_file(tmp_path, tiny_folder, monkeypa
     assert expected["sampled_documents"] > 0
 
 
+@pytest.mark.parametrize("kind", ["selection", "mix"])
+def test_the_folder_of_another_command_is_refused(tmp_path, corpus, kind):
+    folder = OutputFolder(tmp_path / "out", kind)
+    folder.start({"inputs": {"a.jsonl": "/c/a.jsonl"}, "scores": {}})
+    told = f"out: its run.json is not of a run of `score` .*format: 'attninfluence-{kind}' recorded"
+    with pytest.raises(OutputError, match=told):
+        run(corpus, tmp_path / "out")
+
+
 # ----------------------------------------------------------------------- folders that were touched
 
 
