@@ -50,10 +50,8 @@ def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
     inputs = open_inputs(replace(source, on_bad_shard="skip"))  # to tell of all that is bad
     slices = plan(inputs, source)
     bad = dict(inputs.bad)
-    counts = _count_documents(inputs, slices, bad)
+    counts = _count_documents(inputs, slices, bad, source.limit)
     documents = sum(counts.values())
-    if source.limit is not None:
-        documents = min(documents, source.limit)
     sampled = _score_sample(inputs, counts, bad, {"model": model, **options})
     seen = [one for one in sampled.values() if one.rows]
     share = documents / max(1, sum(one.documents for one in seen))
@@ -79,11 +77,17 @@ def dry_run(source: Source, *, model: Model, **options: Any) -> dict[str, Any]:
 
 
 def _count_documents(
-    inputs: Inputs, slices: Sequence[Slice], bad: dict[int, str]
+    inputs: Inputs, slices: Sequence[Slice], bad: dict[int, str], limit: int | None
 ) -> dict[int, int]:
-    """Rows of each slice's file, about; files that cannot be read go into `bad`."""
+    """Rows of each slice's file, about; files that cannot be read go into `bad`.
+
+    Files that a run with the limit does not come to are not read.
+    """
     counts: dict[int, int] = {}
+    left = limit
     for piece in slices:
+        if left == 0:
+            break
         if piece.file in bad:
             continue
         try:
@@ -92,7 +96,11 @@ def _count_documents(
             bad[piece.file] = error.reason
             continue
         stop = rows if piece.stop_row is None else piece.stop_row
-        counts[piece.file] = max(0, stop - piece.first_row)
+        count = max(0, stop - piece.first_row)
+        if left is not None:
+            count = min(count, left)
+            left -= count
+        counts[piece.file] = count
     return counts
 
 

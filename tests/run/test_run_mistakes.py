@@ -140,6 +140,20 @@ def test_a_dry_run_tells_of_damage_inside_a_file(tmp_path, tiny_folder, monkeypa
     assert expected["sampled_documents"] > 0
 
 
+def test_a_dry_run_with_a_limit_reads_what_the_run_reads(tmp_path, tiny_folder, monkeypatch):
+    monkeypatch.undo()  # the real scorer
+    monkeypatch.setattr(dry_run, "SAMPLE_SECONDS", 0.1)
+    for name in ("a.jsonl", "b.jsonl"):
+        write_rows(tmp_path / name, [{"text": "sound"}] * 20)
+    (tmp_path / "c.jsonl").write_text('{"text": "sound"}\n' * 120 + '{"te')
+    model = ai.load(tiny_folder, threads=1)
+    for limit, files, bad in ((15, 1, 0), (40, 2, 0), (41, 2, 1), (None, 2, 1)):
+        source = Source([str(tmp_path)], limit=limit)
+        expected = dry_run.dry_run(source, model=model, heads=[(1, 1)])
+        assert expected["documents"] == min(limit or 40, 40)
+        assert (expected["files"], len(expected["bad_files"])) == (files, bad)
+
+
 @pytest.mark.parametrize("kind", ["selection", "mix"])
 def test_the_folder_of_another_command_is_refused(tmp_path, corpus, kind):
     folder = OutputFolder(tmp_path / "out", kind)
