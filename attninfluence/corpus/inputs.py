@@ -96,6 +96,7 @@ def find_inputs(
     for argument in search.without_outputs(arguments):
         for file in search.expand(argument):
             files.setdefault(places.of(file.name), file)
+    search.passed_over.forget(lambda name: places.of(name) in files)
     return FoundInputs(list(files.values()), search.passed_over, search.unlisted)
 
 

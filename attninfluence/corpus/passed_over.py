@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 MOST_NAMES = 20
@@ -29,6 +29,13 @@ class PassedOver:
     def add(self, reason: str, name: str) -> None:
         """Count `name`, once."""
         self._names.setdefault(reason, set()).add(name)
+
+    def forget(self, is_read: Callable[[str], bool]) -> None:
+        """Take out what another argument reads after all."""
+        for reason, names in list(self._names.items()):
+            self._names[reason] = {name for name in names if not is_read(name)}
+            if not self._names[reason]:
+                del self._names[reason]
 
     def summary(self) -> list[dict[str, Any]]:
         """A JSON object a reason: `reason`, `count`, and the first of the `names`.

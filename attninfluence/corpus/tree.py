@@ -18,6 +18,7 @@ from attninfluence.corpus.passed_over import (
 
 RUN_NAME = "run.json"
 _OUTPUT = re.compile("attninfluence-(scores|selection|mix)")
+_LIST = re.compile(r"(corpus|selected)-[a-z]+\.txt")  # what datatrove's readers are given
 _MAGIC = re.compile(r"[*?\[]")
 
 _Parts = tuple[str, ...]
@@ -90,6 +91,7 @@ class Tree:
             entries = self._entries(folder, parts)
             if self._is_output(folder, entries):
                 return
+            entries = self._without_lists(folder, entries)
         except OSError as error:
             if folder != self._root or not isinstance(error, FileNotFoundError):
                 self._on_unlisted(self._listing.name(folder) or ".", error)
@@ -143,6 +145,15 @@ class Tree:
             self._passed_over.add(WRITTEN, self._listing.name(folder))
             return True
         return False
+
+    def _without_lists(self, folder: str, entries: list[Entry]) -> list[Entry]:
+        """Of a mix that is read itself, the lists of its files are no documents."""
+        lists = [entry for entry in entries if _LIST.fullmatch(entry.name)]
+        if not lists or not is_written(self._listing, folder):
+            return entries
+        for entry in lists:
+            self._passed_over.add(WRITTEN, self._listing.name(join(folder, entry.name)))
+        return [entry for entry in entries if entry not in lists]
 
 
 def is_written(listing: Listing, folder: str) -> bool:

@@ -321,6 +321,31 @@ def test_a_dataset_that_was_saved_is_read_without_its_caches(monkeypatch):
     assert texts == ["text 0", "text 1", *(f"text {i}" for i in range(6))]
 
 
+def test_what_another_argument_reads_is_not_passed_over():
+    touch("c/a.jsonl", "c/_b.jsonl", "c/m.json", "c/n.json")
+    absolute = os.path.abspath("c/m.json")
+    for first, second in (("c", "c/m*.json"), ("c/m.json", "c"), ("c", absolute)):
+        assert passed_over(first, second)[NOT_NAMED] == ["c/n.json"]
+    assert passed_over("c", "c/_b.jsonl", "c/*.json") == {}
+
+
+def test_the_lists_of_a_mix_are_no_documents():
+    files = ("corpus/0.jsonl", "selected/0.jsonl", "corpus-json.txt", "selected-text.txt")
+    touch(*(f"mix/{name}" for name in files))
+    assert len(names("mix")) == 4
+    Path("mix/run.json").write_text(json.dumps({"format": "attninfluence-mix"}))
+    for pattern in ("mix", "mix/*", "mix/**/*.*", f"file://{os.getcwd()}/mix"):
+        assert [name.rpartition("mix/")[2] for name in names(pattern)] == list(files[:2])
+        assert len(passed_over(pattern)[WRITTEN]) == 2
+    memory = fsspec.filesystem("memory")
+    memory.pipe({f"/mix/{name}": b"" for name in (*files[2:], "a.jsonl")})
+    memory.pipe("/mix/run.json", Path("mix/run.json").read_bytes())
+    try:
+        assert names("memory://mix") == ["memory:///mix/a.jsonl"]
+    finally:
+        memory.rm("/mix", recursive=True)
+
+
 def test_of_many_the_first_are_named():
     touch("c/a.jsonl", *(f"c/{i:02d}.png" for i in range(25)))
     (entry,) = find_inputs(["c"]).passed_over.summary()
