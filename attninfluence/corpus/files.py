@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 # The decoder of each suffix that may follow that of a format.
@@ -74,6 +77,10 @@ class CorpusError(ValueError):
 
     def __reduce__(self) -> tuple[type[CorpusError], tuple[str, str]]:
         return type(self), (self.file, self.reason)
+
+
+class ArchiveError(CorpusError):
+    """An archive that a chained URL names cannot be read."""
 
 
 def suffixes() -> str:
@@ -174,10 +181,11 @@ def filesystem_of(url: str) -> tuple[Any, str]:
     """fsspec's file system for a URL, and the path in it; CorpusError where it knows of none."""
     from fsspec.core import url_to_fs
 
-    try:
-        filesystem, inner = url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise CorpusError(url, f"fsspec cannot open it: {error}") from error
+    with _reading_archive(url):
+        try:
+            filesystem, inner = url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise CorpusError(url, f"fsspec cannot open it: {error}") from error
     return filesystem, inner
 
 
@@ -191,9 +199,65 @@ def open_binary(path: str, *, in_order: bool = True) -> BinaryIO:
         return open(local_path(path), "rb")
     filesystem, inner = filesystem_of(path)
     options: dict[str, Any] = {} if in_order else {"cache_type": "none"}
-    file = filesystem.open(inner, "rb", **options)
+    with _reading_archive(path):
+        file = filesystem.open(inner, "rb", **options)
+    if "::" in path:
+        file = io.BufferedReader(_ArchivedFile(path, file))
     weakref.finalize(file, id, filesystem)  # an archive's closes with the last reference to it
     return cast(BinaryIO, file)
+
+
+class _ArchivedFile(io.RawIOBase):
+    """A file behind a chained URL, whose damage is that of its archive."""
+
+    def __init__(self, path: str, source: BinaryIO) -> None:
+        self._path = path
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._source.seekable()
+
+    def readinto(self, buffer: Any) -> int:
+        with _reading_archive(self._path):
+            data = self._source.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with _reading_archive(self._path):
+            return self._source.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._source.tell()
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+@contextmanager
+def _reading_archive(url: str) -> Iterator[None]:
+    """Turn what Python's readers of archives raise into ArchiveError."""
+    import lzma
+    import tarfile
+    import zipfile
+    import zlib
+    from gzip import BadGzipFile
+
+    damage = (zipfile.BadZipFile, tarfile.TarError, BadGzipFile, zlib.error, lzma.LZMAError)
+    try:
+        yield
+    except (*damage, EOFError) as error:
+        raise ArchiveError(url, f"the archive is damaged or cut short ({error})") from error
+    except RuntimeError as error:  # it has a password, or a compression that Python lacks
+        raise ArchiveError(url, f"the archive cannot be read ({error})") from error
+    except OSError as error:
+        if type(error) is not OSError or error.errno:  # bz2 has no error of its own
+            raise
+        raise ArchiveError(url, f"the archive is damaged or cut short ({error})") from error
 
 
 def file_size(path: str) -> int:

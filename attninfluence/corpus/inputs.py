@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from attninfluence.base.paths import expand_home
 from attninfluence.corpus.files import (
+    ArchiveError,
     CorpusError,
     RealPlaces,
     file_format,
@@ -55,7 +56,7 @@ class InputFile(NamedTuple):
 class FoundInputs(NamedTuple):
     """The files that the arguments name, in order, and what they reach that is not read.
 
-    unlisted  folders that cannot be listed, and why: what they hold is not known
+    unlisted  folders and archives that cannot be listed, and why: what they hold is not known
     """
 
     files: list[InputFile]
@@ -83,7 +84,7 @@ def find_inputs(
     Args:
         patterns: the arguments.
         output: the folder that the run writes, whose files are never its inputs.
-        skip_unlisted: name folders that cannot be listed instead of stopping at the first.
+        skip_unlisted: name folders and archives that cannot be listed, and go on.
 
     Raises:
         FileNotFoundError: an argument names nothing that is read.
@@ -92,8 +93,7 @@ def find_inputs(
     search = _Search(output, skip_unlisted)
     places = RealPlaces()
     files: dict[str, InputFile] = {}
-    arguments = [_argument(pattern) for pattern in patterns]
-    for argument in search.without_outputs(arguments):
+    for argument in search.without_outputs(search.arguments(patterns)):
         for file in search.expand(argument):
             files.setdefault(places.of(file.name), file)
     search.passed_over.forget(lambda name: places.of(name) in files)
@@ -156,6 +156,18 @@ class _Search:
         self._own: Hashable = None
         if output is not None and is_written(LocalListing(), os.fspath(output)):
             self._own = LocalListing().key(os.fspath(output))
+
+    def arguments(self, patterns: Iterable[str]) -> list[_Argument]:
+        """Where each pattern leads; an archive that cannot be read is a folder not listed."""
+        found = []
+        for pattern in patterns:
+            try:
+                found.append(_argument(pattern))
+            except ArchiveError as error:
+                if not self._skip_unlisted:
+                    raise
+                self.unlisted[pattern] = error.reason
+        return found
 
     def without_outputs(self, arguments: Sequence[_Argument]) -> list[_Argument]:
         """The arguments that do not name what this package wrote; all, when none is left.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -362,6 +363,47 @@ def archive(tmp_path: Path) -> Path:
         for name in ("maths/a.jsonl", "web/deep/b.jsonl", "web/README.md"):
             file.writestr(name, json.dumps({"text": name}) + "\n")
     return tmp_path / "c.zip"
+
+
+def damaged_archives() -> dict[str, bytes]:
+    """By their names: cut archives, damaged ones, and what Python cannot read."""
+    line = json.dumps({"text": os.urandom(200).hex()}).encode() + b"\n"
+    with zipfile.ZipFile("a.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.jsonl", line)
+    Path("a.jsonl").write_bytes(line)
+    for kind in ("gz", "bz2", "xz"):
+        with tarfile.open(f"a.tar.{kind}", f"w:{kind}") as tar:
+            tar.add("a.jsonl")
+    whole = {path.name: path.read_bytes() for path in Path().glob("a.*")}
+    zipped = whole["a.zip"]
+    directory = zipped.index(b"PK\1\2")
+    locked = bytearray(zipped)
+    locked[6] |= 1
+    locked[directory + 8] |= 1
+    method = bytearray(zipped)
+    method[8] = method[directory + 10] = 99
+    flipped = bytearray(zipped)
+    flipped[60] ^= 255
+    tars = {f"c.tar.{kind}": whole[f"a.tar.{kind}"][:200] for kind in ("gz", "bz2", "xz")}
+    zips = {"c.zip": zipped[:100], "l.zip": locked, "m.zip": method, "f.zip": flipped, "e.zip": b""}
+    return tars | {"b.tar.bz2": whole["a.tar.bz2"][:20] + bytes(90)} | zips
+
+
+def read_all(argument: str) -> None:
+    for name in names(argument):
+        list(iter_rows(name, resolve_columns(name)))
+
+
+def test_damage_of_an_archive_names_it():
+    for name, content in damaged_archives().items():
+        Path(name).write_bytes(content)
+        url = f"{name.split('.')[1]}://a.jsonl::{name}"
+        for argument in (url, url.replace("a.jsonl", "*")):
+            with pytest.raises(CorpusError, match=f"{name}: the archive "):
+                read_all(argument)
+            found = find_inputs([argument, "a.jsonl"], skip_unlisted=True)
+            assert len(found.files) + len(found.unlisted) == 2
+            assert set(found.unlisted) <= {argument}
 
 
 def test_an_archive_by_other_names_is_read_once(archive):

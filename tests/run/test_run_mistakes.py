@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,26 @@ def test_a_refused_run_leaves_the_files_of_another_alone(tmp_path, corpus):
     with pytest.raises(OutputError, match="was given something else"):
         run(corpus, out, keep_text=True)
     assert (out / ".summary.json.0123.tmp").exists()
+
+
+def test_archives_that_cannot_be_read_are_left_out(tmp_path, tiny_folder, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jsonl", '{"text": "sound, and then not"}\n')
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    (tmp_path / "cut.zip").write_bytes(data[:-20])
+    data[50] ^= 255
+    (tmp_path / "a.zip").write_bytes(data)
+    path = write_rows(tmp_path / "b.jsonl", [{"text": "sound"}] * 3)
+    bad = [f"zip://a.jsonl::{tmp_path}/a.zip", f"zip://*.jsonl::{tmp_path}/cut.zip"]
+    source = Source([*bad, str(path)], on_bad_shard="skip")
+    totals = run(path, tmp_path / "out", source=source)
+    assert [entry["file"] for entry in totals["bad_files"]] == bad
+    assert totals["rows"] == 3
+    monkeypatch.undo()  # the real scorer
+    monkeypatch.setattr(dry_run, "SAMPLE_SECONDS", 0.1)
+    model = ai.load(tiny_folder, threads=1)
+    expected = dry_run.dry_run(source, model=model, heads=[(1, 1)])
+    assert expected["bad_files"] == totals["bad_files"]
 
 
 def test_a_file_on_a_border_is_looked_at_once(tmp_path, monkeypatch):
