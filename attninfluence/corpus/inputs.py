@@ -56,7 +56,8 @@ class InputFile(NamedTuple):
 class FoundInputs(NamedTuple):
     """The files that the arguments name, in order, and what they reach that is not read.
 
-    unlisted  folders and archives that cannot be listed, and why: what they hold is not known
+    unlisted  folders and archives that cannot be listed, what in a folder is no regular file or has
+              no valid name, and why: what they hold is not known
     """
 
     files: list[InputFile]
@@ -84,7 +85,8 @@ def find_inputs(
     Args:
         patterns: the arguments.
         output: the folder that the run writes, whose files are never its inputs.
-        skip_unlisted: name folders and archives that cannot be listed, and go on.
+        skip_unlisted: name folders and archives that cannot be listed, and what in a folder
+            can be no input, and go on.
 
     Raises:
         FileNotFoundError: an argument names nothing that is read.
@@ -134,6 +136,8 @@ class _Argument(NamedTuple):
 
 
 def _argument(given: str) -> _Argument:
+    if not given:
+        raise FileNotFoundError("'': no file, folder, glob or URL; the current folder is '.'")
     pattern = given if is_url(given) else expand_home(given)
     listing, path = listing_of(pattern)
     entry = listing.named(path)
@@ -198,9 +202,10 @@ class _Search:
         files = self._one(argument) if argument.is_file else self._below(argument)
         if not files and len(self.unlisted) == unlisted:
             reasons = f" ({self.passed_over})" if self.passed_over else ""
+            given = argument.given if argument.given.strip() else repr(argument.given)
             raise FileNotFoundError(
-                f"{argument.given or repr(argument.given)}: no such file, and no folder or glob"
-                f" that holds any of {suffixes()}{reasons}"
+                f"{given}: no such file, and no folder or glob that holds any of"
+                f" {suffixes()}{reasons}"
             )
         return files
 
@@ -229,10 +234,20 @@ class _Search:
             reason = _why_not(entry.name, parts)
             if reason is None:
                 below = path[len(root) :].lstrip("/")
-                files.append(_input_file(listing, path, listing.name(path), below, entry))
+                files += self._input_file(listing, path, below, entry)
             elif reason:
                 self.passed_over.add(reason, listing.name(path))
         return files
+
+    def _input_file(self, listing: Listing, path: str, below: str, entry: Entry) -> list[InputFile]:
+        """The file, unless it cannot be an input and is told of as a folder not listed is."""
+        try:
+            return [_input_file(listing, path, listing.name(path), below, entry)]
+        except CorpusError as error:
+            if not self._skip_unlisted:
+                raise
+            self.unlisted[error.file] = error.reason
+            return []
 
     def _no_listing(self, folder: str, error: OSError) -> None:
         reason = f"the folder cannot be listed ({error.strerror or error})"
@@ -258,6 +273,8 @@ def _input_file(
     listing: Listing, path: str, name: str, below: str, entry: Entry | None
 ) -> InputFile:
     """`below`: the path below the argument. CorpusError for what is no file of a known kind."""
+    if name.startswith("file://") and "::" in name:
+        raise CorpusError(name, "'::' parts the links of a URL; name the file without file://")
     file_format(name)
     try:
         name.encode()

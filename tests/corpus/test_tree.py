@@ -105,6 +105,28 @@ def test_links_to_files_are_files():
     assert names("c") == ["c/a.jsonl", "c/b.jsonl"]
 
 
+def test_what_can_be_no_input_is_told_of_where_others_are_read():
+    touch("c/a.jsonl", "c/b::c.jsonl")
+    os.mkfifo("c/pipe.jsonl")
+    for pattern in ("c", "c/*.jsonl", "c/p*"):
+        with pytest.raises(CorpusError, match="c/pipe.jsonl: not a regular file"):
+            find_inputs([pattern])
+        found = find_inputs([pattern, "c/a.jsonl"], skip_unlisted=True)
+        assert found.unlisted == {"c/pipe.jsonl": "not a regular file"}
+        assert "c/a.jsonl" in [file.name for file in found.files]
+    os.unlink("c/pipe.jsonl")
+    assert names("c") == ["c/a.jsonl", "c/b::c.jsonl"]
+    with pytest.raises(CorpusError, match=r"c/b::c.jsonl: '::' parts .*without file://"):
+        find_inputs([f"file://{os.getcwd()}/c"])
+
+
+@pytest.mark.parametrize("argument", ["", " "])
+def test_an_empty_argument_is_not_the_current_folder(argument):
+    touch("a.jsonl")
+    with pytest.raises(FileNotFoundError, match=f"^'{argument}': no "):
+        find_inputs([argument])
+
+
 def test_a_folder_above_a_linked_one_is_above_the_real_one():
     touch("store/deep/a.jsonl", "store/maths/b.jsonl", "maths/c.jsonl")
     Path("c").symlink_to("store/deep")
