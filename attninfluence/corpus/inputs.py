@@ -66,7 +66,7 @@ class FoundInputs(NamedTuple):
 
 
 def find_inputs(
-    patterns: Iterable[str],
+    patterns: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     output: str | os.PathLike[str] | None = None,
     skip_unlisted: bool = False,
@@ -83,7 +83,7 @@ def find_inputs(
     are read where an argument ends in the suffix.
 
     Args:
-        patterns: the arguments.
+        patterns: the arguments; one alone is a list of one.
         output: the folder that the run writes, whose files are never its inputs.
         skip_unlisted: name folders and archives that cannot be listed, and what in a folder
             can be no input, and go on.
@@ -95,7 +95,9 @@ def find_inputs(
     search = _Search(output, skip_unlisted)
     places = RealPlaces()
     files: dict[str, InputFile] = {}
-    for argument in search.without_outputs(search.arguments(patterns)):
+    given = [patterns] if isinstance(patterns, str | os.PathLike) else patterns
+    arguments = search.arguments([os.fspath(pattern) for pattern in given])
+    for argument in search.without_outputs(arguments):
         for file in search.expand(argument):
             files.setdefault(places.of(file.name), file)
     search.passed_over.forget(lambda name: places.of(name) in files)

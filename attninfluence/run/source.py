@@ -38,7 +38,7 @@ class Source:
         limit: rows to score at most; None for all.
     """
 
-    inputs: Sequence[str]
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     text_column: str = "text"
     id_column: str | None = None
     domain_column: str | None = None

@@ -120,6 +120,12 @@ def test_what_can_be_no_input_is_told_of_where_others_are_read():
         find_inputs([f"file://{os.getcwd()}/c"])
 
 
+def test_one_argument_is_not_its_letters():
+    touch("c/a.jsonl", "a", "c.jsonl")
+    for given in ("c", Path("c"), [Path("c")], iter(["c"])):
+        assert [file.name for file in find_inputs(given).files] == ["c/a.jsonl"]
+
+
 @pytest.mark.parametrize("argument", ["", " "])
 def test_an_empty_argument_is_not_the_current_folder(argument):
     touch("a.jsonl")
