@@ -29,6 +29,8 @@ def check_is_folder(path: str | os.PathLike[str], wanted: str = "a folder") -> N
     given, folder = os.fspath(path), Path(path)
     if is_url(given):
         raise OutputError(f"{given}: an output folder is local or mounted, not a URL")
+    if folder.is_symlink() and not folder.exists():
+        raise OutputError(f"{folder}: is a link that leads nowhere; name {wanted} for the output")
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file; name {wanted} for the output")
 

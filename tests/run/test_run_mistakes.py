@@ -250,6 +250,14 @@ def test_scores_inside_the_corpus_are_not_its_documents(tmp_path, corpus):
     assert run(out, tmp_path / "scores-themselves")["rows"] == 30  # where they are asked for
 
 
+def test_an_output_folder_is_no_link_to_nothing(tmp_path, corpus):
+    (tmp_path / "out").symlink_to("nowhere")
+    with pytest.raises(OutputError, match="out: is a link that leads nowhere; name a folder"):
+        run(corpus, tmp_path / "out")
+    with pytest.raises(OutputError, match="out: is a link that leads nowhere; name a new folder"):
+        OutputFolder(tmp_path / "out", "mix").check_unused()
+
+
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.jsonl")
     with pytest.raises(CorpusError, match="not a regular file"):
