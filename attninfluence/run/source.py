@@ -55,6 +55,10 @@ class Source:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        if not self.text_column:
+            raise ValueError("text_column is an empty name; give that of the column to score")
+        if not all(self.keep_columns):
+            raise ValueError("keep_columns holds an empty name; give those of columns")
         if self.domain_from == "path" and self.domain_column:
             raise ValueError("a domain comes from a column or from the path, not from both")
         if self.limit is not None and self.limit < 1:

@@ -117,3 +117,15 @@ def test_a_dry_run_tells_of_ids_that_are_none(corpus, tiny_folder, monkeypatch):
     assert expected["no_label"] == [
         {"column": "id", "rows": 13, "files": 2, "first_file": str(corpus / "b.parquet")}
     ]
+
+
+@pytest.mark.parametrize("option", [["--text-column", ""], ["--keep-columns", '["", "n"]']])
+def test_an_empty_name_is_no_column_even_where_a_file_has_one(tmp_path, capsys, option):
+    table = pa.table({"": ["a text"], "text": ["another"], "n": [1]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    (tmp_path / "b.csv").write_text(",text,n\n0,a text,1\n")  # as pandas writes an index
+    for name in ("a.parquet", "b.csv"):
+        output = tmp_path / "out"
+        assert cli.main(["score", str(tmp_path / name), "-o", str(output), *option]) == 2
+        assert "empty name" in capsys.readouterr().err
+        assert not output.exists()
