@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from attninfluence.base.text import as_text
 
 BUNDLED_SENTENCES = Path(__file__).parent / "sentences.txt"
 
@@ -74,14 +78,25 @@ def _texts(corpus: Texts) -> Iterator[str]:
 
 
 def _texts_of_file(path: str) -> Iterator[str]:
-    if path.endswith(".txt"):
-        with open(path, encoding="utf-8", errors="replace") as lines:
-            yield from lines
-        return
+    """The texts of a file, folder, glob or URL; those of a text file are its lines."""
     from attninfluence.corpus.columns import resolve_columns
+    from attninfluence.corpus.files import file_format
     from attninfluence.corpus.inputs import find_inputs
     from attninfluence.corpus.rows import iter_rows
 
     for file in find_inputs([path]).files:
-        for batch in iter_rows(file.name, resolve_columns(file.name)):
-            yield from (text for text in batch.texts if isinstance(text, str))
+        if file_format(file.name) == "text":
+            values: Iterable[Any] = _lines(file.name)
+        else:
+            batches = iter_rows(file.name, resolve_columns(file.name))
+            values = (text for batch in batches for text in batch.texts)
+        texts = (as_text(value)[0] for value in values)
+        yield from (text for text in texts if text is not None)
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    from attninfluence.corpus.compressed import decompressing, utf8_stream
+    from attninfluence.corpus.files import open_binary
+
+    with closing(open_binary(path)) as source, decompressing(path):
+        yield from utf8_stream(path, source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections import Counter
@@ -243,7 +244,13 @@ def test_the_same_sentences_from_any_kind_of_corpus(tmp_path: Path) -> None:
     wanted = read_sentences(texts, seed=4)
     assert sorted(wanted) == sorted(sentences)
     assert wanted != sentences
-    for corpus in ("a.txt", "a.jsonl", "folder/a.parquet", "folder"):
+    raw = pa.array([text.encode() for text in texts])
+    pq.write_table(pa.table({"text": raw}), tmp_path / "raw.parquet")
+    (tmp_path / "marked.txt").write_text("\n".join(texts), encoding="utf-16")
+    (tmp_path / "texts.txt").mkdir()
+    (tmp_path / "texts.txt" / "a.txt.gz").write_bytes(gzip.compress("\n".join(texts).encode()))
+    names = ("a.txt", "a.jsonl", "folder/a.parquet", "folder")
+    for corpus in (*names, "raw.parquet", "marked.txt", "texts.txt", "a.tx*"):
         assert read_sentences(tmp_path / corpus, seed=4) == wanted
         assert read_sentences(str(tmp_path / corpus), seed=4) == wanted
 
