@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from attninfluence.corpus.fields import named_types, places
 from attninfluence.corpus.files import BATCH_BYTES, CorpusError, open_binary
 from attninfluence.corpus.parquet import reading
+from attninfluence.corpus.values import replaced_types
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -149,17 +150,7 @@ def _as_binary(column: pa.Array) -> pa.Array:
 def _binary_type(kind: pa.DataType) -> pa.DataType:
     import pyarrow as pa
 
-    types = pa.types
-    if types.is_struct(kind):
-        return pa.struct([field.with_type(_binary_type(field.type)) for field in kind])
-    if types.is_map(kind):
-        return pa.map_(_binary_type(kind.key_type), _binary_type(kind.item_type))
-    if types.is_fixed_size_list(kind):
-        return pa.list_(_binary_type(kind.value_type), kind.list_size)
-    if types.is_list(kind) or types.is_large_list(kind):
-        list_of = pa.large_list if types.is_large_list(kind) else pa.list_
-        return list_of(_binary_type(kind.value_type))
     binary = {"string": pa.binary(), "large_string": pa.large_binary()}
     if hasattr(pa, "binary_view"):
         binary["string_view"] = pa.binary_view()
-    return binary.get(str(kind), kind)
+    return replaced_types(kind, binary)

@@ -6,7 +6,7 @@ A label is an id or a domain: a string, an integer as a string, or null.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -87,6 +87,24 @@ def label_values(column: pa.Array) -> list[Any]:
         raw = column.storage.to_pylist()
         return [None if item is None else str(UUID(bytes=item)) for item in raw]
     return python_values(column.storage if _extension(column.type) == "arrow.json" else column)
+
+
+def replaced_types(kind: pa.DataType, others: Mapping[str, pa.DataType]) -> pa.DataType:
+    """`kind` with others in place of those types, by their names, and of those within it."""
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(replaced_types(field.type, others)) for field in kind])
+    if types.is_map(kind):
+        inner = (replaced_types(one, others) for one in (kind.key_type, kind.item_type))
+        return pa.map_(*inner)
+    if types.is_fixed_size_list(kind):
+        return pa.list_(replaced_types(kind.value_type, others), kind.list_size)
+    if types.is_list(kind) or types.is_large_list(kind):
+        list_of = pa.large_list if types.is_large_list(kind) else pa.list_
+        return list_of(replaced_types(kind.value_type, others))
+    return others.get(str(kind), kind)
 
 
 def _extension(kind: pa.DataType) -> str | None:

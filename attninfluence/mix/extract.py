@@ -21,6 +21,7 @@ from attninfluence.corpus.delimited import delimiter, iter_records
 from attninfluence.corpus.files import file_compression, file_format, open_binary
 from attninfluence.corpus.jsonl import iter_lines
 from attninfluence.corpus.parquet import iter_batches, open_parquet, open_source
+from attninfluence.corpus.values import replaced_types
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -120,17 +121,26 @@ def _encoder(compression: str, stored: BinaryIO) -> Any:
 
 
 def _taken(batch: pa.RecordBatch, rows: Ints) -> pa.RecordBatch:
-    """Some rows of a batch; Arrow itself takes no views."""
+    """Some rows of a batch."""
     import pyarrow as pa
 
-    found = []
-    for column in batch.columns:
-        if str(column.type) in ("string_view", "binary_view"):
-            stored = column.cast(pa.large_binary()).take(pa.array(rows))
-            found.append(stored.cast(pa.binary_view()).view(column.type))
-        else:
-            found.append(column.take(pa.array(rows)))
+    found = [_values(column, rows) for column in batch.columns]
     return pa.RecordBatch.from_arrays(found, schema=batch.schema)
+
+
+def _values(column: pa.Array, rows: Ints) -> pa.Array:
+    """Values of a column of any type; Arrow itself takes no views, nor runs."""
+    import pyarrow as pa
+
+    raw, views = pa.large_binary(), pa.binary_view()
+    stored = replaced_types(column.type, {"string_view": raw, "binary_view": raw})
+    if stored != column.type:
+        viewed = replaced_types(column.type, {"string_view": views})
+        return column.cast(stored).take(pa.array(rows)).cast(viewed).view(column.type)
+    try:
+        return column.take(pa.array(rows))
+    except pa.ArrowNotImplementedError:
+        return pa.concat_arrays([column.slice(row, 1) for row in rows.tolist()])
 
 
 def _extract_parquet(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:

@@ -272,6 +272,32 @@ def test_views_of_parquet_are_extracted(tmp_path):
     assert read_all(target, text_column="raw").texts == [b"caf\xe9", None]
 
 
+RUNS = pa.RunEndEncodedArray.from_arrays(pa.array([4, 6], pa.int32()), pa.array(["a", None]))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([["a", None], [], None] * 2, pa.list_(pa.string_view())),
+        pa.array([{"x": "a" * 50}, {"x": None}, None] * 2, pa.struct([("x", pa.string_view())])),
+        pa.DictionaryArray.from_arrays([0, None] * 3, pa.array(["a"], pa.string_view())),
+        RUNS,
+        pa.StructArray.from_arrays([RUNS], ["x"]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_columns_that_arrow_does_not_take_are_extracted(tmp_path, column):
+    """Lists and structs of strings as polars writes them, and values stored once for many rows."""
+    table = pa.table({"text": TABLE["text"].slice(0, 6), "other": column})
+    path, target = write_arrow(tmp_path / "a.arrow", table), tmp_path / "b.arrow"
+    assert extract_rows(str(path), pa.array([1, 3, 5]).to_numpy(), target) == 3
+    with pa.ipc.open_stream(target) as stream:
+        found = stream.read_all()
+    found.validate(full=True)
+    assert found.schema == table.schema
+    assert found["other"].to_pylist() == column.to_pylist()[1::2]
+
+
 def test_bad_utf8_in_arrow_is_kept(tmp_path):
     raw = pa.array([b"good", b"caf\xe9 \xff"], pa.binary())
     broken = pa.StringArray.from_buffers(2, raw.buffers()[1], raw.buffers()[2])
