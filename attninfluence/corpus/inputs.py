@@ -17,6 +17,7 @@ from attninfluence.corpus.files import (
     file_suffix,
     is_taken_from_folders,
     is_url,
+    local_path,
     suffixes,
 )
 from attninfluence.corpus.listing import Entry, Listing, LocalListing, UrlListing, listing_of
@@ -26,10 +27,11 @@ from attninfluence.corpus.passed_over import (
     NOT_NAMED,
     OTHER_KIND,
     OWN_OUTPUT,
+    SAME_FILE,
     WRITTEN,
     PassedOver,
 )
-from attninfluence.corpus.tree import Tree, is_visible, is_written, split_glob
+from attninfluence.corpus.tree import RUN_NAME, Tree, is_visible, is_written, split_glob
 
 # What `map` and `filter` of a dataset leave in its folder: rows that are there already.
 _DATASETS_CACHE = re.compile(r"cache-[0-9a-f]+(_\d+_of_\d+)?\.arrow")
@@ -100,8 +102,17 @@ def find_inputs(
     for argument in search.without_outputs(arguments):
         for file in search.expand(argument):
             files.setdefault(places.of(file.name), file)
+    for place in [place for place in files if _target(place) in files]:
+        search.passed_over.add(SAME_FILE, files.pop(place).name)
     search.passed_over.forget(lambda name: places.of(name) in files)
     return FoundInputs(list(files.values()), search.passed_over, search.unlisted)
+
+
+def _target(place: str) -> str | None:
+    """The place that a link to a file leads to; None for what is no link."""
+    if is_url(place) or not os.path.islink(local_path(place)):
+        return None
+    return os.fsencode(os.path.realpath(local_path(place))).decode("utf-8", "surrogateescape")
 
 
 def path_domain(below: str) -> str:
@@ -160,7 +171,7 @@ class _Search:
         self._skip_unlisted = skip_unlisted
         self._written: dict[tuple[str, str], bool] = {}
         self._own: Hashable = None
-        if output is not None and is_written(LocalListing(), os.fspath(output)):
+        if output is not None and os.path.lexists(os.path.join(output, RUN_NAME)):
             self._own = LocalListing().key(os.fspath(output))
 
     def arguments(self, patterns: Iterable[str]) -> list[_Argument]:

@@ -17,6 +17,7 @@ HIDDEN = "a name that begins with . or _"
 WRITTEN = "written by attninfluence"
 OWN_OUTPUT = "the output of this very run"
 LEADS_UP = "a link to a folder that it lies in"
+SAME_FILE = "a link to a file that is read"
 READ_ALREADY = "the same folder as one that is read"
 
 

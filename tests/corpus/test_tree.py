@@ -23,6 +23,7 @@ from attninfluence.corpus.passed_over import (
     OTHER_KIND,
     OWN_OUTPUT,
     READ_ALREADY,
+    SAME_FILE,
     WRITTEN,
     passed_over_in_words,
 )
@@ -97,12 +98,21 @@ def test_a_folder_with_two_links_is_read_by_the_first(monkeypatch):
     assert names("c/two", "c/one") == ["c/two/a.jsonl"]
 
 
-def test_links_to_files_are_files():
-    touch("store/0.jsonl")
-    os.mkdir("c")
+def test_links_to_files_are_files_unless_these_are_read():
+    """Those of a hub's snapshot lead to contents, which two files may have in common."""
+    touch("store/0.jsonl", "c/last.jsonl")
     for name in ("a.jsonl", "b.jsonl"):
         Path("c", name).symlink_to("../store/0.jsonl")
-    assert names("c") == ["c/a.jsonl", "c/b.jsonl"]
+    Path("c/first.jsonl").symlink_to("last.jsonl")
+    Path("c/chain.jsonl").symlink_to("first.jsonl")
+    Path("c/nowhere.jsonl").symlink_to("nothing")
+    expected = ["c/a.jsonl", "c/b.jsonl", "c/last.jsonl", "c/nowhere.jsonl"]
+    for pattern in ("c", "c/*.jsonl"):
+        assert names(pattern) == expected
+        assert passed_over(pattern) == {SAME_FILE: ["c/chain.jsonl", "c/first.jsonl"]}
+    assert names("c/first.jsonl") == ["c/first.jsonl"]
+    assert names("c/first.jsonl", "c/last.jsonl", "c/chain.jsonl") == ["c/last.jsonl"]
+    assert names("c", "store") == ["c/last.jsonl", "c/nowhere.jsonl", "store/0.jsonl"]
 
 
 def test_what_can_be_no_input_is_told_of_where_others_are_read():
@@ -266,6 +276,11 @@ def test_a_run_never_reads_what_it_writes(tmp_path):
     Path("link").symlink_to("out")
     assert names("*", output="link") == ["a.parquet"]
     assert names("a.parquet", output="nothing-yet") == ["a.parquet"]
+
+
+def test_a_run_never_reads_what_it_writes_though_its_description_is_damaged():
+    touch("a.parquet", "out/part-00000.parquet", "out/run.json")
+    assert names(".", output="out") == names("*", output="out") == ["a.parquet"]
 
 
 @pytest.mark.parametrize("run", ["{}", "[]", "no JSON", '{"format": "other"}'])
