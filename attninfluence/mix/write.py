@@ -139,6 +139,7 @@ def _check_size(name: str, path: str, size: int) -> None:
     except FileNotFoundError:
         raise OutputError(
             f"{path}: the scored file is not there; name the folder that {name!r} starts from"
+            " (--root)"
         ) from None
     if now != size:
         raise OutputError(f"{path}: changed since it was scored: {size} bytes then, {now} now")

@@ -161,10 +161,10 @@ def open_scores(
 ) -> ScoreRuns:
     """Open the folders of one or several finished score runs as one.
 
-    Shards come in their order, other runs as given. Runs must agree in model, tokenizer, every
-    scoring option, heads and columns, and have no input file in common; shards must be all those of
-    one run, each once: of the same files in the same order, of which the same was read. OutputError
-    says what is not so.
+    Shards come in their order, other runs after them as given. Runs must agree in model, tokenizer,
+    every scoring option, heads and columns, and have no input file in common; shards must be all
+    those of one run, each once: of the same files in the same order, of which the same was read.
+    OutputError says what is not so.
 
     mixed_kernels  allow different kernels, which differ in the last bits, between runs or in one
     allow_missing_shards  allow shards to be missing
@@ -175,11 +175,9 @@ def open_scores(
     runs = [open_finished(path, "scores") for path in given]
     _check_distinct(runs)
     _check_alike(runs, mixed_kernels)
-    missing: list[int] = []
-    if any(run.run.get("shard") for run in runs):
-        runs, missing = _in_order(runs)
-    else:
-        _check_disjoint(runs)
+    shards, missing = _in_order([run for run in runs if run.run.get("shard")])
+    runs = [*shards, *(run for run in runs if not run.run.get("shard"))]
+    _check_disjoint(runs)
     if missing and not allow_missing_shards:
         raise OutputError(
             f"{runs[0].path}: shards {listed(missing)} of {runs[0].run['shard']['count']} are"
@@ -235,16 +233,22 @@ def _columns(run: FinishedRun) -> dict[str, Any]:
 
 
 def _check_disjoint(runs: list[FinishedRun]) -> None:
-    """OutputError when a file was read by two runs, or two files have one name."""
+    """OutputError when a file was read by two runs, or two files have one name.
+
+    Shards of a run have files in common, of which each has rows of its own.
+    """
     by_name: dict[str, FinishedRun] = {}
     by_place: dict[str, FinishedRun] = {}
     places = RealPlaces()
     for run in runs if len(runs) > 1 else ():
         for entry in run.totals["files"]:
             name, place = entry["file"], places.of(entry["file"], run.run["folder"])
-            if place in by_place:
+            other = by_place.get(place)
+            if other is not None and other.run.get("shard") and run.run.get("shard"):
+                continue
+            if other is not None:
                 raise OutputError(
-                    f"{run.path}: the input file {place} is also in {by_place[place].path}; its"
+                    f"{run.path}: the input file {place} is also in {other.path}; its"
                     " documents would count twice"
                 )
             if name in by_name:
@@ -257,11 +261,11 @@ def _check_disjoint(runs: list[FinishedRun]) -> None:
 
 def _in_order(runs: list[FinishedRun]) -> tuple[list[FinishedRun], list[int]]:
     """Shards of one run by number, and the numbers that are missing."""
-    count = (runs[0].run.get("shard") or {}).get("count")
+    count = runs[0].run["shard"]["count"] if runs else 0
     by_number: dict[int, FinishedRun] = {}
     for run in runs:
-        shard = run.run.get("shard") or {}
-        if count is None or shard.get("count") != count:
+        shard = run.run["shard"]
+        if shard["count"] != count:
             raise OutputError(
                 f"{run.path} is {_shard_name(run)}, and {runs[0].path} {_shard_name(runs[0])};"
                 " expected the shards of one run"
@@ -271,7 +275,7 @@ def _in_order(runs: list[FinishedRun]) -> tuple[list[FinishedRun], list[int]]:
             raise OutputError(f"{run.path}: is {_shard_name(run)}, as {other.path} is")
         _check_same_inputs(runs[0], run)
     _check_same_files(runs)
-    missing = [index for index in range(count or 0) if index not in by_number]
+    missing = [index for index in range(count) if index not in by_number]
     return [by_number[index] for index in sorted(by_number)], missing
 
 
@@ -313,5 +317,4 @@ def _check_same_files(runs: list[FinishedRun]) -> None:
 
 
 def _shard_name(run: FinishedRun) -> str:
-    shard = run.run.get("shard")
-    return "a whole run" if not shard else f"shard {shard['index']} of {shard['count']}"
+    return f"shard {run.run['shard']['index']} of {run.run['shard']['count']}"

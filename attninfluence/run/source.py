@@ -49,6 +49,8 @@ class Source:
     limit: int | None = None
 
     def __post_init__(self) -> None:
+        if not self.inputs:
+            raise ValueError("name at least one input: a file, folder, glob or URL")
         for name, value, allowed in (
             ("domain_from", self.domain_from, DOMAIN_FROM),
             ("on_bad_shard", self.on_bad_shard, ON_BAD_SHARD),

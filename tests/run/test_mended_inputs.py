@@ -164,6 +164,23 @@ def test_a_file_that_one_shard_skipped_stays_bad(tmp_path, corpus):
         open_scores([tmp_path / "0", tmp_path / "1"])
 
 
+def test_a_file_that_shards_skipped_is_scored_apart(tmp_path, corpus):
+    for index in range(2):
+        source = Source([str(corpus)], shard=Shard(index, 2), on_bad_shard="skip")
+        run(corpus, tmp_path / str(index), source=source)
+    mend(corpus)
+    run(corpus, tmp_path / "two", source=Source([str(corpus / BAD)]))
+    folders = [tmp_path / name for name in ("two", "1", "0")]
+    joined = open_scores(folders)
+    assert [run.path.name for run in joined.runs] == ["0", "1", "two"]
+    assert joined.totals["bad_files"] == []
+    select(folders, tmp_path / "sel", Rule(Fraction(1, 3)))
+    assert mix(tmp_path / "sel", tmp_path / "mix")["all"]["corpus_documents"] == 30 + ROWS
+    run(corpus, tmp_path / "again", source=Source([str(corpus / "a.jsonl")]))
+    with pytest.raises(OutputError, match=r"again: the input file .*a\.jsonl is also in .*0; its"):
+        open_scores([*folders, tmp_path / "again"])
+
+
 def test_a_mix_looks_for_the_bytes_that_were_scored(tmp_path, corpus):
     stopped(corpus, tmp_path / "out")
     mend(corpus)
@@ -208,3 +225,8 @@ def test_a_folder_that_cannot_be_listed_counts_as_a_bad_file(tmp_path, corpus, m
     assert totals["rows"] == 30 + ROWS
     (bad,) = totals["bad_files"]
     assert bad["file"] == str(corpus / "closed")
+
+
+def test_a_run_needs_an_input():
+    with pytest.raises(ValueError, match="name at least one input"):
+        Source([])
