@@ -96,7 +96,13 @@ class Recipe:
         self._sources: list[_Source] = []
 
     def add(self, part: str, file: str, count: Count) -> None:
-        """Count a file of the part ``corpus`` or ``selected``; `file` as the recipe names it."""
+        """Count a file of the part ``corpus`` or ``selected``; `file` as the recipe names it.
+
+        One without documents is left out: `datasets` opens no Parquet file without a row group, nor
+        a source of empty files alone.
+        """
+        if not count.documents:
+            return
         source = self._source(part, _kind(file))
         source.files.append(file)
         source.count.add(count.documents, count.tokens)
@@ -117,7 +123,7 @@ class Recipe:
         return total
 
     def describe(self) -> dict[str, Any]:
-        """The recipe as JSON values. A source without documents is left out: nobody can open it."""
+        """The recipe as JSON values."""
         total = self.count
         sources = [
             {
@@ -128,11 +134,10 @@ class Recipe:
                 "documents": source.count.documents,
                 "tokens": source.count.tokens,
                 "weight": source.count.tokens / (total.tokens or 1),
-                "probability": source.count.documents / (total.documents or 1),
+                "probability": source.count.documents / total.documents,
                 "datatrove": self._datatrove(source),
             }
             for source in self._sources
-            if source.count.documents
         ]
         return {
             "format": "attninfluence-recipe",
@@ -158,7 +163,7 @@ class Recipe:
         lists = {}
         for source in self._sources:
             given = self._datatrove(source)
-            if given is not None and source.count.documents:
+            if given is not None:
                 names = (file[len(given["data_folder"]) :].lstrip("/") for file in source.files)
                 lists[given["paths_file"]] = "".join(f"{_line(name)}\n" for name in names)
         return lists

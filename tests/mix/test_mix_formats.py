@@ -109,3 +109,14 @@ def test_datatrove_is_not_sent_for_a_text_within_an_object():
     (source,) = recipe.describe()["sources"]
     assert (source["builder"], source["datatrove"]) == ("json", None)
     assert recipe.paths_files() == {}
+
+
+def test_a_file_without_documents_is_in_no_source():
+    """`datasets` fails at a Parquet file without rows, be it one of many."""
+    recipe = Recipe()
+    recipe.add("corpus", "corpus/empty.parquet", Count(0, 0))
+    recipe.add("corpus", "corpus/a.parquet", Count(2, 4))
+    recipe.add("corpus", "corpus/empty.jsonl", Count(0, 0))
+    (source,) = recipe.describe()["sources"]
+    assert source["files"] == ["corpus/a.parquet"]
+    assert recipe.paths_files() == {"corpus-parquet.txt": "a.parquet\n"}
