@@ -12,6 +12,7 @@ from attninfluence.base.text import repaired
 from attninfluence.corpus.fields import field_type
 from attninfluence.corpus.files import CorpusError, file_format
 from attninfluence.corpus.formats import TABLES
+from attninfluence.corpus.values import decoded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +66,7 @@ def from_arrow(column: pa.Array, kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        column = decoded(column)
     if column.type != _plain_type(column.type):
         column = column.cast(_plain_type(column.type))
     if column.type == kind and _is_valid(column):

@@ -72,13 +72,25 @@ def python_values(column: pa.Array) -> list[Any]:
 
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return python_values(column.dictionary_decode())
+        return python_values(decoded(column))
     if _is_string(kind):
         return _strings(pa.array(column, pa.large_string()) if "view" in str(kind) else column)
     if pa.types.is_null(kind) or pa.types.is_integer(kind) or _is_binary(kind):
         return list(column.to_pylist())
     other = OtherValue(str(kind))
     return [None if missing else other for missing in column.is_null().to_pylist()]
+
+
+def decoded(column: pa.DictionaryArray) -> pa.Array:
+    """The value of each row; Arrow itself decodes no dictionary of views."""
+    import pyarrow as pa
+
+    values = column.dictionary
+    if str(values.type) in ("string_view", "binary_view"):
+        raw = values.cast(pa.large_binary())
+        values = raw.view(pa.large_string()) if _is_string(values.type) else raw
+        column = pa.DictionaryArray.from_arrays(column.indices, values)
+    return column.dictionary_decode()
 
 
 def label_values(column: pa.Array) -> list[Any]:

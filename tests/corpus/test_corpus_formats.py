@@ -298,6 +298,17 @@ def test_columns_that_arrow_does_not_take_are_extracted(tmp_path, column):
     assert found["other"].to_pylist() == column.to_pylist()[1::2]
 
 
+def test_dictionaries_of_views_are_read(tmp_path):
+    """As polars writes its categories."""
+    coded = pa.DictionaryArray.from_arrays([0, 1, None], pa.array(["a", "b"], pa.string_view()))
+    table = pa.table(dict.fromkeys(("text", "id", "domain", "kept"), coded))
+    path = write_arrow(tmp_path / "a.arrow", table)
+    columns = resolve_columns(str(path), keep_columns=["kept"])
+    (batch,) = iter_rows(str(path), columns)
+    assert batch.texts == batch.ids == batch.domains == ["a", "b", None]
+    assert batch.kept["kept"].to_pylist() == ["a", "b", None]
+
+
 def test_bad_utf8_in_arrow_is_kept(tmp_path):
     raw = pa.array([b"good", b"caf\xe9 \xff"], pa.binary())
     broken = pa.StringArray.from_buffers(2, raw.buffers()[1], raw.buffers()[2])
