@@ -58,7 +58,7 @@ class OutputFolder:
         if SUCCESS_NAME in names:
             state = "holds a finished run"
         elif RUN_NAME in names:
-            state = "holds a run that did not finish"
+            state = "holds a run that did not finish, or that another process still writes"
         else:
             state = f"is not empty (it holds {names[0]!r})"
         raise OutputError(

@@ -93,7 +93,7 @@ def test_used_folder_is_refused_and_left_alone(tmp_path, held):
     before = {name: (path / name).read_bytes() for name in os.listdir(path)}
     sentence = {
         "finished": "holds a finished run",
-        "unfinished": "holds a run that did not finish",
+        "unfinished": "holds a run that did not finish, or that another process still writes",
         "other": "is not empty .it holds 'notes.txt'.",
     }[held]
     with pytest.raises(OutputError, match=f"out: {sentence}; nothing is overwritten"):
