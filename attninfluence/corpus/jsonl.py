@@ -49,7 +49,7 @@ def parse_line(path: str, place: str, line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         text, is_utf8 = line.decode("utf-8", "surrogateescape"), False
     try:
-        value = json.loads(text)
+        value = _decoded(text)
         if isinstance(value, dict) and not is_utf8:
             value = _with_bytes(value)
     except RecursionError:
@@ -60,6 +60,29 @@ def parse_line(path: str, place: str, line: bytes) -> dict[str, Any]:
         told = f"{place} is not a JSON object but {kind_of(value)}"
         raise CorpusError(path, f"{told}{_expected(path)}")
     return value
+
+
+class _Digits(str):
+    """An integer of more digits than Python turns into one."""
+
+
+def _integer(digits: str) -> int | _Digits:
+    try:
+        return int(digits)
+    except ValueError:
+        return _Digits(digits)
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer)
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of thousands of digits; slower for all others
+        return _DECODER.decode(text)
 
 
 def _expected(path: str) -> str:
@@ -171,11 +194,10 @@ def iter_elements(path: str, source: BufferedReader) -> Iterator[tuple[int, byte
 
 
 def _end_of_element(path: str, number: int, text: _Text) -> int:
-    decoder = json.JSONDecoder()
     text.next()
     while True:
         try:
-            return decoder.raw_decode(text.text, text.at)[1]
+            return _DECODER.raw_decode(text.text, text.at)[1]
         except RecursionError:
             told = f"element {number} is nested too deeply to be parsed"
             raise CorpusError(path, told) from None

@@ -308,7 +308,7 @@ def test_a_lone_surrogate_of_utf_16_is_a_bad_character(tmp_path):
         (b"[1, 2]", "line 3 is not a JSON object but an array"),
         (b"null", "line 3 is not a JSON object but null"),
         (b"[" * 100_000, "line 3 is "),
-        (b"9" * 5000, "line 3 is not valid JSON"),
+        (b"9" * 5000, "line 3 is not a JSON object but a number"),
         (b"\x1f\x8b\x08", "line 3 is not valid JSON"),
     ],
 )

@@ -420,3 +420,16 @@ def test_a_written_csv_is_read_by_others(tmp_path):
     extract_rows(str(path), pa.array(range(len(texts))).to_numpy(), target)
     with open(target, newline="", encoding="utf-8") as stored:
         assert [row["text"] for row in csv.DictReader(stored)] == texts
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_an_integer_of_many_digits_stops_nothing(tmp_path, suffix):
+    """Python makes no integer of more than 4,300 digits; as an id it is its digits."""
+    digits = "7" * 5000
+    row = f'{{"text": "a", "id": {digits}, "n": [{digits}]}}'
+    path = tmp_path / f"a{suffix}"
+    path.write_text(f"[{row}]" if suffix == ".json" else row)
+    columns = resolve_columns(str(path), keep_columns=["n"])
+    (batch,) = iter_rows(str(path), columns)
+    assert batch.ids == [digits]
+    assert batch.kept["n"].to_pylist() == [f'["{digits}"]']
