@@ -19,6 +19,7 @@ from attninfluence.base.arrays import Ints
 from attninfluence.corpus import ipc
 from attninfluence.corpus.delimited import delimiter, iter_records
 from attninfluence.corpus.files import file_compression, file_format, open_binary
+from attninfluence.corpus.formats import RECORDS, TABLES
 from attninfluence.corpus.jsonl import iter_lines
 from attninfluence.corpus.parquet import iter_batches, open_parquet, open_source
 from attninfluence.corpus.values import replaced_types
@@ -36,6 +37,16 @@ def extract_rows(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:
     the rows written: fewer than asked for when the file is shorter.
     """
     return _EXTRACT[file_format(path)](path, rows, target)
+
+
+def stated_columns(path: str) -> str:
+    """The columns of a file, and their types, as far as it states them; "" where it states none."""
+    kind = file_format(path)
+    if kind in TABLES:
+        schema = TABLES[kind].schema(path).remove_metadata()
+        return str(schema.to_string(show_field_metadata=False))
+    header = RECORDS[kind].header if kind in RECORDS else None
+    return "" if header is None else repr(header(path))
 
 
 def _extract_jsonl(path: str, rows: Ints, target: str | os.PathLike[str]) -> int:

@@ -81,12 +81,14 @@ class Count:
 class _Source:
     part: str
     kind: _Kind
+    columns: str
+    number: int  # among those of the same part and kind, from 1
     files: list[str] = field(default_factory=list)
     count: Count = field(default_factory=Count)
 
 
 class Recipe:
-    """The files of a mix, grouped by part and by how others open them.
+    """The files of a mix, grouped by part, by how others open them and by their columns.
 
     text_column  the column of the documents' text; datatrove knows none by a name with dots
     """
@@ -95,23 +97,28 @@ class Recipe:
         self.text_column = text_column
         self._sources: list[_Source] = []
 
-    def add(self, part: str, file: str, count: Count) -> None:
+    def add(self, part: str, file: str, count: Count, columns: str = "") -> None:
         """Count a file of the part ``corpus`` or ``selected``; `file` as the recipe names it.
+
+        columns: its columns and their types, where it states them: `datasets` opens no source of
+        files that differ in these.
 
         One without documents is left out: `datasets` opens no Parquet file without a row group, nor
         a source of empty files alone.
         """
         if not count.documents:
             return
-        source = self._source(part, _kind(file))
+        source = self._source(part, _kind(file), columns)
         source.files.append(file)
         source.count.add(count.documents, count.tokens)
 
-    def _source(self, part: str, kind: _Kind) -> _Source:
+    def _source(self, part: str, kind: _Kind, columns: str) -> _Source:
+        number = 1
         for source in self._sources:
-            if (source.part, source.kind) == (part, kind):
+            if (source.part, source.kind, source.columns) == (part, kind, columns):
                 return source
-        self._sources.append(_Source(part, kind))
+            number += (source.part, source.kind) == (part, kind)
+        self._sources.append(_Source(part, kind, columns, number))
         return self._sources[-1]
 
     @property
@@ -175,7 +182,8 @@ def _line(name: str) -> str:
 
 
 def _paths_name(source: _Source) -> str:
-    return f"{source.part}-{source.kind.builder}.txt"
+    number = f"-{source.number}" if source.number > 1 else ""
+    return f"{source.part}-{source.kind.builder}{number}.txt"
 
 
 def common_folder(files: list[str]) -> str | None:

@@ -26,7 +26,7 @@ import numpy as np
 from attninfluence.base.arrays import Ints
 from attninfluence.base.progress import Progress
 from attninfluence.corpus.files import file_size, open_binary
-from attninfluence.mix.extract import extract_rows
+from attninfluence.mix.extract import extract_rows, stated_columns
 from attninfluence.mix.names import check_folder, check_nameable, located, stored_name
 from attninfluence.mix.new_files import NewFiles
 from attninfluence.mix.recipe import RECIPE_NAME, Count, Recipe
@@ -84,11 +84,13 @@ def mix(
             if not recipe_only:
                 stored = f"corpus/{target}"
                 _copy(path, folder.path / stored, files, scored[name].get("digest"))
-            recipe.add("corpus", stored, Count(scored[name]["rows"], scored[name]["tokens"]))
+            columns = stated_columns(path)
+            count = Count(scored[name]["rows"], scored[name]["tokens"])
+            recipe.add("corpus", stored, count, columns)
             if chosen is not None:
                 stored = f"selected/{target}"
                 _extract(path, chosen.rows, folder.path / stored, files)
-                recipe.add("selected", stored, Count(len(chosen.rows), chosen.tokens))
+                recipe.add("selected", stored, Count(len(chosen.rows), chosen.tokens), columns)
             if progress is not None:
                 progress.advance(1, scored[name]["tokens"], (index + 1) / len(inputs))
     summary = _summarise(run, domains)

@@ -264,7 +264,7 @@ def test_totals_that_do_not_add_up_are_refused(tmp_path, corpus, monkeypatch):
     monkeypatch.setattr(
         write_module.Recipe,
         "add",
-        lambda self, part, file, count: add(self, part, file, Count(count.documents, 1)),
+        lambda self, part, file, count, *of: add(self, part, file, Count(count.documents, 1), *of),
     )
     with pytest.raises(
         OutputError, match=r"its files add up to 67 documents and 9 tokens, the sco"

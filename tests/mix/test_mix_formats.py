@@ -120,3 +120,43 @@ def test_a_file_without_documents_is_in_no_source():
     (source,) = recipe.describe()["sources"]
     assert source["files"] == ["corpus/a.parquet"]
     assert recipe.paths_files() == {"corpus-parquet.txt": "a.parquet\n"}
+
+
+def test_files_of_unlike_columns_are_sources_of_their_own(tmp_path, monkeypatch):
+    """`datasets` casts all files of a source to the columns of the first, or fails."""
+    import datasets
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
+    ids = {"a": pa.array([0, 1], pa.int8()), "b": pa.array(["x", "y"]), "c": pa.array(["z", "z"])}
+    for name, column in ids.items():
+        pq.write_table(
+            pa.table({"text": [f"{name} 0", f"{name} 1"], "id": column}),
+            tmp_path / f"{name}.parquet",
+        )
+    (tmp_path / "d.csv").write_text("text,n\nd 0,1\nd 1,2\n")
+    (tmp_path / "e.csv").write_text("m,text\nu,e 0\nv,e 1\n")
+    names = ["a.parquet", "b.parquet", "c.parquet", "d.csv", "e.csv"]
+    rows = [[score_row(name, i, score=float(i)) for i in range(2)] for name in names]
+    write_scores(tmp_path / "out", rows, tmp_path)
+    select(tmp_path / "out", tmp_path / "sel", Rule(Fraction(1, 2)))
+    mix(tmp_path / "sel", tmp_path / "mix")
+    recipe = json.loads((tmp_path / "mix" / "recipe.json").read_text())
+    corpus = [source for source in recipe["sources"] if source["part"] == "corpus"]
+    assert [len(source["files"]) for source in corpus] == [1, 2, 1, 1]
+    lists = [source["datatrove"]["paths_file"] for source in corpus if source["datatrove"]]
+    assert lists == ["corpus-parquet.txt", "corpus-parquet-2.txt"]
+    monkeypatch.chdir(tmp_path / "mix")
+    assert Path(lists[1]).read_text().split() == ["00001-b.parquet", "00002-c.parquet"]
+    found: Counter[str] = Counter()
+    for source in recipe["sources"]:
+        rows_of = datasets.load_dataset(
+            source["builder"],
+            data_files=source["files"],
+            split="train",
+            streaming=True,
+            **source["options"],
+        )
+        found.update(row["text"] for row in rows_of)
+    assert sum(found.values()) == 10 + 5 and len(found) == 10
