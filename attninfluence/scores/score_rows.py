@@ -34,7 +34,6 @@ class ScoreRows:
     status: list[str]
     truncated: NDArray[np.bool_]
     repaired: NDArray[np.bool_]
-    partly_counted: NDArray[np.bool_]
     control_score: NDArray[np.float64] | None = None
     control_loss: NDArray[np.float64] | None = None
     messages: dict[int, str] = field(default_factory=dict)
@@ -42,6 +41,12 @@ class ScoreRows:
     metadata: dict[str, Any] = field(default_factory=dict)
     token_rows: list[TokenRows] | None = None
     tokenizer: Tokenizer | None = None
+    partly_counted: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+    def __post_init__(self) -> None:
+        """Columns of before there was `partly_counted` count every token."""
+        if not len(self.partly_counted):
+            self.partly_counted = np.zeros(len(self.score), np.bool_)
 
     @classmethod
     def empty(cls, n: int, *, control: bool, detail: str, metadata: dict[str, Any]) -> Self:

@@ -222,3 +222,10 @@ def test_pickles(scored):
     again = pickle.loads(pickle.dumps(scored))
     np.testing.assert_array_equal(again.score, scored.score)
     assert again.token_losses(0).tokens == scored.token_losses(0).tokens
+
+
+def test_columns_without_partly_counted_count_every_token():
+    """As a table has them that an earlier version wrote."""
+    made = make()
+    columns = {name: getattr(made, name) for name in COLUMNS if name != "partly_counted"}
+    assert Scores(**columns).partly_counted.tolist() == [False] * len(made)
