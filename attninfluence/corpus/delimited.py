@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from attninfluence.corpus.compressed import decompressing, utf8_stream
 from attninfluence.corpus.encoding import as_bytes
-from attninfluence.corpus.files import BATCH_BYTES, CorpusError, file_format, open_binary
+from attninfluence.corpus.files import CorpusError, file_format, in_batches, open_binary
 from attninfluence.corpus.values import OtherValue
 
 
@@ -84,16 +84,11 @@ def iter_batches(
     records = iter_records(path, source)
     names = [_name(value) for value in next(records, [])]
     doubled = {name: OtherValue.doubled() for name, n in Counter(names).items() if n > 1}
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for record in islice(records, first_row, stop_row):
-        batch.append(dict(zip(names, record, strict=True)) | doubled)
-        size += sum(map(len, record))
-        if len(batch) == batch_size or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    rows = (
+        (dict(zip(names, record, strict=True)) | doubled, sum(map(len, record)))
+        for record in islice(records, first_row, stop_row)
+    )
+    yield from in_batches(rows, batch_size)
 
 
 def read_header(path: str) -> list[str]:

@@ -6,9 +6,11 @@ import io
 import os
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
+
+Row = TypeVar("Row")
 
 # The decoder of each suffix that may follow that of a format.
 COMPRESSIONS = {
@@ -175,6 +177,20 @@ class RealPlaces:
                 self._real[folder] = os.fsencode(real).decode("utf-8", "surrogateescape")
             last = os.path.join(self._real[folder], base)
         return "::".join([*links, last])
+
+
+def in_batches(rows: Iterable[tuple[Row, int]], batch_size: int) -> Iterator[list[Row]]:
+    """Rows, each given with its bytes, in lists that end at `batch_size` rows or BATCH_BYTES."""
+    batch: list[Row] = []
+    size = 0
+    for row, row_bytes in rows:
+        batch.append(row)
+        size += row_bytes
+        if len(batch) == batch_size or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def filesystem_of(url: str) -> tuple[Any, str]:

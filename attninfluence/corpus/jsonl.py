@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from attninfluence.corpus.compressed import decompressing, utf8_stream
 from attninfluence.corpus.encoding import as_bytes
-from attninfluence.corpus.files import BATCH_BYTES, CorpusError, file_format
+from attninfluence.corpus.files import CorpusError, file_format, in_batches
 
 _PIECE = 1 << 16
 _SPACE = " \t\n\r"
@@ -122,16 +122,9 @@ def iter_batches(
     A batch ends at `batch_size` rows or BATCH_BYTES of lines. Rows before `first_row` are not
     parsed.
     """
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for place, line in islice(iter_lines(path, source), first_row, stop_row):
-        batch.append(parse_line(path, place, line))
-        size += len(line)
-        if len(batch) == batch_size or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+    lines = islice(iter_lines(path, source), first_row, stop_row)
+    rows = ((parse_line(path, place, line), len(line)) for place, line in lines)
+    yield from in_batches(rows, batch_size)
 
 
 class _Text:
