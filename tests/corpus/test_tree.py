@@ -28,6 +28,7 @@ from attninfluence.corpus.passed_over import (
     passed_over_in_words,
 )
 from tests.kit.child import run_python
+from tests.kit.closed_folder import close_folder
 
 
 @pytest.fixture(autouse=True)
@@ -159,14 +160,7 @@ def test_a_folder_above_a_linked_one_is_above_the_real_one():
 def closed(monkeypatch: pytest.MonkeyPatch) -> str:
     """A folder that cannot be listed, for root neither."""
     touch("c/a/x.jsonl", "c/private/y.jsonl", "c/z.jsonl")
-    real = os.scandir
-
-    def scandir(path: Any = ".") -> Any:
-        if os.fsdecode(path).endswith("private"):
-            raise PermissionError(13, os.strerror(13), path)
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
+    close_folder(monkeypatch, "private")
     return "c/private"
 
 

@@ -67,11 +67,11 @@ def texts_of(file: str) -> list[str]:
     return [text for batch in iter_rows(file, resolve_columns(file)) for text in batch.texts]
 
 
-def test_datasets_opens_every_source(made, monkeypatch):
+def streamed(recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """The texts that `datasets` reads by the recipe."""
     import datasets
 
     monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # 5 s after a stream
-    recipe, texts = made
     found: Counter[str] = Counter()
     for source in recipe["sources"]:
         rows = datasets.load_dataset(
@@ -82,7 +82,12 @@ def test_datasets_opens_every_source(made, monkeypatch):
             **source["options"],
         )
         found.update(row["text"] for row in rows)
-    assert found == texts
+    return found
+
+
+def test_datasets_opens_every_source(made, monkeypatch):
+    recipe, texts = made
+    assert streamed(recipe, monkeypatch) == texts
 
 
 def test_datatrove_opens_the_sources_that_it_has_a_reader_for(made):
@@ -124,11 +129,9 @@ def test_a_file_without_documents_is_in_no_source():
 
 def test_files_of_unlike_columns_are_sources_of_their_own(tmp_path, monkeypatch):
     """`datasets` casts all files of a source to the columns of the first, or fails."""
-    import datasets
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr(datasets.config, "SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
     ids = {"a": pa.array([0, 1], pa.int8()), "b": pa.array(["x", "y"]), "c": pa.array(["z", "z"])}
     for name, column in ids.items():
         pq.write_table(
@@ -149,14 +152,5 @@ def test_files_of_unlike_columns_are_sources_of_their_own(tmp_path, monkeypatch)
     assert lists == ["corpus-parquet.txt", "corpus-parquet-2.txt"]
     monkeypatch.chdir(tmp_path / "mix")
     assert Path(lists[1]).read_text().split() == ["00001-b.parquet", "00002-c.parquet"]
-    found: Counter[str] = Counter()
-    for source in recipe["sources"]:
-        rows_of = datasets.load_dataset(
-            source["builder"],
-            data_files=source["files"],
-            split="train",
-            streaming=True,
-            **source["options"],
-        )
-        found.update(row["text"] for row in rows_of)
+    found = streamed(recipe, monkeypatch)
     assert sum(found.values()) == 10 + 5 and len(found) == 10

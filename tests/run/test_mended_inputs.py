@@ -21,6 +21,7 @@ from attninfluence.run.state import FileTotals
 from attninfluence.select.rule import Rule
 from attninfluence.select.selector import select
 from tests.corpus.test_corpus import write_rows
+from tests.kit.closed_folder import close_folder
 from tests.run.test_resume import make_corpus, outcome, run, table
 from tests.run.test_score_files import stand_in
 
@@ -210,14 +211,7 @@ def test_the_totals_name_what_was_passed_over(tmp_path, corpus):
 def test_a_folder_that_cannot_be_listed_counts_as_a_bad_file(tmp_path, corpus, monkeypatch):
     mend(corpus)
     (corpus / "closed").mkdir()
-    real = os.scandir
-
-    def scandir(path: Any = ".") -> Any:
-        if os.fsdecode(path).endswith("closed"):
-            raise PermissionError(13, os.strerror(13), path)
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
+    close_folder(monkeypatch, "closed")
     with pytest.raises(CorpusError, match=r"closed: the folder cannot be listed \(Permission den"):
         run(corpus, tmp_path / "out")
     assert not (tmp_path / "out").exists()
