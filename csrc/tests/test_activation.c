@@ -6,19 +6,14 @@
 
 enum { COUNT = 1000 };
 
-static const ati_activate parameters = {
-    .alpha = 1.7F,
-    .limit = 3.0F,
-    .positive = 0.9F,
-    .negative = 1.3F,
-    .slope = 0.5F,
-    .least = -1e-6F,
-};
+static ati_xielu of_xielu = {.positive = 0.9F, .negative = 1.3F, .slope = 0.5F, .least = -1e-6F};
+
+static const ati_activate parameters = {.alpha = 1.7F, .limit = 3.0F, .xielu = &of_xielu};
 
 static double expected(ati_activation kind, double x) {
     const double root = sqrt(2.0 / 3.14159265358979323846);
-    double rise = (double)parameters.positive * x * x;
-    double fall = (expm1(fmin(x, (double)parameters.least)) - x) * (double)parameters.negative;
+    double rise = (double)of_xielu.positive * x * x;
+    double fall = (expm1(fmin(x, (double)of_xielu.least)) - x) * (double)of_xielu.negative;
     switch (kind) {
     case ATI_ACTIVATION_SILU:
         return x / (1 + exp(-x));
@@ -31,7 +26,7 @@ static double expected(ati_activation kind, double x) {
     case ATI_ACTIVATION_RELU_SQUARED:
         return fmax(x, 0.0) * fmax(x, 0.0);
     case ATI_ACTIVATION_XIELU:
-        return (x > 0 ? rise : fall) + (double)parameters.slope * x;
+        return (x > 0 ? rise : fall) + (double)of_xielu.slope * x;
     case ATI_ACTIVATION_CLAMPED_GLU:
         break;
     }

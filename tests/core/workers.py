@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from attninfluence import _core
+from attninfluence import Model, _core
 
 Losses = list[NDArray[np.float32]]
 
@@ -29,3 +29,8 @@ def losses(
     """`run` of the model in `folder`, for a worker that has only its path."""
     model = opened(folder, precision, kernel)
     return model.run(documents, variants=variants, n_threads=n_threads)
+
+
+def model_losses(model: Model, ids: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The losses by a model that comes in a pickle, and so maps its weights."""
+    return model.losses(ids)

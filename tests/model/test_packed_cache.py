@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_the_weights_are_not_read_again(cache, tmp_path):
     assert np.array_equal(opened(folder).packed, expected)
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "other key", "empty", "text"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "other key", "older", "empty", "text"])
 def test_a_file_that_is_not_the_one_is_replaced(cache, tiny_folder, damage):
     path = cache / "packed" / NAME
     good = opened(tiny_folder)
@@ -81,6 +82,7 @@ def test_a_file_that_is_not_the_one_is_replaced(cache, tiny_folder, damage):
         "cut": whole[:-64],
         "flipped": whole[:9000] + bytes([whole[9000] ^ 1]) + whole[9001:],
         "other key": good.packed_header("other") + whole[4096:],
+        "older": whole[:36] + (1).to_bytes(4, sys.byteorder) + whole[40:],
         "empty": b"",
         "text": b"not weights\n" * 500,
     }[damage]

@@ -28,10 +28,12 @@ typedef struct {
 
 _Static_assert(sizeof(fields) <= ATI_PACKED_HEADER, "the header has room");
 
-/* Of `bytes` bytes, a multiple of 64. Each step of a lane is one to one, so that a
- * change of one word always shows; several lanes, so that memory sets the speed. */
-static uint64_t checksum(const void *memory, size_t bytes) {
+/* Of the weights, whose size is a multiple of 64, and of what the header alone says of
+ * them. Each step of a lane is one to one, so that a change of one word always shows;
+ * several lanes, so that memory sets the speed. */
+static uint64_t checksum(const fields *header, const void *memory) {
     const char *at = memory;
+    const size_t bytes = (size_t)header->bytes;
     uint64_t lanes[LANES] = {1, 2, 3, 4, 5, 6, 7, 8}, words[LANES];
     for (size_t done = 0; done < bytes; done += sizeof words) {
         memcpy(words, at + done, sizeof words);
@@ -40,7 +42,7 @@ static uint64_t checksum(const void *memory, size_t bytes) {
             lanes[i] = (mixed << 29 | mixed >> 35) * UINT64_C(0x9e3779b97f4a7c15);
         }
     }
-    uint64_t sum = bytes;
+    uint64_t sum = header->bytes ^ header->n_parameters * UINT64_C(0x9e3779b97f4a7c15);
     for (size_t i = 0; i < LANES; i++) {
         sum = (sum << 7 | sum >> 57) ^ lanes[i];
         sum *= UINT64_C(0xd6e8feb86659fd93);
@@ -83,7 +85,7 @@ ati_status ati_packed_describe(const ati_packed *packed, const void *memory,
     fields described;
     ati_status status = describe(packed, &described, error);
     if (status == ATI_OK) {
-        described.checksum = checksum(memory, packed->bytes);
+        described.checksum = checksum(&described, memory);
         memset(header, 0, ATI_PACKED_HEADER);
         memcpy(header, &described, sizeof described);
     }
@@ -147,9 +149,9 @@ static ati_status map(const ati_file *file, const fields *header, void **memory,
     if (whole == NULL) {
         return ati_fail_io(error, file->path, "map");
     }
-    ati_status status = expect_number(file->path, "the checksum",
-                                      checksum(whole + ATI_PACKED_HEADER, (size_t)header->bytes),
-                                      header->checksum, error);
+    ati_status status =
+        expect_number(file->path, "the checksum", checksum(header, whole + ATI_PACKED_HEADER),
+                      header->checksum, error);
     if (status != ATI_OK) {
         ati_unmap_file(whole, file->size);
         return status;

@@ -60,7 +60,8 @@ typedef struct {
 } ati_layer_weights;
 
 typedef struct {
-    void *memory;              /* the mapping that all pointers point into, but layers and mlps */
+    void *memory;              /* the mapping that all pointers point into, but layers and mlps;
+                                  it holds all that is read from tensors */
     size_t bytes;              /* its size */
     bool is_file;              /* it is a file's, which may not be written to (packed.h) */
     size_t n_parameters;       /* values of the tensors read */

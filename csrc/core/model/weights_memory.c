@@ -49,6 +49,16 @@ static ati_mlp take_mlp(weight_layout *w, size_t ffn, bool is_gated, bool has_bi
     return mlp;
 }
 
+static ati_activate take_activation(weight_layout *w) {
+    const ati_config *config = w->config;
+    ati_activate activate = {
+        .kind = config->activation, .alpha = config->glu_alpha, .limit = config->glu_limit};
+    if (activate.kind == ATI_ACTIVATION_XIELU) {
+        activate.xielu = (ati_xielu *)(void *)ati_take(&w->memory, 1, sizeof *activate.xielu);
+    }
+    return activate;
+}
+
 static ati_attention_rule make_rule(const ati_config *config, size_t l) {
     float divisor = config->attention_scaled_by_layer ? (float)(l + 1) : 1.0F;
     return (ati_attention_rule){
@@ -105,8 +115,7 @@ static ati_mlp *lay_out_layer(weight_layout *w, size_t l, ati_mlp *mlps, ati_lay
                                   : take_norm(w, family->names.mlp_norm, hidden, family->norm_bias);
     mlps = lay_out_mlps(w, l, mlps, layer);
     layer->mlp_post_norm = take_norm(w, family->names.mlp_post_norm, hidden, family->norm_bias);
-    layer->activate = (ati_activate){
-        .kind = config->activation, .alpha = config->glu_alpha, .limit = config->glu_limit};
+    layer->activate = take_activation(w);
     return mlps;
 }
 

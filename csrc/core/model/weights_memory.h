@@ -1,4 +1,5 @@
-/* Where each matrix and vector of a model lies in the one mapping. */
+/* Where everything that is read from tensors lies in the one mapping: a file of packed
+ * weights is that mapping, so that a number kept elsewhere would not be in it. */
 #ifndef ATI_WEIGHTS_MEMORY_H
 #define ATI_WEIGHTS_MEMORY_H
 

@@ -308,26 +308,30 @@ static float softplus(float x) {
     return (float)(x > 20.0F ? (double)x : log1p(exp((double)x)));
 }
 
-static ati_status visit_activation(ati_tensors *tensors, size_t layer, ati_activate *activate) {
+static ati_status visit_activation(ati_tensors *tensors, size_t layer, ati_xielu *xielu) {
     if (tensors->config->activation != ATI_ACTIVATION_XIELU) {
         return ATI_OK;
     }
-    ati_status status = visit_parameter(tensors, layer, ".alpha_p", 1, &activate->positive);
+    ati_xielu read = {0};
+    ati_status status = visit_parameter(tensors, layer, ".alpha_p", 1, &read.positive);
     if (status == ATI_OK) {
-        status = visit_parameter(tensors, layer, ".alpha_n", 1, &activate->negative);
+        status = visit_parameter(tensors, layer, ".alpha_n", 1, &read.negative);
     }
     if (status == ATI_OK) {
-        status = visit_parameter(tensors, layer, ".beta", 0, &activate->slope);
+        status = visit_parameter(tensors, layer, ".beta", 0, &read.slope);
     }
     if (status == ATI_OK) {
-        status = visit_parameter(tensors, layer, ".eps", 0, &activate->least);
+        status = visit_parameter(tensors, layer, ".eps", 0, &read.least);
     }
-    activate->positive = softplus(activate->positive);
-    activate->negative = activate->slope + softplus(activate->negative);
+    if (tensors->rows != NULL) {
+        read.positive = softplus(read.positive);
+        read.negative = read.slope + softplus(read.negative);
+        *xielu = read;
+    }
     return status;
 }
 
-static ati_status visit_mlp(ati_tensors *tensors, size_t layer, ati_layer_weights *weights) {
+static ati_status visit_mlp(ati_tensors *tensors, size_t layer, const ati_layer_weights *weights) {
     const ati_config *config = tensors->config;
     const ati_names *names = &config->family->names;
     bool shares_norm = config->parallel && config->family->parallel_shares_norm;
@@ -338,7 +342,7 @@ static ati_status visit_mlp(ati_tensors *tensors, size_t layer, ati_layer_weight
                                                  : visit_dense(tensors, layer, weights->mlps);
     }
     if (status == ATI_OK) {
-        status = visit_activation(tensors, layer, &weights->activate);
+        status = visit_activation(tensors, layer, weights->activate.xielu);
     }
     return status == ATI_OK
                ? visit_norm(tensors, names->mlp_post_norm, layer, &weights->mlp_post_norm)

@@ -89,10 +89,11 @@ INLINE float exp_above_line(float x) {
 }
 
 INLINE float xielu(const ati_activate *a, float x) {
-    float below = x < a->least ? x : a->least;
-    float rise = a->positive * x * x;
-    float fall = (exp_above_line(below) + (below - x)) * a->negative;
-    return (x > 0.0F ? rise : fall) + a->slope * x;
+    const ati_xielu *p = a->xielu;
+    float below = x < p->least ? x : p->least;
+    float rise = p->positive * x * x;
+    float fall = (exp_above_line(below) + (below - x)) * p->negative;
+    return (x > 0.0F ? rise : fall) + p->slope * x;
 }
 
 INLINE float clamped_glu(const ati_activate *a, float gate, float up) {

@@ -6,11 +6,16 @@
 
 #include "config/config.h"
 
+/* The parameters of an xIELU: alpha_p and alpha_n as they multiply, beta, eps (below 0). */
+typedef struct {
+    float positive, negative, slope, least;
+} ati_xielu;
+
 /* The activation of one layer. */
 typedef struct {
     ati_activation kind;
-    float alpha, limit;                     /* of a clamped GLU */
-    float positive, negative, slope, least; /* xIELU: alpha_p, alpha_n, beta, eps (below 0) */
+    float alpha, limit; /* of a clamped GLU */
+    ati_xielu *xielu;   /* NULL: it is none */
 } ati_activate;
 
 /* y [16 n_groups] = act(gate) * up; gate_up [32 n_groups] holds 16 of gate, 16 of up,
