@@ -46,6 +46,7 @@ int main(int n, char **words) {
         {"kernel", test_kernel, true},
         {"weights", test_weights, true},
         {"packed", test_packed, true},
+        {"mapped", test_mapped, false},
         {"tile", test_tile, true},
         {"gemm", test_gemm, true},
         {"attention", test_attention, true},

@@ -67,6 +67,7 @@ void test_blas(void);
 void test_weights(void);
 void test_allocations(void);
 void test_packed(void);
+void test_mapped(void);
 void test_vector(void);
 void test_activation(void);
 void test_norm(void);

@@ -1,0 +1,24 @@
+/* A small model of any family, written from the family's row: which tensors it has, the
+ * core itself says. */
+#ifndef FAMILIES_H
+#define FAMILIES_H
+
+#include "config/config.h"
+
+enum { FAMILY_LAYERS = 3, FAMILY_HEADS = 4, FAMILY_VOCAB = 31, FAMILY_CONTEXT = 64 };
+
+/* One configuration; zeroed but for `family` is what its config.json leaves open. */
+typedef struct {
+    const ati_family *family;
+    bool stated;        /* every number that the row has a key for, unlike what is usual */
+    bool flipped;       /* every choice that the row has a key for is the other one */
+    bool tied;          /* the unembedding is the embedding matrix */
+    bool is_mxfp4;      /* experts are 4-bit floats; of a family that reads those */
+    ati_rope_type rope; /* of a family that turns queries and keys */
+} family_model;
+
+/* Writes config.json and model.safetensors; false, with the reason, where the core
+ * refuses such a model. */
+bool family_write(const char *folder, const family_model *model, ati_error *error);
+
+#endif
