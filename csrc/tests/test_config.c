@@ -286,6 +286,41 @@ static void test_two_ropes(void) {
     CHECK(ati_layer_rope(&config, 0) == &config.ropes[1]);
     refuse_family("olmo3", "\"sliding_window\":8,\"rope_parameters\":{\"rope_theta\":7e4}",
                   ATI_FORMAT, "neither 'full_attention' nor");
+    refuse_family("olmo3", "\"sliding_window\":8,\"rope_parameters\":{\"full_attention\":[1,{}]}",
+                  ATI_FORMAT, "'full_attention' is an array, expected an object or null");
+    refuse_family("olmo3",
+                  "\"sliding_window\":8,\"rope_parameters\":{\"full_attention\":null,"
+                  "\"sliding_attention\":7}",
+                  ATI_FORMAT, "'sliding_attention' is a number, expected an object or null");
+}
+
+/* A number that is refused goes into nothing: no size or float has room for these. */
+static void test_numbers_too_large(void) {
+    static const char *const values[] = {"1e300", "-1e300", "1e999"};
+    static const struct {
+        const char *model_type, *key, *more;
+    } fields[] = {
+        {"phi", "partial_rotary_factor", ""},
+        {"phi", "layer_norm_eps", ""},
+        {"gpt_neox", "rotary_pct", ""},
+        {"llama", "rope_theta", ""},
+        {"llama", "rms_norm_eps", ""},
+        {"granite", "logits_scaling", ""},
+        {"gemma2", "final_logit_softcapping", "\"sliding_window\":8,"},
+        {"qwen2", "max_window_layers", "\"sliding_window\":8,\"use_sliding_window\":true,"},
+        {"ministral3", "llama_4_scaling_beta", "\"sliding_window\":null,"},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        for (size_t j = 0; j < sizeof values / sizeof *values; j++) {
+            char more[256], name[64];
+            test_about("%s %s", fields[i].key, values[j]);
+            snprintf(more, sizeof more, "%s\"%s\":%s,\"rope_parameters\":{\"%s\":%s}",
+                     fields[i].more, fields[i].key, values[j], fields[i].key, values[j]);
+            snprintf(name, sizeof name, "'%s' is", fields[i].key);
+            refuse_family(fields[i].model_type, more, ATI_FORMAT, name);
+        }
+    }
+    test_about("%s", "");
 }
 
 static void test_longrope(void) {
@@ -380,6 +415,7 @@ void test_config(void) {
     test_experts();
     test_family_fields();
     test_two_ropes();
+    test_numbers_too_large();
     test_longrope();
     test_text_part();
 }

@@ -58,14 +58,16 @@ ati_status ati_config_number(const ati_config_reader *r, ati_json_value object, 
         *out = otherwise;
         return ATI_OK;
     }
-    if (!ati_json_double(r->json, value, out)) {
+    double number = 0;
+    if (!ati_json_double(r->json, value, &number)) {
         return ati_fail(r->error, ATI_FORMAT, "'%s': '%s' is %s, expected a number from %g to %g",
                         r->path, key, ati_json_describe(r->json, value), least, most);
     }
-    if (*out < least || *out > most) {
+    if (number < least || number > most) {
         return ati_fail(r->error, ATI_FORMAT, "'%s': '%s' is %g, expected a number from %g to %g",
-                        r->path, key, *out, least, most);
+                        r->path, key, number, least, most);
     }
+    *out = number;
     return ATI_OK;
 }
 

@@ -1,5 +1,6 @@
 /* Typed values from config.json, with errors that name the file, the field, what
- * was expected and what was found. For config*.c. */
+ * was expected and what was found; numbers and sizes are as they were where there is
+ * one. For config*.c. */
 #ifndef ATI_CONFIG_READ_H
 #define ATI_CONFIG_READ_H
 

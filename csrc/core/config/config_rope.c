@@ -25,12 +25,13 @@
 
 static const char original_key[] = "original_max_position_embeddings";
 
-/* The object under `key` of the root, or ATI_JSON_NONE where there is none or it is
+/* The object under `key` of another, or ATI_JSON_NONE where there is none or it is
  * empty. */
-static ati_status find_object(const ati_config_reader *r, const char *key, ati_json_value *object) {
-    ati_json_value value = ati_json_get(r->json, r->root, key);
+static ati_status find_object(const ati_config_reader *r, ati_json_value parent, const char *key,
+                              ati_json_value *object) {
+    ati_json_value value = ati_json_get(r->json, parent, key);
     *object = ATI_JSON_NONE;
-    if (ati_config_lacks(r, r->root, key)) {
+    if (ati_config_lacks(r, parent, key)) {
         return ATI_OK;
     }
     if (ati_json_type_of(r->json, value) != ATI_JSON_OBJECT) {
@@ -86,15 +87,18 @@ static ati_status read_dim(const ati_config_reader *r, ati_json_value settings,
     if (status == ATI_OK) {
         status = ati_config_number(r, settings, key, least, 1, share, &share);
     }
+    if (status != ATI_OK) {
+        return status;
+    }
     *dim = (size_t)((double)config->head_dim * share);
-    if (status == ATI_OK && (*dim % 2 != 0 || *dim == 0)) {
+    if (*dim % 2 != 0 || *dim == 0) {
         return ati_fail(
             r->error, ATI_FORMAT,
             "'%s': head_dim %zu times a share of %g that turns is %zu, which is odd or 0, "
             "but rotary embeddings turn pairs",
             r->path, config->head_dim, share, *dim);
     }
-    return status;
+    return ATI_OK;
 }
 
 /* The context before it was stretched: as transformers 5, beside the settings or
@@ -351,14 +355,14 @@ static ati_status read_rope(const ati_config_reader *r, ati_json_value settings,
  * older dialect's rope_scaling and rope_theta to the first alone. */
 static ati_status read_two(const ati_config_reader *r, ati_json_value scaling,
                            ati_json_value nested, ati_config *config) {
+    static const char full[] = "full_attention", sliding[] = "sliding_attention";
     const ati_family *family = config->family;
-    ati_json_value first = ati_json_get(r->json, nested, "full_attention");
-    ati_json_value second = ati_json_get(r->json, nested, "sliding_attention");
-    if (nested != ATI_JSON_NONE && first == ATI_JSON_NONE && second == ATI_JSON_NONE) {
+    ati_json_value first = ATI_JSON_NONE, second = ATI_JSON_NONE;
+    if (nested != ATI_JSON_NONE && ati_json_get(r->json, nested, full) == ATI_JSON_NONE &&
+        ati_json_get(r->json, nested, sliding) == ATI_JSON_NONE) {
         return ati_fail(r->error, ATI_FORMAT,
-                        "'%s': 'rope_parameters' holds neither 'full_attention' nor "
-                        "'sliding_attention', as those of a %s do",
-                        r->path, family->model_type);
+                        "'%s': 'rope_parameters' holds neither '%s' nor '%s', as those of a %s do",
+                        r->path, full, sliding, family->model_type);
     }
     if (scaling != ATI_JSON_NONE &&
         (nested != ATI_JSON_NONE || ati_config_lacks(r, scaling, "rope_type"))) {
@@ -368,8 +372,14 @@ static ati_status read_two(const ati_config_reader *r, ati_json_value scaling,
                         r->path, family->model_type);
     }
     config->n_ropes = 2;
-    ati_status status = read_rope(r, scaling != ATI_JSON_NONE ? scaling : first, "rope_theta",
-                                  family->theta, config, &config->ropes[0]);
+    ati_status status = find_object(r, nested, full, &first);
+    if (status == ATI_OK) {
+        status = find_object(r, nested, sliding, &second);
+    }
+    if (status == ATI_OK) {
+        status = read_rope(r, scaling != ATI_JSON_NONE ? scaling : first, "rope_theta",
+                           family->theta, config, &config->ropes[0]);
+    }
     return status == ATI_OK ? read_rope(r, second, family->window_theta_key, family->window_theta,
                                         config, &config->ropes[1])
                             : status;
@@ -398,9 +408,9 @@ ati_status ati_config_ropes(const ati_config_reader *r, ati_config *config) {
     if (family->names.positions != NULL) {
         return ATI_OK;
     }
-    ati_status status = find_object(r, "rope_scaling", &scaling);
+    ati_status status = find_object(r, r->root, "rope_scaling", &scaling);
     if (status == ATI_OK) {
-        status = find_object(r, "rope_parameters", &parameters);
+        status = find_object(r, r->root, "rope_parameters", &parameters);
     }
     if (status != ATI_OK) {
         return status;
