@@ -239,6 +239,40 @@ static void test_experts(void) {
     refuse_family("mixtral", "\"num_local_experts\":4", ATI_FORMAT, "'num_experts_per_tok' is");
 }
 
+/* mlp_only_layers of n items, all `item`, for a model of 2 layers. */
+static ati_status parse_dense(size_t n, const char *item, ati_config *config, ati_error *error) {
+    enum { ITEM = 8 };
+    char *text = malloc(1024 + n * ITEM);
+    if (text == NULL) {
+        abort();
+    }
+    size_t used = (size_t)snprintf(
+        text, 1024,
+        "{\"model_type\":\"qwen3_moe\"," SIZES ",\"num_experts\":4,"
+        "\"num_experts_per_tok\":2,\"moe_intermediate_size\":6,\"mlp_only_layers\":[");
+    for (size_t i = 0; i < n; i++) {
+        used += (size_t)snprintf(text + used, ITEM, "%s%s", i > 0 ? "," : "", item);
+    }
+    snprintf(text + used, ITEM, "]}");
+    ati_status status = parse(text, config, error);
+    free(text);
+    return status;
+}
+
+/* However long a list is, it costs no more than to be read: it ends at a length. */
+static void test_long_lists(void) {
+    ati_config config;
+    ati_error error;
+    CHECK(parse_dense(ATI_MOST_LAYERS, "1", &config, &error) == ATI_OK);
+    CHECK(config.layers[0].is_sparse && !config.layers[1].is_sparse);
+    CHECK_REFUSED(parse_dense(ATI_MOST_LAYERS + 1, "1", &config, &error), ATI_FORMAT, &error,
+                  "'mlp_only_layers' has 1025 items, expected at most 1024");
+    CHECK_REFUSED(parse_dense(100000, "9", &config, &error), ATI_FORMAT, &error,
+                  "'mlp_only_layers' has 100000 items");
+    CHECK_REFUSED(parse_dense(3, "1.5", &config, &error), ATI_FORMAT, &error,
+                  "'mlp_only_layers' holds something else than integers");
+}
+
 static void test_family_fields(void) {
     ati_config config =
         accept_family("granite", "\"attention_multiplier\":0.5,"
@@ -413,6 +447,7 @@ void test_config(void) {
     test_families();
     test_windows();
     test_experts();
+    test_long_lists();
     test_family_fields();
     test_two_ropes();
     test_numbers_too_large();

@@ -31,16 +31,6 @@ static ati_status read_window(const ati_config_reader *r, ati_config *config) {
     return ati_config_size(r, r->root, key, MOST_WINDOW, implied, &config->window);
 }
 
-/* Element `i` of an array as a number, 0 or more. */
-static bool number_at(const ati_config_reader *r, ati_json_value array, size_t i,
-                      uint64_t *number) {
-    ati_json_value at = ati_json_first(r->json, array);
-    for (; i > 0 && at != ATI_JSON_NONE; i--) {
-        at = ati_json_next(r->json, array, at);
-    }
-    return at != ATI_JSON_NONE && ati_json_uint(r->json, at, number);
-}
-
 /* An array under `key`, or ATI_JSON_NONE where it is absent or null. */
 static ati_status find_array(const ati_config_reader *r, const char *key, ati_json_value *array) {
     *array = ati_json_get(r->json, r->root, key);
@@ -63,12 +53,37 @@ static ati_status fail_length(const ati_config_reader *r, const char *key, size_
                     r->path, key, found, n_layers);
 }
 
-/* rotates = no_rope_layers[l] != 0, or all but each no_rope_layer_interval-th. */
+/* An item of the array under `key` as a number, 0 or more. */
+static ati_status take_number(const ati_config_reader *r, const char *key, ati_json_value item,
+                              uint64_t *number) {
+    return ati_json_uint(r->json, item, number)
+               ? ATI_OK
+               : ati_fail(r->error, ATI_FORMAT, "'%s': '%s' holds something else than integers",
+                          r->path, key);
+}
+
+/* rotates = no_rope_layers[l] != 0 where there is that array. */
+static ati_status follow_rotating(const ati_config_reader *r, const char *key, ati_json_value array,
+                                  ati_config *config) {
+    uint64_t number = 0;
+    if (ati_json_count(r->json, array) != config->n_layers) {
+        return fail_length(r, key, ati_json_count(r->json, array), config->n_layers);
+    }
+    ati_status status = ATI_OK;
+    ati_json_value at = ati_json_first(r->json, array);
+    for (size_t l = 0; l < config->n_layers && status == ATI_OK; l++) {
+        status = take_number(r, key, at, &number);
+        config->layers[l].rotates = number != 0;
+        at = ati_json_next(r->json, array, at);
+    }
+    return status;
+}
+
+/* Layers turn as no_rope_layers says, or all but each no_rope_layer_interval-th. */
 static ati_status list_rotating(const ati_config_reader *r, ati_config *config) {
     static const char key[] = "no_rope_layers";
     ati_json_value array;
     size_t interval = 4;
-    uint64_t number;
     ati_status status = find_array(r, key, &array);
     if (status == ATI_OK) {
         status = ati_config_size(r, r->root, "no_rope_layer_interval", ATI_MOST_LAYERS, interval,
@@ -77,22 +92,10 @@ static ati_status list_rotating(const ati_config_reader *r, ati_config *config) 
     if (status != ATI_OK) {
         return status;
     }
-    if (array != ATI_JSON_NONE && ati_json_count(r->json, array) != config->n_layers) {
-        return fail_length(r, key, ati_json_count(r->json, array), config->n_layers);
-    }
     for (size_t l = 0; l < config->n_layers; l++) {
         config->layers[l].rotates = (l + 1) % interval != 0;
-        if (array != ATI_JSON_NONE) {
-            if (!number_at(r, array, l, &number)) {
-                return ati_fail(r->error, ATI_FORMAT,
-                                "'%s': '%s' holds something else than "
-                                "integers",
-                                r->path, key);
-            }
-            config->layers[l].rotates = number != 0;
-        }
     }
-    return ATI_OK;
+    return array != ATI_JSON_NONE ? follow_rotating(r, key, array, config) : ATI_OK;
 }
 
 /* Whether layer l has a window, by the family's rule: `first` is max_window_layers. */
@@ -181,34 +184,39 @@ static ati_status follow_types(const ati_config_reader *r, ati_config *config) {
 
 /* ---- Experts ---- */
 
-/* All layers have experts but those that decoder_sparse_step and mlp_only_layers leave
- * dense. */
-static ati_status choose_sparse(const ati_config_reader *r, ati_config *config) {
+/* mlp_only_layers: layers without experts, of which there may be more than the model has. */
+static ati_status choose_dense(const ati_config_reader *r, ati_config *config) {
     static const char key[] = "mlp_only_layers";
-    size_t step = 1;
     ati_json_value array;
-    uint64_t number;
-    ati_status status =
-        ati_config_size(r, r->root, "decoder_sparse_step", ATI_MOST_LAYERS, 1, &step);
-    if (status == ATI_OK) {
-        status = find_array(r, key, &array);
-    }
-    if (status != ATI_OK) {
+    uint64_t number = 0;
+    ati_status status = find_array(r, key, &array);
+    if (status != ATI_OK || array == ATI_JSON_NONE) {
         return status;
     }
-    for (size_t l = 0; l < config->n_layers; l++) {
-        config->layers[l].is_sparse = (l + 1) % step == 0;
+    if (ati_json_count(r->json, array) > ATI_MOST_LAYERS) {
+        return ati_fail(r->error, ATI_FORMAT, "'%s': '%s' has %zu items, expected at most %d",
+                        r->path, key, ati_json_count(r->json, array), ATI_MOST_LAYERS);
     }
-    for (size_t i = 0; array != ATI_JSON_NONE && i < ati_json_count(r->json, array); i++) {
-        if (!number_at(r, array, i, &number)) {
-            return ati_fail(r->error, ATI_FORMAT, "'%s': '%s' holds something else than integers",
-                            r->path, key);
-        }
-        if (number < config->n_layers) {
+    ati_json_value at = ati_json_first(r->json, array);
+    for (; at != ATI_JSON_NONE && status == ATI_OK; at = ati_json_next(r->json, array, at)) {
+        status = take_number(r, key, at, &number);
+        if (status == ATI_OK && number < config->n_layers) {
             config->layers[number].is_sparse = false;
         }
     }
-    return ATI_OK;
+    return status;
+}
+
+/* All layers have experts but those that decoder_sparse_step and mlp_only_layers leave
+ * dense. */
+static ati_status choose_sparse(const ati_config_reader *r, ati_config *config) {
+    size_t step = 1;
+    ati_status status =
+        ati_config_size(r, r->root, "decoder_sparse_step", ATI_MOST_LAYERS, 1, &step);
+    for (size_t l = 0; l < config->n_layers; l++) {
+        config->layers[l].is_sparse = (l + 1) % step == 0;
+    }
+    return status == ATI_OK ? choose_dense(r, config) : status;
 }
 
 static ati_status read_experts(const ati_config_reader *r, ati_config *config) {
