@@ -1,7 +1,8 @@
 """The extension module: the C core behind NumPy arrays.
 
 Token ids are int32, losses nats. Every call releases the GIL while it computes,
-answers Ctrl-C, and may be made from several threads at once.
+answers Ctrl-C, and may be made from several threads at once. Arrays are taken as they
+are: a number with a fraction is no integer, a boolean neither, and a text ends at no NUL.
 """
 
 from collections.abc import Sequence
@@ -142,7 +143,8 @@ class Model:
     def packed_header(self, key: str) -> bytes:
         """4096 bytes that, with `packed` behind them, are a file to open the model from.
 
-        ValueError for a key, which says whose weights they are, of more than 127 bytes.
+        ValueError for a key, which says whose weights they are, of more than 127 bytes or
+        with a NUL in it.
         """
 
     def run(
@@ -163,7 +165,8 @@ class Model:
         else is in the call, in whatever order and on however many threads.
 
         Raises ValueError for ids outside the vocabulary, fewer than 2 tokens or shapes
-        that do not fit, MemoryError when there is no room.
+        that do not fit, TypeError for ids or first_scored that are no integers and
+        variants that are no booleans, MemoryError when there is no room.
         """
 
     def copies(

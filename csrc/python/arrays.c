@@ -1,6 +1,53 @@
 #include "arrays.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* Whether int64s are int32s too; otherwise an exception is set. */
+static bool fit_int32(PyArrayObject *wide, const char *name) {
+    const int64_t *numbers = PyArray_DATA(wide);
+    for (npy_intp i = 0; i < PyArray_SIZE(wide); i++) {
+        if (numbers[i] < INT32_MIN || numbers[i] > INT32_MAX) {
+            PyErr_Format(PyExc_ValueError, "%s: %lld is no integer of 32 bits", name,
+                         (long long)numbers[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A new C-contiguous array of `type` (NPY_INT32, NPY_INT64 or NPY_BOOL) from integers, or
+ * from booleans: other values are refused by `name`, not rounded, cut or taken for true.
+ * A copy, since its owner may write to it once the GIL is given up. */
+static PyObject *take_values(PyObject *object, int type, const char *name) {
+    const int flags = NPY_ARRAY_IN_ARRAY | NPY_ARRAY_ENSURECOPY | NPY_ARRAY_FORCECAST;
+    PyObject *wide = NULL, *taken = NULL, *found = PyArray_FROM_O(object);
+    if (found == NULL) {
+        return NULL;
+    }
+    int found_type = PyArray_TYPE((PyArrayObject *)found);
+    bool fits = type == NPY_BOOL ? PyTypeNum_ISBOOL(found_type)
+                                 : PyTypeNum_ISINTEGER(found_type) &&
+                                       PyArray_CanCastSafely(found_type, NPY_INT64);
+    if (!fits && PyArray_SIZE((PyArrayObject *)found) > 0) {
+        PyErr_Format(PyExc_TypeError, "%s: expected %s, found %S", name,
+                     type == NPY_BOOL ? "booleans" : "integers of 64 bits or fewer",
+                     PyArray_DESCR((PyArrayObject *)found));
+        goto exit;
+    }
+    if (type == NPY_INT32 && !PyArray_CanCastSafely(found_type, type)) {
+        wide = PyArray_FROM_OTF(found, NPY_INT64, flags);
+        if (wide == NULL || !fit_int32((PyArrayObject *)wide, name)) {
+            goto exit;
+        }
+    }
+    taken = PyArray_FROM_OTF(found, type, flags);
+
+exit:
+    Py_DECREF(found);
+    Py_XDECREF(wide);
+    return taken;
+}
 
 void ati_id_batch_clear(id_batch *batch) {
     Py_CLEAR(batch->ids);
@@ -8,10 +55,12 @@ void ati_id_batch_clear(id_batch *batch) {
     batch->documents = NULL;
 }
 
-/* Keeps a copy of item number `index` as an int32 array, since its owner may write
- * to it once the GIL is given up; returns 0, or -1 with an exception. */
+/* Keeps a copy of item number `index` as an int32 array; returns 0, or -1 with an
+ * exception. */
 static int take_document(id_batch *batch, PyObject *item, Py_ssize_t index) {
-    PyObject *array = PyArray_FROM_OTF(item, NPY_INT32, NPY_ARRAY_IN_ARRAY | NPY_ARRAY_ENSURECOPY);
+    char name[48];
+    (void)snprintf(name, sizeof(name), "ids of document %zd", index);
+    PyObject *array = take_values(item, NPY_INT32, name);
     if (array == NULL) {
         return -1;
     }
@@ -88,7 +137,7 @@ int ati_take_variants(PyObject *object, const char *mask_name, const ati_model *
     if (object == Py_None) {
         return 0;
     }
-    set->array = PyArray_FROM_OTF(object, NPY_BOOL, NPY_ARRAY_IN_ARRAY | NPY_ARRAY_ENSURECOPY);
+    set->array = take_values(object, NPY_BOOL, "variants");
     if (set->array == NULL) {
         return -1;
     }
@@ -115,7 +164,7 @@ int ati_take_variants(PyObject *object, const char *mask_name, const ati_model *
 }
 
 PyObject *ati_take_integers(PyObject *object, const char *name, size_t count, size_t columns) {
-    PyObject *array = PyArray_FROM_OTF(object, NPY_INT64, NPY_ARRAY_IN_ARRAY);
+    PyObject *array = take_values(object, NPY_INT64, name);
     if (array == NULL) {
         return NULL;
     }

@@ -11,8 +11,8 @@ typedef struct {
     size_t n_documents;
 } id_batch;
 
-/* O& converter from a sequence of int32 arrays; cleans up after itself
- * (Py_CLEANUP_SUPPORTED). first_scored is 1. */
+/* O& converter from a sequence of arrays of integers that fit int32; cleans up after
+ * itself (Py_CLEANUP_SUPPORTED). first_scored is 1. */
 int ati_convert_ids(PyObject *object, void *batch);
 void ati_id_batch_clear(id_batch *batch);
 
@@ -23,7 +23,7 @@ typedef struct {
     size_t n_variants;
 } variant_set;
 
-/* Fills `set` from None or an array of 3 dimensions (or 2: one variant). Returns
+/* Fills `set` from None or booleans in 3 dimensions (or 2: one variant). Returns
  * 0, or -1 with an exception set. Clear it in either case. */
 int ati_take_variants(PyObject *object, const char *mask, const ati_model *model, variant_set *set);
 void ati_variant_set_clear(variant_set *set);

@@ -315,8 +315,8 @@ static PyObject *model_packed_header(model_object *self, PyObject *key) {
     unsigned char header[ATI_PACKED_HEADER];
     ati_error error;
     ati_status status;
-    const char *text = PyUnicode_AsUTF8(key);
-    if (text == NULL) {
+    const char *text;
+    if (!PyArg_Parse(key, "s;packed_header: the key must be a text", &text)) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS

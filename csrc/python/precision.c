@@ -4,12 +4,13 @@
 #include <string.h>
 
 int ati_convert_precision(PyObject *object, void *precision) {
-    const char *name = PyUnicode_Check(object) ? PyUnicode_AsUTF8(object) : NULL;
+    Py_ssize_t length = 0;
+    const char *name = PyUnicode_Check(object) ? PyUnicode_AsUTF8AndSize(object, &length) : NULL;
     if (name == NULL && PyErr_Occurred()) {
         return 0;
     }
     for (ati_precision p = ATI_AUTO; name != NULL && p <= ATI_INT8; p++) {
-        if (strcmp(name, ati_precision_name(p)) == 0) {
+        if (strlen(name) == (size_t)length && strcmp(name, ati_precision_name(p)) == 0) {
             *(ati_precision *)precision = p;
             return 1;
         }
