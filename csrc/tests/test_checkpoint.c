@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "checkpoint/checkpoint.h"
 #include "testing.h"
@@ -66,6 +67,56 @@ static void test_many_shards(void) {
     free(index);
 }
 
+enum { SHARDS = 40, TENSORS = 25 };
+
+/* Shards whose names interleave: tensor i of shard s is called "i.s". */
+static void write_interleaved(const char *folder) {
+    static char index[SHARDS * TENSORS * 24], header[TENSORS * 96];
+    size_t used = (size_t)snprintf(index, sizeof index, EMPTY_MAP);
+    for (int s = 0; s < SHARDS; s++) {
+        char name[16];
+        size_t at = 0;
+        snprintf(name, sizeof name, "f%d", s);
+        for (int i = 0; i < TENSORS; i++) {
+            const char *comma = s + i > 0 ? "," : "";
+            used += (size_t)snprintf(index + used, sizeof index - used, "%s\"%d.%d\":\"%s\"", comma,
+                                     i, s, name);
+            at += (size_t)snprintf(header + at, sizeof header - at,
+                                   "%s\"%d.%d\":{\"dtype\":\"U8\",\"shape\":[1],"
+                                   "\"data_offsets\":[%d,%d]}",
+                                   i > 0 ? "," : "{", i, s, i, i + 1);
+        }
+        snprintf(header + at, sizeof header - at, "}");
+        test_write_safetensors(folder, name, header, TENSORS);
+    }
+    snprintf(index + used, sizeof index - used, "}}");
+    test_write_text(folder, "model.safetensors.index.json", index);
+}
+
+/* One table has the tensors of all shards in the order of their names, which a search halves:
+ * its steps do not grow with the shards. */
+static void test_one_table(void) {
+    char *folder = test_folder();
+    ati_checkpoint checkpoint;
+    ati_error error;
+    write_interleaved(folder);
+    CHECK(ati_checkpoint_open(folder, &checkpoint, &error) == ATI_OK);
+    CHECK(checkpoint.n_shards == SHARDS && checkpoint.n_tensors == SHARDS * TENSORS);
+    for (size_t i = 0; i < checkpoint.n_tensors; i++) {
+        const ati_checkpoint_tensor *at = &checkpoint.tensors[i];
+        size_t place = (size_t)(at->tensor - at->shard->tensors);
+        CHECK(i == 0 || strcmp(at[-1].tensor->name, at->tensor->name) < 0);
+        CHECK(ati_checkpoint_find(&checkpoint, at->tensor->name) == at);
+        CHECK(at->shard >= checkpoint.shards && at->shard < checkpoint.shards + SHARDS);
+        CHECK(place < TENSORS);
+    }
+    CHECK(ati_checkpoint_find(&checkpoint, "") == NULL);
+    CHECK(ati_checkpoint_find(&checkpoint, "9.40") == NULL);
+    CHECK(ati_checkpoint_find(&checkpoint, "a") == NULL);
+    ati_checkpoint_close(&checkpoint);
+    CHECK(checkpoint.tensors == NULL && checkpoint.n_tensors == 0);
+}
+
 static void test_reading(void) {
     char *folder = test_folder();
     const size_t vector[] = {1}, matrix[] = {1, 1};
@@ -102,7 +153,7 @@ static void open_names(const char *first, const char *second, const char *found)
     snprintf(text, sizeof text, EMPTY_MAP "\"%s\":\"one\",\"%s\":\"two\"}}", first, second);
     test_write_text(folder, "model.safetensors.index.json", text);
     CHECK(ati_checkpoint_open(folder, &checkpoint, &error) == ATI_OK);
-    CHECK(ati_checkpoint_find(&checkpoint, found, NULL) != NULL);
+    CHECK(ati_checkpoint_find(&checkpoint, found) != NULL);
     ati_checkpoint_close(&checkpoint);
 }
 
@@ -133,6 +184,7 @@ void test_checkpoint(void) {
     test_names();
     test_index();
     test_many_shards();
+    test_one_table();
     test_reading();
     test_wrappers();
     test_lfs_pointers();

@@ -33,11 +33,13 @@ static void test_good_header(void) {
                                                                      "13") "}   ";
     CHECK(parse(header, 13, &st, &error) == ATI_OK);
     CHECK(st.n_tensors == 4);
-    const ati_tensor *b = ati_safetensors_find(&st, "b");
-    CHECK(b != NULL && b->offset == 4 && b->bytes == 8 && b->rank == 2 && b->shape[1] == 1);
-    CHECK(b != NULL && b->dtype == ATI_DTYPE_F32);
-    CHECK(ati_safetensors_find(&st, "scalar")->dtype == ATI_DTYPE_U8);
-    CHECK(ati_safetensors_find(&st, "") == NULL && ati_safetensors_find(&st, "c") == NULL);
+    for (size_t i = 1; i < st.n_tensors; i++) {
+        CHECK(strcmp(st.tensors[i - 1].name, st.tensors[i].name) < 0);
+    }
+    const ati_tensor *b = &st.tensors[1], *scalar = &st.tensors[3];
+    CHECK(strcmp(b->name, "b") == 0 && b->dtype == ATI_DTYPE_F32);
+    CHECK(b->offset == 4 && b->bytes == 8 && b->rank == 2 && b->shape[1] == 1);
+    CHECK(strcmp(scalar->name, "scalar") == 0 && scalar->dtype == ATI_DTYPE_U8);
     ati_safetensors_close(&st);
     CHECK(parse("{}", 0, &st, &error) == ATI_OK);
     ati_safetensors_close(&st);

@@ -229,6 +229,51 @@ static void drop_wrappers(ati_checkpoint *checkpoint) {
     }
 }
 
+static int compare_names(const void *context, uint32_t a, uint32_t b) {
+    const ati_checkpoint_tensor *tensors = context;
+    return strcmp(tensors[a].tensor->name, tensors[b].tensor->name);
+}
+
+/* Writes the tensors of every shard to tensors, shard by shard. */
+static void list_tensors(const ati_checkpoint *checkpoint, ati_checkpoint_tensor *tensors) {
+    size_t n = 0;
+    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+        const ati_safetensors *shard = &checkpoint->shards[i];
+        for (size_t j = 0; j < shard->n_tensors; j++) {
+            tensors[n++] = (ati_checkpoint_tensor){&shard->tensors[j], shard};
+        }
+    }
+}
+
+/* Fills checkpoint->tensors; each name is in one shard, as the index says. */
+static ati_status sort_tensors(ati_checkpoint *checkpoint, ati_error *error) {
+    size_t n = 0;
+    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+        n += checkpoint->shards[i].n_tensors;
+    }
+    uint32_t *order = ati_calloc(2 * n, sizeof *order);
+    ati_checkpoint_tensor *listed = ati_calloc(n, sizeof *listed);
+    checkpoint->tensors = ati_calloc(n, sizeof *checkpoint->tensors);
+    ati_status status = ATI_OK;
+    if (order == NULL || listed == NULL || checkpoint->tensors == NULL) {
+        status = ati_fail_memory(error, n * sizeof *listed, "a table of tensors");
+        goto exit;
+    }
+    list_tensors(checkpoint, listed);
+    for (size_t i = 0; i < n; i++) {
+        order[i] = (uint32_t)i;
+    }
+    ati_sort(order, order + n, n, compare_names, listed);
+    for (size_t i = 0; i < n; i++) {
+        checkpoint->tensors[i] = listed[order[i]];
+    }
+    checkpoint->n_tensors = n;
+exit:
+    ati_free(order);
+    ati_free(listed);
+    return status;
+}
+
 ati_status ati_checkpoint_open(const char *folder, ati_checkpoint *checkpoint, ati_error *error) {
     shard_index index = {.error = error};
     bool sharded = false;
@@ -242,19 +287,17 @@ ati_status ati_checkpoint_open(const char *folder, ati_checkpoint *checkpoint, a
         status = ati_fail_memory(error, strlen(folder), "a path");
         goto exit;
     }
-    if (!sharded) {
-        status = open_single(checkpoint, error);
-        goto exit;
-    }
-    status = read_index(folder, &index);
-    if (status == ATI_OK) {
+    status = sharded ? read_index(folder, &index) : open_single(checkpoint, error);
+    if (status == ATI_OK && sharded) {
         status = open_shards(&index, checkpoint);
+    }
+    if (status == ATI_OK) {
+        drop_wrappers(checkpoint);
+        status = sort_tensors(checkpoint, error);
     }
 exit:
     free_index(&index);
-    if (status == ATI_OK) {
-        drop_wrappers(checkpoint);
-    } else {
+    if (status != ATI_OK) {
         ati_checkpoint_close(checkpoint);
     }
     return status;
@@ -264,20 +307,24 @@ void ati_checkpoint_close(ati_checkpoint *checkpoint) {
     for (size_t i = 0; i < checkpoint->n_shards; i++) {
         ati_safetensors_close(&checkpoint->shards[i]);
     }
+    ati_free(checkpoint->tensors);
     ati_free(checkpoint->shards);
     ati_free(checkpoint->folder);
     *checkpoint = (ati_checkpoint){0};
 }
 
-const ati_tensor *ati_checkpoint_find(const ati_checkpoint *checkpoint, const char *name,
-                                      const ati_safetensors **shard) {
-    for (size_t i = 0; i < checkpoint->n_shards; i++) {
-        const ati_tensor *tensor = ati_safetensors_find(&checkpoint->shards[i], name);
-        if (tensor != NULL) {
-            if (shard != NULL) {
-                *shard = &checkpoint->shards[i];
-            }
-            return tensor;
+const ati_checkpoint_tensor *ati_checkpoint_find(const ati_checkpoint *checkpoint,
+                                                 const char *name) {
+    size_t low = 0, high = checkpoint->n_tensors;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(checkpoint->tensors[middle].tensor->name, name);
+        if (order == 0) {
+            return &checkpoint->tensors[middle];
+        } else if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
     return NULL;
@@ -294,26 +341,23 @@ static void write_shape(const size_t *dims, size_t rank, char *out, size_t size)
     }
 }
 
-static ati_status fail_shape(const ati_safetensors *shard, const ati_tensor *tensor, size_t rank,
-                             const size_t *dims, ati_error *error) {
+static ati_status fail_shape(const ati_checkpoint_tensor *at, size_t rank, const size_t *dims,
+                             ati_error *error) {
     char expected[ATI_MAX_RANK * 24], found[ATI_MAX_RANK * 24];
     write_shape(dims, rank, expected, sizeof expected);
-    write_shape(tensor->shape, tensor->rank, found, sizeof found);
+    write_shape(at->tensor->shape, at->tensor->rank, found, sizeof found);
     return ati_fail(error, ATI_FORMAT, "tensor '%.200s' in '%s': expected shape %s, found %s",
-                    tensor->name, shard->file.path, expected, found);
+                    at->tensor->name, at->shard->file.path, expected, found);
 }
 
 /* What a wrapper of some layers alone left within a name, or NULL. */
 static const char *find_wrapper(const ati_checkpoint *checkpoint) {
     static const char *const wrappers[] = {"_orig_mod.", "_fsdp_wrapped_module.",
                                            "_checkpoint_wrapped_module."};
-    for (size_t i = 0; i < checkpoint->n_shards; i++) {
-        const ati_safetensors *shard = &checkpoint->shards[i];
-        for (size_t j = 0; j < shard->n_tensors; j++) {
-            for (size_t w = 0; w < sizeof wrappers / sizeof *wrappers; w++) {
-                if (strstr(shard->tensors[j].name, wrappers[w]) != NULL) {
-                    return wrappers[w];
-                }
+    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
+        for (size_t w = 0; w < sizeof wrappers / sizeof *wrappers; w++) {
+            if (strstr(checkpoint->tensors[i].tensor->name, wrappers[w]) != NULL) {
+                return wrappers[w];
             }
         }
     }
@@ -333,70 +377,65 @@ static ati_status fail_missing(const ati_checkpoint *checkpoint, const char *nam
 
 /* A tensor that is there with exactly the shape dims [rank]. */
 static ati_status expect_shape(const ati_checkpoint *checkpoint, const char *name, size_t rank,
-                               const size_t *dims, const ati_safetensors **shard,
-                               const ati_tensor **tensor, ati_error *error) {
-    *tensor = ati_checkpoint_find(checkpoint, name, shard);
-    if (*tensor == NULL) {
+                               const size_t *dims, const ati_checkpoint_tensor **found,
+                               ati_error *error) {
+    const ati_checkpoint_tensor *at = *found = ati_checkpoint_find(checkpoint, name);
+    if (at == NULL) {
         return fail_missing(checkpoint, name, error);
     }
-    if ((*tensor)->rank != rank || memcmp((*tensor)->shape, dims, rank * sizeof *dims) != 0) {
-        return fail_shape(*shard, *tensor, rank, dims, error);
+    if (at->tensor->rank != rank || memcmp(at->tensor->shape, dims, rank * sizeof *dims) != 0) {
+        return fail_shape(at, rank, dims, error);
     }
     return ATI_OK;
 }
 
-static ati_status fail_dtype(const ati_safetensors *shard, const ati_tensor *tensor,
-                             const char *expected, ati_error *error) {
+static ati_status fail_dtype(const ati_checkpoint_tensor *at, const char *expected,
+                             ati_error *error) {
     return ati_fail(error, ATI_UNSUPPORTED, "tensor '%.200s' in '%s': expected dtype %s, found %s",
-                    tensor->name, shard->file.path, expected, tensor->dtype_name);
+                    at->tensor->name, at->shard->file.path, expected, at->tensor->dtype_name);
 }
 
 ati_status ati_checkpoint_expect(const ati_checkpoint *checkpoint, const char *name, size_t rank,
                                  const size_t *dims, ati_error *error) {
-    const ati_safetensors *shard = NULL;
-    const ati_tensor *tensor = NULL;
-    ati_status status = expect_shape(checkpoint, name, rank, dims, &shard, &tensor, error);
-    return status == ATI_OK && tensor->dtype <= ATI_DTYPE_U8
-               ? fail_dtype(shard, tensor, "F32, F16 or BF16", error)
+    const ati_checkpoint_tensor *at = NULL;
+    ati_status status = expect_shape(checkpoint, name, rank, dims, &at, error);
+    return status == ATI_OK && at->tensor->dtype <= ATI_DTYPE_U8
+               ? fail_dtype(at, "F32, F16 or BF16", error)
                : status;
 }
 
 ati_status ati_checkpoint_expect_bytes(const ati_checkpoint *checkpoint, const char *name,
                                        size_t rank, const size_t *dims, ati_error *error) {
-    const ati_safetensors *shard = NULL;
-    const ati_tensor *tensor = NULL;
-    ati_status status = expect_shape(checkpoint, name, rank, dims, &shard, &tensor, error);
-    return status == ATI_OK && tensor->dtype != ATI_DTYPE_U8
-               ? fail_dtype(shard, tensor, "U8", error)
-               : status;
+    const ati_checkpoint_tensor *at = NULL;
+    ati_status status = expect_shape(checkpoint, name, rank, dims, &at, error);
+    return status == ATI_OK && at->tensor->dtype != ATI_DTYPE_U8 ? fail_dtype(at, "U8", error)
+                                                                 : status;
 }
 
 ati_status ati_checkpoint_read_bytes(const ati_checkpoint *checkpoint, const char *name,
                                      size_t first, size_t n, uint8_t *out, ati_error *error) {
-    const ati_safetensors *shard = NULL;
-    const ati_tensor *tensor = ati_checkpoint_find(checkpoint, name, &shard);
-    assert(tensor != NULL);
-    return ati_safetensors_read_bytes(shard, tensor, first, n, out, error);
+    const ati_checkpoint_tensor *at = ati_checkpoint_find(checkpoint, name);
+    assert(at != NULL);
+    return ati_safetensors_read_bytes(at->shard, at->tensor, first, n, out, error);
 }
 
 ati_status ati_checkpoint_read_f32(const ati_checkpoint *checkpoint, const char *name, size_t first,
                                    size_t n, float *out, ati_error *error) {
-    const ati_safetensors *shard = NULL;
-    const ati_tensor *tensor = ati_checkpoint_find(checkpoint, name, &shard);
-    assert(tensor != NULL);
-    return ati_safetensors_read_f32(shard, tensor, first, n, out, error);
+    const ati_checkpoint_tensor *at = ati_checkpoint_find(checkpoint, name);
+    assert(at != NULL);
+    return ati_safetensors_read_f32(at->shard, at->tensor, first, n, out, error);
 }
 
 /* Whether two tensors of the same size hold the same bytes. buffer [2 * CHUNK]. */
-static ati_status compare_bytes(const ati_safetensors *shards[2], const ati_tensor *tensors[2],
-                                char *buffer, bool *same, ati_error *error) {
-    size_t n = tensors[0]->bytes;
+static ati_status compare_bytes(const ati_checkpoint_tensor *const pair[2], char *buffer,
+                                bool *same, ati_error *error) {
+    size_t n = pair[0]->tensor->bytes;
     ati_status status = ATI_OK;
     *same = true;
     for (size_t at = 0; at < n && *same && status == ATI_OK; at += CHUNK) {
         size_t some = n - at < CHUNK ? n - at : CHUNK;
         for (size_t i = 0; i < 2 && status == ATI_OK; i++) {
-            status = ati_file_read(&shards[i]->file, tensors[i]->offset + at, some,
+            status = ati_file_read(&pair[i]->shard->file, pair[i]->tensor->offset + at, some,
                                    buffer + i * CHUNK, error);
         }
         *same = status == ATI_OK && memcmp(buffer, buffer + CHUNK, some) == 0;
@@ -404,22 +443,25 @@ static ati_status compare_bytes(const ati_safetensors *shards[2], const ati_tens
     return status;
 }
 
+/* Whether two tensors have the same dtype and shape. */
+static bool are_alike(const ati_tensor *a, const ati_tensor *b) {
+    return a->dtype_name == b->dtype_name && a->rank == b->rank &&
+           memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0;
+}
+
 ati_status ati_checkpoint_same(const ati_checkpoint *checkpoint, const char *a, const char *b,
                                bool *same, ati_error *error) {
-    const ati_safetensors *shards[2] = {NULL, NULL};
-    const ati_tensor *tensors[2] = {ati_checkpoint_find(checkpoint, a, &shards[0]),
-                                    ati_checkpoint_find(checkpoint, b, &shards[1])};
-    const ati_tensor *x = tensors[0], *y = tensors[1];
+    const ati_checkpoint_tensor *const pair[] = {ati_checkpoint_find(checkpoint, a),
+                                                 ati_checkpoint_find(checkpoint, b)};
     *same = false;
-    if (x == NULL || y == NULL || x->dtype_name != y->dtype_name || x->rank != y->rank ||
-        memcmp(x->shape, y->shape, x->rank * sizeof *x->shape) != 0) {
+    if (pair[0] == NULL || pair[1] == NULL || !are_alike(pair[0]->tensor, pair[1]->tensor)) {
         return ATI_OK;
     }
     char *buffer = ati_calloc(2, CHUNK);
     if (buffer == NULL) {
         return ati_fail_memory(error, 2 * CHUNK, "comparing two tensors");
     }
-    ati_status status = compare_bytes(shards, tensors, buffer, same, error);
+    ati_status status = compare_bytes(pair, buffer, same, error);
     ati_free(buffer);
     return status;
 }

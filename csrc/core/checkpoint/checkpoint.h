@@ -7,10 +7,18 @@
 
 #define ATI_MAX_SHARDS 1024 /* files of one checkpoint, all open at a time */
 
+/* A tensor and the file that it is in. */
+typedef struct {
+    const ati_tensor *tensor;
+    const ati_safetensors *shard;
+} ati_checkpoint_tensor;
+
 typedef struct {
     char *folder; /* owned */
     size_t n_shards;
     ati_safetensors *shards; /* [n_shards] */
+    size_t n_tensors;
+    ati_checkpoint_tensor *tensors; /* [n_tensors], those of all shards, by name */
 } ati_checkpoint;
 
 /* Opens every shard and checks it (safetensors.h). A shard's name must be a
@@ -23,10 +31,10 @@ ati_status ati_checkpoint_open(const char *folder, ati_checkpoint *checkpoint, a
 /* Zeroed is allowed. */
 void ati_checkpoint_close(ati_checkpoint *checkpoint);
 
-/* The tensor called `name` and, where `shard` is not NULL, the file it is in;
- * NULL when there is none. */
-const ati_tensor *ati_checkpoint_find(const ati_checkpoint *checkpoint, const char *name,
-                                      const ati_safetensors **shard);
+/* The item of checkpoint->tensors that is called `name`; NULL when there is none. A search
+ * in the order of the names, however many shards there are. */
+const ati_checkpoint_tensor *ati_checkpoint_find(const ati_checkpoint *checkpoint,
+                                                 const char *name);
 
 /* Checks that `name` is there with exactly the shape dims [rank] and a dtype of
  * F32, F16 or BF16; refuses it by name otherwise. */

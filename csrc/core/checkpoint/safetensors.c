@@ -404,19 +404,3 @@ void ati_safetensors_close(ati_safetensors *st) {
     ati_free(st->names);
     *st = (ati_safetensors){0};
 }
-
-const ati_tensor *ati_safetensors_find(const ati_safetensors *st, const char *name) {
-    size_t low = 0, high = st->n_tensors;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(st->tensors[middle].name, name);
-        if (order == 0) {
-            return &st->tensors[middle];
-        } else if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return NULL;
-}

@@ -50,9 +50,6 @@ ati_status ati_safetensors_open(const char *folder, const char *name, ati_safete
 /* Zeroed is allowed. */
 void ati_safetensors_close(ati_safetensors *st);
 
-/* NULL when there is none of that name. */
-const ati_tensor *ati_safetensors_find(const ati_safetensors *st, const char *name);
-
 /* Reads the elements first..first + n - 1 of a tensor, which it has, into out [n] as
  * float32; every F16 and BF16 value is one. Refuses other dtypes, and values that are
  * not finite, by name. */

@@ -14,7 +14,7 @@
 static bool has_tensor(const ati_tensors *tensors, const char *prefix, const char *name) {
     char full[2 * ATI_NAME_SIZE];
     snprintf(full, sizeof full, "%s%s", prefix, name);
-    return ati_checkpoint_find(tensors->checkpoint, full, NULL) != NULL;
+    return ati_checkpoint_find(tensors->checkpoint, full) != NULL;
 }
 
 /* The whole model's prefix, none (the body saved alone), or those of the text part of a
@@ -74,9 +74,8 @@ void ati_tensor_name(const ati_tensors *tensors, const char *pattern, size_t lay
 
 /* Notes that a tensor, which is there, has a place in the model. */
 static void mark_seen(const ati_tensors *tensors, const char *name) {
-    const ati_safetensors *shard = NULL;
-    const ati_tensor *tensor = ati_checkpoint_find(tensors->checkpoint, name, &shard);
-    tensors->seen[shard - tensors->checkpoint->shards][tensor - shard->tensors] = 1;
+    const ati_checkpoint *checkpoint = tensors->checkpoint;
+    tensors->seen[ati_checkpoint_find(checkpoint, name) - checkpoint->tensors] = 1;
 }
 
 static ati_status check_tensor(const ati_tensors *tensors, const char *name, size_t rank,

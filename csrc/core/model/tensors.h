@@ -14,7 +14,7 @@ typedef struct {
     const ati_checkpoint *checkpoint;
     const char *body;        /* what names begin with in this checkpoint */
     const char *unembedding; /* the name of the output projection in it */
-    unsigned char **seen;    /* [n_shards] of [n_tensors]: has a place in the model */
+    unsigned char *seen;     /* [n_tensors]: has a place in the model */
     float *rows;             /* [ati_longest_read] read at a time; NULL: only checking */
     char prefixed[64];       /* what body points to where the family's has one before it */
     ati_error *error;

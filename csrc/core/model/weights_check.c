@@ -39,13 +39,10 @@ static ati_status fail_unexpected(const ati_tensors *tensors, const ati_safetens
 }
 
 static ati_status refuse_unexpected(const ati_tensors *tensors) {
-    for (size_t i = 0; i < tensors->checkpoint->n_shards; i++) {
-        const ati_safetensors *shard = &tensors->checkpoint->shards[i];
-        for (size_t j = 0; j < shard->n_tensors; j++) {
-            const char *name = shard->tensors[j].name;
-            if (!tensors->seen[i][j] && !is_harmless(tensors, name)) {
-                return fail_unexpected(tensors, shard, name);
-            }
+    for (size_t i = 0; i < tensors->checkpoint->n_tensors; i++) {
+        const ati_checkpoint_tensor *at = &tensors->checkpoint->tensors[i];
+        if (!tensors->seen[i] && !is_harmless(tensors, at->tensor->name)) {
+            return fail_unexpected(tensors, at->shard, at->tensor->name);
         }
     }
     return ATI_OK;
@@ -65,11 +62,8 @@ static size_t count_values(const ati_tensor *tensor) {
 
 static size_t count_parameters(const ati_tensors *tensors) {
     size_t n = 0;
-    for (size_t i = 0; i < tensors->checkpoint->n_shards; i++) {
-        const ati_safetensors *shard = &tensors->checkpoint->shards[i];
-        for (size_t j = 0; j < shard->n_tensors; j++) {
-            n += tensors->seen[i][j] ? count_values(&shard->tensors[j]) : 0;
-        }
+    for (size_t i = 0; i < tensors->checkpoint->n_tensors; i++) {
+        n += tensors->seen[i] ? count_values(tensors->checkpoint->tensors[i].tensor) : 0;
     }
     return n;
 }
@@ -79,8 +73,7 @@ static ati_status check_tie(const ati_tensors *tensors) {
     const ati_checkpoint *checkpoint = tensors->checkpoint;
     char embeddings[ATI_NAME_SIZE];
     bool same = true;
-    if (!tensors->config->tied ||
-        ati_checkpoint_find(checkpoint, tensors->unembedding, NULL) == NULL) {
+    if (!tensors->config->tied || ati_checkpoint_find(checkpoint, tensors->unembedding) == NULL) {
         return ATI_OK;
     }
     ati_tensor_name(tensors, tensors->config->family->names.embeddings, 0, 0, ".weight",
@@ -98,22 +91,10 @@ static ati_status check_tie(const ati_tensors *tensors) {
 
 /* A table of the tensors that have a place in the model, none of them so far. */
 static ati_status make_seen(ati_tensors *tensors) {
-    size_t n_shards = tensors->checkpoint->n_shards;
-    tensors->seen = ati_calloc(n_shards, sizeof *tensors->seen);
-    bool complete = tensors->seen != NULL;
-    for (size_t i = 0; complete && i < n_shards; i++) {
-        tensors->seen[i] = ati_calloc(tensors->checkpoint->shards[i].n_tensors, 1);
-        complete = tensors->seen[i] != NULL;
-    }
-    return complete ? ATI_OK : ati_fail_memory(tensors->error, n_shards, "a table of tensors");
-}
-
-static void free_seen(ati_tensors *tensors) {
-    for (size_t i = 0; tensors->seen != NULL && i < tensors->checkpoint->n_shards; i++) {
-        ati_free(tensors->seen[i]);
-    }
-    ati_free(tensors->seen);
-    tensors->seen = NULL;
+    size_t n = tensors->checkpoint->n_tensors;
+    tensors->seen = ati_calloc(n, sizeof *tensors->seen);
+    return tensors->seen != NULL ? ATI_OK
+                                 : ati_fail_memory(tensors->error, n, "a table of tensors");
 }
 
 ati_status ati_tensors_check(ati_tensors *tensors, ati_weights *weights) {
@@ -130,6 +111,7 @@ ati_status ati_tensors_check(ati_tensors *tensors, ati_weights *weights) {
     if (status == ATI_OK) {
         weights->n_parameters = count_parameters(tensors);
     }
-    free_seen(tensors);
+    ati_free(tensors->seen);
+    tensors->seen = NULL;
     return status;
 }
