@@ -205,6 +205,19 @@ static void test_foreign(void) {
     free(blas.bytes);
 }
 
+/* What config.json claims is compared with the file's size before anything is allocated. */
+static void test_claimed_experts(void) {
+    packed_file file = make_file((test_model){0}, ATI_FP32, "portable");
+    ati_model *model = NULL;
+    ati_error error;
+    test_claim_experts(file.folder, "qwen3_moe");
+    ati_fail_allocation(0, false);
+    ati_status status = open_packed(&file, ATI_FP32, "portable", &model, &error);
+    CHECK_REFUSED(status, ATI_FORMAT, &error, "has weights of the size");
+    CHECK(ati_allocations_largest() < (size_t)1 << 20 && ati_allocations_live() == 0);
+    free(file.bytes);
+}
+
 static void test_keys(void) {
     packed_file file = make_file((test_model){0}, ATI_FP32, "portable");
     char key[ATI_MOST_KEY + 2];
@@ -281,6 +294,7 @@ void test_packed(void) {
     test_damage();
     test_sizes();
     test_foreign();
+    test_claimed_experts();
     test_keys();
     test_no_file();
     test_memory();

@@ -240,6 +240,28 @@ static void test_absurd_config(void) {
     CHECK_REFUSED(status, ATI_FORMAT, &error, "expected shape [16777216, 1048576], found [11, 24]");
 }
 
+/* Experts in tensors of their own, in tensors of all, in 4-bit floats: nothing is allocated
+ * for them while the file has none, and what is missing is told. */
+static void test_claimed_experts(void) {
+    static const char *const layouts[] = {"qwen3_moe", "mixtral", "gpt_oss"};
+    char *folder = test_folder();
+    test_write_model(folder, (test_model){0});
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        ati_config config;
+        ati_weights weights = {0};
+        ati_error error;
+        test_about("%s", layouts[i]);
+        test_claim_experts(folder, layouts[i]);
+        ati_fail_allocation(0, false);
+        ati_status status = load(folder, ATI_FP32, "portable", &config, &weights, &error);
+        CHECK_REFUSED(status, ATI_FORMAT, &error, "tensor 'model.layers.0.");
+        CHECK_REFUSED(status, ATI_FORMAT, &error, "is missing");
+        CHECK(config.n_layers * config.n_experts == (size_t)1 << 22);
+        CHECK(ati_allocations_largest() < (size_t)1 << 20 && ati_allocations_live() == 0);
+    }
+    test_about("%s", "");
+}
+
 void test_weights(void) {
     test_layouts();
     test_tying();
@@ -248,4 +270,5 @@ void test_weights(void) {
     test_about("%s", "");
     test_refusals();
     test_absurd_config();
+    test_claimed_experts();
 }

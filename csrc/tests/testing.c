@@ -257,6 +257,21 @@ void test_write_model(const char *folder, test_model model) {
     }
 }
 
+void test_claim_experts(const char *folder, const char *model_type) {
+    char config[1024];
+    bool is_gpt_oss = strcmp(model_type, "gpt_oss") == 0;
+    snprintf(config, sizeof config,
+             "{\"model_type\":\"%s\",\"num_hidden_layers\":1024,\"num_attention_heads\":4,"
+             "\"num_key_value_heads\":2,\"hidden_size\":24,\"intermediate_size\":10,"
+             "\"moe_intermediate_size\":10,\"vocab_size\":11,\"max_position_embeddings\":64,"
+             "\"head_dim\":6,\"num_local_experts\":4096,\"num_experts_per_tok\":2%s}",
+             model_type,
+             is_gpt_oss ? ",\"sliding_window\":8,\"quantization_config\":{\"quant_method\":"
+                          "\"mxfp4\"},\"rope_parameters\":{\"rope_type\":\"default\"}"
+                        : "");
+    test_write_text(folder, "config.json", config);
+}
+
 /* ---- The end ---- */
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place) {

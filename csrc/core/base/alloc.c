@@ -21,9 +21,11 @@ enum { PAGE = 4096 };
 
 static _Atomic long seen, live, failing;
 static atomic_bool failing_on;
+static _Atomic size_t largest;
 
 void ati_fail_allocation(long nth, bool from_then_on) {
     atomic_store(&seen, 0);
+    atomic_store(&largest, 0);
     atomic_store(&failing, nth);
     atomic_store(&failing_on, from_then_on);
 }
@@ -36,8 +38,15 @@ long ati_allocations_live(void) {
     return atomic_load(&live);
 }
 
-/* Whether the allocation asked for now is one to fail. */
-static bool injected(void) {
+size_t ati_allocations_largest(void) {
+    return atomic_load(&largest);
+}
+
+/* Whether the allocation of so many bytes asked for now is one to fail. */
+static bool injected(size_t bytes) {
+    if (bytes > atomic_load(&largest)) {
+        atomic_store(&largest, bytes);
+    }
     long n = atomic_fetch_add(&seen, 1) + 1, nth = atomic_load(&failing);
     return nth > 0 && (n == nth || (n > nth && atomic_load(&failing_on)));
 }
@@ -46,7 +55,8 @@ static void count(long change) {
     atomic_fetch_add(&live, change);
 }
 #else
-static bool injected(void) {
+static bool injected(size_t bytes) {
+    (void)bytes;
     return false;
 }
 
@@ -56,7 +66,7 @@ static void count(long change) {
 #endif
 
 void *ati_calloc(size_t number, size_t size) {
-    void *memory = injected() ? NULL : calloc(number > 0 ? number : 1, size);
+    void *memory = injected(number * size) ? NULL : calloc(number > 0 ? number : 1, size);
     if (memory != NULL) {
         count(1);
     }
@@ -103,7 +113,7 @@ static void give_pages(void *memory, size_t bytes) {
 #endif
 
 void *ati_map(size_t bytes) {
-    void *memory = injected() || bytes == 0 ? NULL : take_pages(bytes);
+    void *memory = injected(bytes) || bytes == 0 ? NULL : take_pages(bytes);
     if (memory != NULL) {
         count(1);
     }
@@ -119,7 +129,7 @@ void ati_unmap(void *memory, size_t bytes) {
 
 void *ati_map_file(int fd, size_t bytes) {
     void *memory = MAP_FAILED;
-    if (injected()) {
+    if (injected(bytes)) {
         errno = ENOMEM;
     } else {
         memory = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);

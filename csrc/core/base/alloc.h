@@ -34,6 +34,9 @@ void ati_fail_allocation(long nth, bool from_then_on);
 /* Allocations asked for since the last ati_fail_allocation. */
 long ati_allocations_seen(void);
 
+/* Bytes of the largest of those. */
+size_t ati_allocations_largest(void);
+
 /* Allocations given and not yet given back. */
 long ati_allocations_live(void);
 #endif

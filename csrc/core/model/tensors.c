@@ -1,5 +1,6 @@
 #include "model/tensors.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -90,7 +91,7 @@ static ati_status check_tensor(const ati_tensors *tensors, const char *name, siz
 
 ati_status ati_visit_vector(ati_tensors *tensors, const char *name, size_t rank, const size_t *dims,
                             size_t first, size_t n, float *out) {
-    return tensors->rows == NULL
+    return ati_only_checks(tensors)
                ? check_tensor(tensors, name, rank, dims)
                : ati_checkpoint_read_f32(tensors->checkpoint, name, first, n, out, tensors->error);
 }
@@ -107,7 +108,7 @@ static void pack_rows(const ati_tensors *tensors, const ati_source *source,
 /* Rows as they are stored, some at a time. */
 static ati_status read_rows(ati_tensors *tensors, const ati_source *source,
                             const ati_matrix *matrix) {
-    size_t k = matrix->layout.k, at_a_time = VALUES_READ / k > 0 ? VALUES_READ / k : 1;
+    size_t k = source->k, at_a_time = VALUES_READ / k > 0 ? VALUES_READ / k : 1;
     size_t slab = source->slab * source->n * k;
     ati_status status = ATI_OK;
     for (size_t first = 0; first < source->n && status == ATI_OK; first += at_a_time) {
@@ -124,7 +125,7 @@ static ati_status read_rows(ati_tensors *tensors, const ati_source *source,
 /* Rows that are stored as columns: the whole matrix is read, and turned row by row. */
 static ati_status read_columns(ati_tensors *tensors, const ati_source *source,
                                const ati_matrix *matrix) {
-    size_t k = matrix->layout.k, n = source->n;
+    size_t k = source->k, n = source->n;
     float *whole = ati_calloc(n * k, sizeof *whole);
     if (whole == NULL) {
         return ati_fail_memory(tensors->error, n * k * sizeof *whole, "reading a tensor");
@@ -150,7 +151,8 @@ static void mxfp4_names(const ati_source *source, char blocks[ATI_NAME_SIZE + 8]
     snprintf(scales, ATI_NAME_SIZE + 8, "%s_scales", source->weight);
 }
 
-static ati_status check_mxfp4(ati_tensors *tensors, const ati_source *source, size_t k) {
+static ati_status check_mxfp4(ati_tensors *tensors, const ati_source *source) {
+    const size_t k = source->k;
     const size_t dims[] = {source->n_slabs, source->n, k / ATI_MXFP4_BLOCK, ATI_MXFP4_BYTES};
     char names[2][ATI_NAME_SIZE + 8];
     mxfp4_names(source, names[0], names[1]);
@@ -197,7 +199,7 @@ static ati_status read_mxfp4_values(ati_tensors *tensors, const ati_source *sour
 
 static ati_status read_mxfp4(ati_tensors *tensors, const ati_source *source,
                              const ati_matrix *matrix) {
-    size_t k = matrix->layout.k, at_a_time = VALUES_READ / k > 0 ? VALUES_READ / k : 1;
+    size_t k = source->k, at_a_time = VALUES_READ / k > 0 ? VALUES_READ / k : 1;
     uint8_t *bytes = ati_calloc(at_a_time, k);
     if (bytes == NULL) {
         return ati_fail_memory(tensors->error, at_a_time * k, "reading a tensor");
@@ -222,27 +224,28 @@ static ati_status visit_bias(ati_tensors *tensors, const ati_source *source, flo
     ati_status status =
         ati_visit_vector(tensors, source->bias, stacked ? 2 : 1, stacked ? dims : dims + 1,
                          source->slab * source->n, source->n, tensors->rows);
-    for (size_t t = 0; t < source->n && tensors->rows != NULL && status == ATI_OK; t++) {
+    for (size_t t = 0; t < source->n && !ati_only_checks(tensors) && status == ATI_OK; t++) {
         bias[source->map(tensors->config, source->n, t)] = tensors->rows[t];
     }
     return status;
 }
 
-static ati_status check_source(ati_tensors *tensors, const ati_source *source, size_t k) {
-    const size_t dims[] = {source->n_slabs, source->transposed ? k : source->n,
-                           source->transposed ? source->n : k};
+static ati_status check_source(ati_tensors *tensors, const ati_source *source) {
+    const size_t n = source->n, k = source->k;
+    const size_t dims[] = {source->n_slabs, source->transposed ? k : n, source->transposed ? n : k};
     bool stacked = source->n_slabs > 0;
     return source->is_mxfp4
-               ? check_mxfp4(tensors, source, k)
+               ? check_mxfp4(tensors, source)
                : check_tensor(tensors, source->weight, stacked ? 3 : 2, stacked ? dims : dims + 1);
 }
 
 ati_status ati_visit_source(ati_tensors *tensors, const ati_source *source,
                             const ati_matrix *matrix, float *bias) {
-    ati_status status = tensors->rows == NULL ? check_source(tensors, source, matrix->layout.k)
-                        : source->is_mxfp4    ? read_mxfp4(tensors, source, matrix)
-                        : source->transposed  ? read_columns(tensors, source, matrix)
-                                              : read_rows(tensors, source, matrix);
+    assert(ati_only_checks(tensors) || source->k == matrix->layout.k);
+    ati_status status = ati_only_checks(tensors) ? check_source(tensors, source)
+                        : source->is_mxfp4       ? read_mxfp4(tensors, source, matrix)
+                        : source->transposed     ? read_columns(tensors, source, matrix)
+                                                 : read_rows(tensors, source, matrix);
     return status == ATI_OK && source->bias[0] != '\0' ? visit_bias(tensors, source, bias) : status;
 }
 

@@ -27,12 +27,17 @@ typedef size_t ati_row_map(const ati_config *config, size_t n, size_t t);
 typedef struct {
     char weight[ATI_NAME_SIZE];
     char bias[ATI_NAME_SIZE]; /* "": none */
-    size_t n;
+    size_t n, k;
     size_t slab, n_slabs; /* number of it in a stack of n_slabs matrices; 0: no stack */
     bool transposed;      /* [k, n] */
     bool is_mxfp4;        /* two tensors of bytes: weight and "_blocks", "_scales" */
     ati_row_map *map;
 } ati_source;
+
+/* Whether tensors are only checked, and not yet read. */
+static inline bool ati_only_checks(const ati_tensors *tensors) {
+    return tensors->rows == NULL;
+}
 
 /* Finds how this checkpoint begins its names, and how it calls the unembedding. */
 void ati_tensors_find_names(ati_tensors *tensors);

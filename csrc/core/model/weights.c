@@ -11,22 +11,38 @@ static ati_status fail_size(ati_error *error) {
     return ati_fail(error, ATI_FORMAT, "the model's weights take more memory than there can be");
 }
 
-/* Gives the weights `memory` of their own, of `bytes` bytes. */
-static void settle(const ati_config *config, const ati_kernel *kernel, void *memory, size_t bytes,
-                   ati_weights *weights) {
-    weights->memory = memory;
-    weights->bytes = bytes;
-    (void)ati_weights_lay_out(config, kernel, memory, weights, &bytes);
+/* Adds up what the weights take, without any memory. */
+static ati_status measure(const ati_config *config, const ati_kernel *kernel, size_t *bytes,
+                          ati_error *error) {
+    ati_weights nothing = {0};
+    return ati_weights_lay_out(config, kernel, NULL, &nothing, bytes) ? ATI_OK : fail_size(error);
 }
 
-static ati_status make_room(const ati_config *config, const ati_kernel *kernel, size_t bytes,
-                            ati_weights *weights, ati_error *error) {
-    void *memory = ati_map(bytes);
-    if (memory == NULL) {
-        return ati_fail_memory(error, bytes, "the model's weights");
+/* Lays the weights out in weights->memory, which is there. */
+static ati_status settle(const ati_config *config, const ati_kernel *kernel, ati_weights *weights,
+                         ati_error *error) {
+    size_t n_mlps = 0, bytes = 0;
+    for (size_t l = 0; l < config->n_layers; l++) {
+        n_mlps += config->layers[l].is_sparse ? config->n_experts : 1;
     }
-    settle(config, kernel, memory, bytes, weights);
+    weights->layers = ati_calloc(config->n_layers, sizeof *weights->layers);
+    weights->mlps = ati_calloc(n_mlps, sizeof *weights->mlps);
+    if (weights->layers == NULL || weights->mlps == NULL) {
+        return ati_fail_memory(error, n_mlps * sizeof *weights->mlps, "layers");
+    }
+    (void)ati_weights_lay_out(config, kernel, weights->memory, weights, &bytes);
     return ATI_OK;
+}
+
+static ati_status make_room(const ati_config *config, const ati_kernel *kernel,
+                            ati_weights *weights, ati_error *error) {
+    ati_status status = measure(config, kernel, &weights->bytes, error);
+    if (status != ATI_OK) {
+        return status;
+    }
+    weights->memory = ati_map(weights->bytes);
+    return weights->memory != NULL ? settle(config, kernel, weights, error)
+                                   : ati_fail_memory(error, weights->bytes, "the model's weights");
 }
 
 static ati_status read_all(ati_tensors *tensors, const ati_weights *weights) {
@@ -40,37 +56,19 @@ static ati_status read_all(ati_tensors *tensors, const ati_weights *weights) {
     return status;
 }
 
-/* Room for the layers and their MLPs, still without weights. */
-static ati_status make_layers(const ati_config *config, ati_weights *weights, ati_error *error) {
-    size_t n_mlps = 0;
-    for (size_t l = 0; l < config->n_layers; l++) {
-        n_mlps += config->layers[l].is_sparse ? config->n_experts : 1;
-    }
-    weights->layers = ati_calloc(config->n_layers, sizeof *weights->layers);
-    weights->mlps = ati_calloc(n_mlps, sizeof *weights->mlps);
-    return weights->layers != NULL && weights->mlps != NULL
-               ? ATI_OK
-               : ati_fail_memory(error, n_mlps * sizeof *weights->mlps, "layers");
-}
-
+/* Nothing that only config.json claims is allocated: first the tensors are checked. */
 ati_status ati_weights_load(const char *folder, const ati_config *config, const ati_kernel *kernel,
                             ati_weights *weights, ati_error *error) {
     ati_checkpoint checkpoint = {0};
     ati_tensors tensors = {.config = config, .checkpoint = &checkpoint, .error = error};
-    size_t bytes = 0;
-    bool fits = false;
     *weights = (ati_weights){0};
     ati_status status = ati_checkpoint_open(folder, &checkpoint, error);
     if (status == ATI_OK) {
-        status = make_layers(config, weights, error);
-    }
-    if (status == ATI_OK) {
         ati_tensors_find_names(&tensors);
-        fits = ati_weights_lay_out(config, kernel, NULL, weights, &bytes);
-        status = ati_tensors_check(&tensors, weights);
+        status = ati_tensors_check(&tensors, &weights->n_parameters);
     }
     if (status == ATI_OK) {
-        status = fits ? make_room(config, kernel, bytes, weights, error) : fail_size(error);
+        status = make_room(config, kernel, weights, error);
     }
     if (status == ATI_OK) {
         status = read_all(&tensors, weights);
@@ -82,43 +80,34 @@ ati_status ati_weights_load(const char *folder, const ati_config *config, const 
     return status;
 }
 
+/* The same: first the file must be of the size. */
 ati_status ati_weights_map(const char *path, const char *key, const ati_config *config,
                            const ati_kernel *kernel, ati_weights *weights, ati_error *error) {
-    void *memory = NULL;
-    size_t bytes = 0;
-    *weights = (ati_weights){0};
-    ati_status status = make_layers(config, weights, error);
-    if (status == ATI_OK && !ati_weights_lay_out(config, kernel, NULL, weights, &bytes)) {
-        status = fail_size(error);
-    }
     ati_packed packed = {
         .precision = ati_precision_name(kernel->precision),
         .kernel = ati_kernel_name(kernel),
         .key = key,
-        .bytes = bytes,
     };
+    *weights = (ati_weights){.is_file = true};
+    ati_status status = measure(config, kernel, &packed.bytes, error);
     if (status == ATI_OK) {
-        status = ati_packed_map(path, &packed, &memory, error);
+        status = ati_packed_map(path, &packed, &weights->memory, error);
+    }
+    if (status == ATI_OK) {
+        weights->bytes = packed.bytes;
+        weights->n_parameters = packed.n_parameters;
+        status = settle(config, kernel, weights, error);
     }
     if (status != ATI_OK) {
         ati_weights_free(weights);
-        return status;
     }
-    settle(config, kernel, memory, bytes, weights);
-    weights->is_file = true;
-    weights->n_parameters = packed.n_parameters;
-    return ATI_OK;
+    return status;
 }
 
 size_t ati_weights_measure(const ati_config *config, const ati_kernel *kernel) {
-    ati_weights weights = {0};
-    ati_error error;
     size_t bytes = 0;
-    if (make_layers(config, &weights, &error) == ATI_OK) {
-        (void)ati_weights_lay_out(config, kernel, NULL, &weights, &bytes);
-    }
-    ati_weights_free(&weights);
-    return bytes;
+    ati_error error;
+    return measure(config, kernel, &bytes, &error) == ATI_OK ? bytes : 0;
 }
 
 void ati_weights_free(ati_weights *weights) {

@@ -86,8 +86,8 @@ ati_status ati_weights_load(const char *folder, const ati_config *config, const 
 ati_status ati_weights_map(const char *path, const char *key, const ati_config *config,
                            const ati_kernel *kernel, ati_weights *weights, ati_error *error);
 
-/* The bytes that the weights of such a model take for a kernel; 0 where there is no
- * memory to count. */
+/* The bytes that the weights of such a model take for a kernel; 0 where they are no
+ * number. Takes no memory. */
 size_t ati_weights_measure(const ati_config *config, const ati_kernel *kernel);
 
 /* Zeroed is allowed; *weights is zeroed. */

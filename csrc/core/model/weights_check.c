@@ -97,10 +97,13 @@ static ati_status make_seen(ati_tensors *tensors) {
                                  : ati_fail_memory(tensors->error, n, "a table of tensors");
 }
 
-ati_status ati_tensors_check(ati_tensors *tensors, ati_weights *weights) {
+ati_status ati_tensors_check(ati_tensors *tensors, size_t *n_parameters) {
+    ati_mlp mlp = {0};
+    ati_layer_weights layer = {.mlps = &mlp};
+    const ati_weights places = {.layers = &layer, .mlps = &mlp};
     ati_status status = make_seen(tensors);
     if (status == ATI_OK) {
-        status = ati_visit_weights(tensors, weights);
+        status = ati_visit_weights(tensors, &places);
     }
     if (status == ATI_OK) {
         status = refuse_unexpected(tensors);
@@ -109,7 +112,7 @@ ati_status ati_tensors_check(ati_tensors *tensors, ati_weights *weights) {
         status = check_tie(tensors);
     }
     if (status == ATI_OK) {
-        weights->n_parameters = count_parameters(tensors);
+        *n_parameters = count_parameters(tensors);
     }
     ati_free(tensors->seen);
     tensors->seen = NULL;

@@ -86,7 +86,8 @@ static void lay_out_attention(weight_layout *w, size_t l, ati_layer_weights *lay
         take_norm(w, family->names.attention_post_norm, hidden, family->norm_bias);
 }
 
-/* The layer's MLP or experts, into mlps; returns what is left of them. */
+/* The layer's MLP or experts, into mlps where they are not NULL; returns what is left of
+ * them. */
 static ati_mlp *lay_out_mlps(weight_layout *w, size_t l, ati_mlp *mlps, ati_layer_weights *layer) {
     const ati_config *config = w->config;
     const ati_family *family = config->family;
@@ -99,9 +100,12 @@ static ati_mlp *lay_out_mlps(weight_layout *w, size_t l, ati_mlp *mlps, ati_laye
     layer->router_bias = take_bias(w, is_sparse && has_bias, layer->n_mlps);
     layer->mlps = mlps;
     for (size_t i = 0; i < layer->n_mlps; i++) {
-        mlps[i] = take_mlp(w, ffn, is_gated, has_bias);
+        ati_mlp mlp = take_mlp(w, ffn, is_gated, has_bias);
+        if (mlps != NULL) {
+            *mlps++ = mlp;
+        }
     }
-    return mlps + layer->n_mlps;
+    return mlps;
 }
 
 static ati_mlp *lay_out_layer(weight_layout *w, size_t l, ati_mlp *mlps, ati_layer_weights *layer) {
@@ -128,6 +132,7 @@ static void lay_out(weight_layout *w, ati_weights *weights) {
     size_t vocab = config->vocab_size, hidden = config->hidden_size;
     const ati_kernel *kernel = w->kernel;
     ati_mlp *mlps = weights->mlps;
+    ati_layer_weights unkept;
     weights->unembedding = take_matrix(w, kernel->unembedding, vocab, hidden);
     bool shared = config->tied && kernel->unembedding->format == kernel->attention->format;
     weights->embeddings =
@@ -138,7 +143,7 @@ static void lay_out(weight_layout *w, ati_weights *weights) {
     }
     weights->final_norm = take_norm(w, family->names.final_norm, hidden, family->norm_bias);
     for (size_t l = 0; l < config->n_layers; l++) {
-        mlps = lay_out_layer(w, l, mlps, &weights->layers[l]);
+        mlps = lay_out_layer(w, l, mlps, weights->layers != NULL ? &weights->layers[l] : &unkept);
     }
 }
 

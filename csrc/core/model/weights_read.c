@@ -19,14 +19,15 @@ static ati_status visit_gain(ati_tensors *tensors, const char *pattern, size_t l
     char name[ATI_NAME_SIZE];
     ati_status status = ATI_OK;
     if (gain == ATI_GAIN_NONE) {
-        if (tensors->rows != NULL) {
+        if (!ati_only_checks(tensors)) {
             fill(weight, n, 1.0F);
         }
         return ATI_OK;
     }
     ati_tensor_name(tensors, pattern, layer, index, ".weight", name);
     status = ati_visit_vector(tensors, name, 1, &n, 0, n, weight);
-    for (size_t i = 0; gain == ATI_GAIN_ONE_PLUS_WEIGHT && tensors->rows != NULL && i < n; i++) {
+    for (size_t i = 0; gain == ATI_GAIN_ONE_PLUS_WEIGHT && !ati_only_checks(tensors) && i < n;
+         i++) {
         weight[i] += 1.0F;
     }
     if (status == ATI_OK && has_bias) {
@@ -58,7 +59,7 @@ static ati_status visit_shared_norm(ati_tensors *tensors, const char *pattern, s
     size_t dim = tensors->config->head_dim;
     ati_status status = visit_gain(tensors, pattern, layer, 0, dim,
                                    tensors->config->family->qk_norm_bias, norm->weight, norm->bias);
-    for (size_t head = 1; head < n_heads && tensors->rows != NULL; head++) {
+    for (size_t head = 1; head < n_heads && !ati_only_checks(tensors); head++) {
         memcpy(norm->weight + head * dim, norm->weight, dim * sizeof(float));
         if (norm->bias != NULL) {
             memcpy(norm->bias + head * dim, norm->bias, dim * sizeof(float));
@@ -73,7 +74,7 @@ static ati_status visit_listed_norm(ati_tensors *tensors, const char *pattern, s
     size_t dim = tensors->config->head_dim;
     ati_status status = ATI_OK;
     for (size_t head = 0; head < n_heads && status == ATI_OK; head++) {
-        float *weight = tensors->rows != NULL ? norm->weight + head * dim : NULL;
+        float *weight = !ati_only_checks(tensors) ? norm->weight + head * dim : NULL;
         status = visit_gain(tensors, pattern, layer, head, dim, false, weight, NULL);
     }
     return status;
@@ -113,7 +114,7 @@ static ati_status visit_head_norm(ati_tensors *tensors, const char *pattern, siz
     case ATI_QK_NORM_NONE:
         break;
     }
-    for (size_t h = 0; status == ATI_OK && tensors->rows != NULL && h < n_heads; h++) {
+    for (size_t h = 0; status == ATI_OK && !ati_only_checks(tensors) && h < n_heads; h++) {
         place_head(config, norm->weight + h * config->head_dim, tensors->rows);
         if (norm->bias != NULL) {
             place_head(config, norm->bias + h * config->head_dim, tensors->rows);
@@ -124,39 +125,47 @@ static ati_status visit_head_norm(ati_tensors *tensors, const char *pattern, siz
 
 /* ---- Matrices ---- */
 
-/* The matrix `pattern` of n rows, with a bias or none, as the family stores matrices. */
-static ati_status visit_linear(ati_tensors *tensors, const char *pattern, size_t layer,
-                               size_t index, size_t n, ati_row_map *map, const ati_matrix *matrix,
-                               float *bias, bool has_bias) {
-    ati_source source = {.n = n, .map = map, .transposed = tensors->config->family->transposed};
-    ati_tensor_name(tensors, pattern, layer, index, ".weight", source.weight);
-    if (has_bias) {
-        ati_tensor_name(tensors, pattern, layer, index, ".bias", source.bias);
+/* A matrix, or some rows of one, and where it goes. */
+typedef struct {
+    const char *pattern; /* NULL: there is none */
+    size_t n, k;         /* [n, k] */
+    ati_row_map *map;
+    const ati_matrix *matrix;
+    float *bias;
+} linear_part;
+
+/* With a bias or none, as the family stores matrices. */
+static ati_status visit_linear(ati_tensors *tensors, size_t layer, size_t index,
+                               const linear_part *part, bool has_bias) {
+    ati_source source = {.n = part->n,
+                         .k = part->k,
+                         .map = part->map,
+                         .transposed = tensors->config->family->transposed};
+    if (part->pattern == NULL) {
+        return ATI_OK;
     }
-    return ati_visit_source(tensors, &source, matrix, bias);
+    ati_tensor_name(tensors, part->pattern, layer, index, ".weight", source.weight);
+    if (has_bias) {
+        ati_tensor_name(tensors, part->pattern, layer, index, ".bias", source.bias);
+    }
+    return ati_visit_source(tensors, &source, part->matrix, part->bias);
 }
 
 static ati_status visit_qkv(ati_tensors *tensors, size_t layer, const ati_layer_weights *weights) {
     const ati_config *config = tensors->config;
     const ati_names *names = &config->family->names;
     size_t q = config->n_heads * config->head_dim, kv = config->n_kv_heads * config->head_dim;
-    const struct {
-        const char *pattern;
-        size_t n;
-        ati_row_map *map;
-    } parts[] = {
-        {names->query, q, ati_row_of_query},
-        {names->key, kv, ati_row_of_key},
-        {names->value, kv, ati_row_of_value},
-        {names->qkv, q + 2 * kv,
-         config->family->qkv_by_heads ? ati_row_of_head_qkv : ati_row_of_qkv},
+    size_t hidden = config->hidden_size;
+    ati_row_map *whole = config->family->qkv_by_heads ? ati_row_of_head_qkv : ati_row_of_qkv;
+    const linear_part parts[] = {
+        {names->query, q, hidden, ati_row_of_query, &weights->qkv, weights->qkv_bias},
+        {names->key, kv, hidden, ati_row_of_key, &weights->qkv, weights->qkv_bias},
+        {names->value, kv, hidden, ati_row_of_value, &weights->qkv, weights->qkv_bias},
+        {names->qkv, q + 2 * kv, hidden, whole, &weights->qkv, weights->qkv_bias},
     };
     ati_status status = ATI_OK;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == ATI_OK; i++) {
-        if (parts[i].pattern != NULL) {
-            status = visit_linear(tensors, parts[i].pattern, layer, 0, parts[i].n, parts[i].map,
-                                  &weights->qkv, weights->qkv_bias, config->qkv_bias);
-        }
+        status = visit_linear(tensors, layer, 0, &parts[i], config->qkv_bias);
     }
     return status;
 }
@@ -177,6 +186,9 @@ static ati_status visit_attention(ati_tensors *tensors, size_t layer,
                                   const ati_layer_weights *weights) {
     const ati_config *config = tensors->config;
     const ati_names *names = &config->family->names;
+    const linear_part output = {
+        names->output, config->hidden_size, config->n_heads * config->head_dim,
+        ati_row_as_is, &weights->output,    weights->output_bias};
     ati_status status = visit_norm(tensors, names->attention_norm, layer, &weights->attention_norm);
     if (status == ATI_OK) {
         status = visit_qkv(tensors, layer, weights);
@@ -193,8 +205,7 @@ static ati_status visit_attention(ati_tensors *tensors, size_t layer,
         status = visit_sinks(tensors, layer, weights);
     }
     if (status == ATI_OK) {
-        status = visit_linear(tensors, names->output, layer, 0, config->hidden_size, ati_row_as_is,
-                              &weights->output, weights->output_bias, config->output_bias);
+        status = visit_linear(tensors, layer, 0, &output, config->output_bias);
     }
     return status == ATI_OK ? visit_norm(tensors, names->attention_post_norm, layer,
                                          &weights->attention_post_norm)
@@ -203,31 +214,20 @@ static ati_status visit_attention(ati_tensors *tensors, size_t layer,
 
 /* ---- MLPs ---- */
 
-typedef struct {
-    const char *pattern;
-    size_t n;
-    ati_row_map *map;
-    const ati_matrix *matrix;
-    float *bias;
-} linear_part;
-
 static ati_status visit_dense(ati_tensors *tensors, size_t layer, const ati_mlp *mlp) {
     const ati_config *config = tensors->config;
     const ati_names *names = &config->family->names;
-    size_t ffn = config->intermediate_size;
+    size_t ffn = config->intermediate_size, hidden = config->hidden_size;
     ati_row_map *up = config->family->plain_mlp ? ati_row_as_is : ati_row_of_up;
     const linear_part parts[] = {
-        {names->gate, ffn, ati_row_of_gate, &mlp->up, mlp->up_bias},
-        {names->up, ffn, up, &mlp->up, mlp->up_bias},
-        {names->gate_up, 2 * ffn, ati_row_of_gate_then_up, &mlp->up, mlp->up_bias},
-        {names->down, config->hidden_size, ati_row_as_is, &mlp->down, mlp->down_bias},
+        {names->gate, ffn, hidden, ati_row_of_gate, &mlp->up, mlp->up_bias},
+        {names->up, ffn, hidden, up, &mlp->up, mlp->up_bias},
+        {names->gate_up, 2 * ffn, hidden, ati_row_of_gate_then_up, &mlp->up, mlp->up_bias},
+        {names->down, hidden, ffn, ati_row_as_is, &mlp->down, mlp->down_bias},
     };
     ati_status status = ATI_OK;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == ATI_OK; i++) {
-        if (parts[i].pattern != NULL) {
-            status = visit_linear(tensors, parts[i].pattern, layer, 0, parts[i].n, parts[i].map,
-                                  parts[i].matrix, parts[i].bias, config->mlp_bias);
-        }
+        status = visit_linear(tensors, layer, 0, &parts[i], config->mlp_bias);
     }
     return status;
 }
@@ -237,15 +237,15 @@ static ati_status visit_listed_expert(ati_tensors *tensors, size_t layer, size_t
                                       const ati_mlp *mlp) {
     const ati_config *config = tensors->config;
     const ati_names *names = &config->family->names;
+    size_t ffn = config->expert_size, hidden = config->hidden_size;
     const linear_part parts[] = {
-        {names->expert_gate, config->expert_size, ati_row_of_gate, &mlp->up, NULL},
-        {names->expert_up, config->expert_size, ati_row_of_up, &mlp->up, NULL},
-        {names->expert_down, config->hidden_size, ati_row_as_is, &mlp->down, NULL},
+        {names->expert_gate, ffn, hidden, ati_row_of_gate, &mlp->up, NULL},
+        {names->expert_up, ffn, hidden, ati_row_of_up, &mlp->up, NULL},
+        {names->expert_down, hidden, ffn, ati_row_as_is, &mlp->down, NULL},
     };
     ati_status status = ATI_OK;
     for (size_t i = 0; i < sizeof parts / sizeof *parts && status == ATI_OK; i++) {
-        status = visit_linear(tensors, parts[i].pattern, layer, index, parts[i].n, parts[i].map,
-                              parts[i].matrix, NULL, false);
+        status = visit_linear(tensors, layer, index, &parts[i], false);
     }
     return status;
 }
@@ -257,6 +257,7 @@ static ati_status visit_stacked_expert(ati_tensors *tensors, size_t layer, size_
     const ati_names *names = &config->family->names;
     bool transposed = config->family->experts == ATI_EXPERTS_TRANSPOSED;
     ati_source up = {.n = 2 * config->expert_size,
+                     .k = config->hidden_size,
                      .slab = index,
                      .n_slabs = config->n_experts,
                      .transposed = transposed && !config->is_mxfp4,
@@ -264,6 +265,7 @@ static ati_status visit_stacked_expert(ati_tensors *tensors, size_t layer, size_
                      .map = transposed ? ati_row_of_gate_beside_up : ati_row_of_gate_then_up};
     ati_source down = up;
     down.n = config->hidden_size;
+    down.k = config->expert_size;
     down.map = ati_row_as_is;
     ati_tensor_name(tensors, names->expert_gate_up, layer, 0, "", up.weight);
     ati_tensor_name(tensors, names->expert_down, layer, 0, "", down.weight);
@@ -288,9 +290,12 @@ static ati_status visit_experts(ati_tensors *tensors, size_t layer,
         ati_tensor_name(tensors, config->family->names.router, layer, 0, ".bias", name);
         status = ati_visit_vector(tensors, name, 1, dims, 0, dims[0], weights->router_bias);
     }
-    for (size_t i = 0; i < config->n_experts && status == ATI_OK; i++) {
-        status = listed ? visit_listed_expert(tensors, layer, i, &weights->mlps[i])
-                        : visit_stacked_expert(tensors, layer, i, &weights->mlps[i]);
+    /* Tensors that hold all experts are checked with the first. */
+    size_t n = ati_only_checks(tensors) && !listed ? 1 : config->n_experts;
+    for (size_t i = 0; i < n && status == ATI_OK; i++) {
+        const ati_mlp *mlp = &weights->mlps[ati_only_checks(tensors) ? 0 : i];
+        status = listed ? visit_listed_expert(tensors, layer, i, mlp)
+                        : visit_stacked_expert(tensors, layer, i, mlp);
     }
     return status;
 }
@@ -357,7 +362,8 @@ static ati_status visit_ends(ati_tensors *tensors, const ati_weights *weights) {
     size_t vocab = config->vocab_size, hidden = config->hidden_size;
     const size_t positions[] = {config->max_position_embeddings + config->family->first_position,
                                 hidden};
-    ati_source embeddings = {.n = vocab, .map = ati_row_as_is}, unembedding = embeddings;
+    ati_source embeddings = {.n = vocab, .k = hidden, .map = ati_row_as_is};
+    ati_source unembedding = embeddings;
     char name[ATI_NAME_SIZE];
     ati_tensor_name(tensors, names->embeddings, 0, 0, ".weight", embeddings.weight);
     snprintf(unembedding.weight, sizeof unembedding.weight, "%s",
@@ -384,9 +390,10 @@ static ati_status visit_ends(ati_tensors *tensors, const ati_weights *weights) {
 ati_status ati_visit_weights(ati_tensors *tensors, const ati_weights *weights) {
     ati_status status = visit_ends(tensors, weights);
     for (size_t l = 0; l < tensors->config->n_layers && status == ATI_OK; l++) {
-        status = visit_attention(tensors, l, &weights->layers[l]);
+        ati_layer_weights *layer = &weights->layers[ati_only_checks(tensors) ? 0 : l];
+        status = visit_attention(tensors, l, layer);
         if (status == ATI_OK) {
-            status = visit_mlp(tensors, l, &weights->layers[l]);
+            status = visit_mlp(tensors, l, layer);
         }
     }
     return status;
