@@ -1,9 +1,11 @@
-"""A file that somebody else may have put there, read to a stated size."""
+"""A file that somebody else may have put there: read to a stated size, or written in place."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from typing import BinaryIO
 
 
 class UnreadableFileError(ValueError):
@@ -28,15 +30,55 @@ def read_regular_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:
     return data
 
 
+def open_regular_file(path: str | bytes | os.PathLike[str]) -> BinaryIO:
+    """A regular file opened to be read, links followed; raises as `read_regular_file` does."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        check_is_regular(descriptor)
+        return open(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def open_in_place(path: str | os.PathLike[str], flags: int, mode: int) -> int:
+    """A descriptor of a file that is written under its final name, made where `flags` say so.
+
+    Raises UnreadableFileError, with nothing changed, for a link, which may lead to any file, for a
+    file that has other names, and for what is no regular file. OSError as `os.open` does.
+    """
+    kept_from_waiting = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags | kept_from_waiting, mode)
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        raise _not_regular(os.lstat(path).st_mode) from None
+    try:
+        check_is_regular(descriptor)
+        if (names := os.fstat(descriptor).st_nlink) > 1:
+            raise UnreadableFileError(f"expected a file of one name, found one of {names}")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def check_is_regular(descriptor: int) -> None:
     """UnreadableFileError, naming what it is, when an open file is no regular one."""
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
-        raise UnreadableFileError(f"expected a regular file, found {kind}")
+        raise _not_regular(mode)
 
 
+def _not_regular(mode: int) -> UnreadableFileError:
+    kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+    return UnreadableFileError(f"expected a regular file, found {kind}")
+
+
+_NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a folder
 _KINDS = {
+    stat.S_IFLNK: "a link",
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",

@@ -30,23 +30,39 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     if final.exists() and not final.is_file():
         yield final
         return
+    with whole_file(final, path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def whole_file(final: Path, called: str | os.PathLike[str]) -> Iterator[Path]:
+    """As `replacing`, but a link of the name is itself replaced; OSError names what is `called`."""
     temporary = beside(final)
     try:
-        yield temporary
-        give_name(temporary, final)
+        make_new(temporary)
+        try:
+            yield temporary
+            give_name(temporary, final)
+        finally:
+            with suppress(OSError):  # a read-only file system refuses even what is not there
+                temporary.unlink()
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary)):
             raise
         # The system's words: those of Arrow tell of the temporary file.
-        raise OSError(error.errno, os.strerror(error.errno), os.fspath(path)) from error
-    finally:
-        with suppress(OSError):  # a read-only file system refuses even what is not there
-            temporary.unlink()
+        raise OSError(error.errno, os.strerror(error.errno), os.fspath(called)) from error
 
 
 def beside(final: Path) -> Path:
-    """A name in the same folder, for a file that is to have the name `final`."""
-    return final.with_name(f".{final.name[:NAME_CHARACTERS]}.{secrets.token_hex(4)}.tmp")
+    """A name in the same folder, for a file that is to have the name `final`: see `make_new`."""
+    return final.with_name(f".{final.name[:NAME_CHARACTERS]}.{secrets.token_hex(8)}.tmp")
+
+
+def make_new(temporary: Path) -> None:
+    """Make an empty file; FileExistsError where anything has the name, a link that leads nowhere
+    included, so that what is written to it is written nowhere else.
+    """
+    open(temporary, "xb").close()
 
 
 def give_name(temporary: Path, final: Path) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from attninfluence.base.replacing import naming
+from attninfluence.base.replacing import replacing
 
 PACKAGED = Path(__file__).parent / "texts.jsonl"
 SHORTEST, LONGEST = 300, 2500  # characters
@@ -111,8 +111,8 @@ def _pieces(topic: str) -> Iterator[str]:
 def write_texts(texts: Sequence[Text], path: str | os.PathLike[str]) -> None:
     """The texts as JSONL, in the columns that `attninfluence score` expects."""
     with (
-        naming(Path(path)),
-        open(path, "w", encoding="utf-8", errors="backslashreplace") as file,
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
     ):
         for text in texts:
             file.write(json.dumps(asdict(text), ensure_ascii=False) + "\n")

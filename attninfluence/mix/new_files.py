@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from attninfluence.base.replacing import beside, give_names
+from attninfluence.base.replacing import beside, give_names, make_new
 from attninfluence.output.files import OutputError
 
 GROUP_FILES = 1000  # that wait for their names at most
@@ -50,6 +50,7 @@ class NewFiles:
     def new_file(self, final: Path) -> Iterator[Path]:
         """A file to write to, which waits for the name `final` when this block succeeds."""
         temporary = beside(final)
+        make_new(temporary)
         self._finals[temporary] = final
         yield temporary
         self._bytes += temporary.stat().st_size

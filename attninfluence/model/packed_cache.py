@@ -22,6 +22,7 @@ from pathlib import Path
 from attninfluence._core import Model as Core
 from attninfluence._core import ModelError
 from attninfluence.base.paths import expand_home
+from attninfluence.base.regular_file import UnreadableFileError, open_in_place
 
 
 def cache_folder() -> Path:
@@ -63,7 +64,7 @@ def open_packed(
             return ready
         with _locked(path):
             return mapped(path) or _make(path, fingerprint, read, check, mapped)
-    except OSError:
+    except (OSError, UnreadableFileError):
         return read()
 
 
@@ -109,7 +110,7 @@ def _check_owner(path: Path, status: os.stat_result) -> None:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold the file's lock, which ends with the process at the latest."""
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_in_place(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:

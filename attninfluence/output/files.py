@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attninfluence.base.replacing import beside, give_name, naming
+from attninfluence.base.replacing import beside, give_name, make_new, naming
 from attninfluence.base.version import __version__
 from attninfluence.corpus.files import is_url
 
@@ -67,6 +67,7 @@ def publish(temporary: Path, final: Path) -> None:
 def new_file(final: Path) -> Iterator[Path]:
     """A file to write to, which is published as `final` when the block succeeds."""
     temporary = beside(final)
+    make_new(temporary)
     try:
         yield temporary
         publish(temporary, final)

@@ -45,7 +45,8 @@ class PartWriter:
         self._temporary = final.with_name(f".{final.stem}.{run_id}.tmp")
         self._pending: list[pa.Table] = []
         self._pending_rows = self._pending_bytes = 0
-        self._sink: BinaryIO = open(self._temporary, "wb")  # noqa: SIM115 - lives as long as this
+        # The run's id may have been read from a file of others, so the name may be theirs: "x".
+        self._sink: BinaryIO = open(self._temporary, "xb")  # noqa: SIM115 - lives as long as this
         self._writer: pq.ParquetWriter | None = None
         try:
             with naming(self._temporary):

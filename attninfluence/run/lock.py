@@ -5,7 +5,8 @@
 
 The lock is the system's (`flock`), so a killed run lets go of it whatever happens; the file
 `.lock` only says who holds it. Where the file system has no locks, the file decides: it is
-taken over when it names a process of this machine that is gone, and otherwise refused.
+taken over when it names a process of this machine that is gone, and otherwise refused. A `.lock`
+that is anything but a file of that one name is refused, and stays as it is.
 """
 
 from __future__ import annotations
@@ -18,12 +19,19 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from attninfluence.base.json_values import JSONError, parse_json_object
+from attninfluence.base.regular_file import UnreadableFileError, open_in_place
+
 LOCK_NAME = ".lock"
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class LockedError(ValueError):
-    """The folder is in use by another run; the message says whose."""
+    """The folder is in use by another run, or cannot be locked; the message says whose, or why."""
+
+
+class UnlockableError(LockedError):
+    """The folder has a `.lock` that no run made."""
 
 
 class RunLock:
@@ -58,11 +66,16 @@ class RunLock:
 
     def _open(self) -> tuple[int, bool]:
         """The lock file, and whether it is made by this."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT
         try:
-            return os.open(self.path, flags | os.O_EXCL, 0o666), True
+            return open_in_place(self.path, flags | os.O_EXCL, 0o666), True
         except FileExistsError:
-            return os.open(self.path, flags, 0o666), False
+            pass
+        try:
+            return open_in_place(self.path, flags, 0o666), False
+        except UnreadableFileError as error:
+            told = f"{self.path}: {error}; remove it, or name another folder"
+            raise UnlockableError(told) from None
 
     def _lock(self, descriptor: int, is_new: bool) -> None:
         try:
@@ -89,7 +102,7 @@ class RunLock:
 
 def check_unlocked(folder: str | os.PathLike[str]) -> None:
     """LockedError when another run is writing into `folder`, which need not exist."""
-    if Path(folder, LOCK_NAME).exists():
+    if os.path.lexists(Path(folder, LOCK_NAME)):
         with RunLock(folder):
             pass
 
@@ -104,18 +117,18 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 def _owner(descriptor: int) -> dict[str, Any]:
     try:
-        owner = json.loads(os.pread(descriptor, 4096, 0))
-    except ValueError:
+        return parse_json_object(os.pread(descriptor, 4096, 0))
+    except JSONError:
         return {}
-    return owner if isinstance(owner, dict) else {}
 
 
 def _is_gone(owner: dict[str, Any]) -> bool:
     """Whether the holder was a process of this machine that no longer exists."""
-    if owner.get("host") != socket.gethostname() or not isinstance(owner.get("pid"), int):
+    pid = owner.get("pid")
+    if owner.get("host") != socket.gethostname() or type(pid) is not int or not 0 < pid < 1 << 31:
         return False
     try:
-        os.kill(owner["pid"], 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:

@@ -240,3 +240,11 @@ def test_hostile_texts_do_not_drive_the_terminal(tmp_path: Path) -> None:
     assert "\u202e" not in output.getvalue()
     assert "[bold]x␛[2J" in output.getvalue()
     assert max(map(len, output.getvalue().splitlines())) <= 80
+
+
+def test_texts_are_not_written_through_a_hard_link(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "texts.jsonl").hardlink_to(tmp_path / "victim")
+    demo_texts.write_texts([Text("a", "b", "c")], tmp_path / "texts.jsonl")
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert json.loads((tmp_path / "texts.jsonl").read_text())["text"] == "c"

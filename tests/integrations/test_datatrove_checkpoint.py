@@ -419,3 +419,22 @@ def test_a_job_of_killed_tasks_scores_every_row_once() -> None:
     assert (figures["tasks"], figures["rows"], figures["compared_scores"]) == (8, 160, 60)
     assert (figures["kills"], figures["launches"]) == (6, 8 + 6)
     assert 0 < figures["rows_scored_again"] < 60
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path: Path, block: Made) -> None:
+    victim, folder = tmp_path / "victim", tmp_path / "checkpoint" / "00000"
+    victim.write_text("precious")
+    folder.mkdir(parents=True)
+    (folder / ".lock").symlink_to(victim)
+    task = block(checkpoint_folder=str(tmp_path / "checkpoint"))
+    with pytest.raises(CheckpointError, match="found a link; remove it, or name another folder$"):
+        list(task.run(documents(TEXTS[:3])))
+    assert victim.read_text() == "precious"
+
+
+def test_a_file_is_not_published_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "merged.json").symlink_to(tmp_path / "victim")
+    files.publish_bytes(get_datafolder(str(tmp_path)), "merged.json", b"{}")
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert (tmp_path / "merged.json").read_bytes() == b"{}"

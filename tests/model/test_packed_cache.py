@@ -167,6 +167,16 @@ def test_a_file_that_is_not_of_this_user_alone_is_replaced(cache, tiny_folder, t
     assert (made.st_uid, stat.S_IMODE(made.st_mode)) == (os.geteuid(), 0o600)
 
 
+def test_a_lock_that_is_a_link_is_not_followed(cache, tiny_folder, tmp_path):
+    opened(tiny_folder)
+    (cache / "packed" / NAME).unlink()
+    lock = cache / "packed" / f"{NAME}.lock"
+    lock.unlink()
+    lock.symlink_to(tmp_path / "new")
+    assert mapped_file(opened(tiny_folder)) == ""
+    assert not (tmp_path / "new").exists() and os.listdir(lock.parent) == [lock.name]
+
+
 def test_a_folder_that_changed_leaves_nothing(cache, tiny_folder):
     def check():
         raise ValueError("changed")

@@ -62,7 +62,7 @@ def watching(steps: Steps) -> Iterator[None]:
     real_write_bytes = Path.write_bytes
 
     def open_file(path: Any, mode: str = "r", *rest: Any) -> Any:
-        if "w" not in mode:
+        if not {"w", "x"} & {*mode}:
             return builtins.open(path, mode, *rest)
         steps.step("open", path)
         return _File(path, builtins.open(path, mode, *rest), steps)

@@ -115,3 +115,68 @@ def test_without_locks_a_living_process_keeps_it(
     (tmp_path / LOCK_NAME).write_text(json.dumps(owner))
     with pytest.raises(LockedError, match="remove"), RunLock(tmp_path):
         pass
+
+
+def plant(place: Path, kind: str, victim: Path) -> None:
+    """Something that is no lock file of a run."""
+    if kind == "link":
+        place.symlink_to(victim)
+    elif kind == "hard link":
+        os.link(victim, place)
+    elif kind == "link to nothing":
+        place.symlink_to(victim.with_name("new"))
+    elif kind == "FIFO":
+        os.mkfifo(place)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(place))
+    else:
+        place.mkdir()
+
+
+PLANTED = {
+    "link": "a regular file, found a link",
+    "hard link": "a file of one name, found one of 2",
+    "link to nothing": "a regular file, found a link",
+    "FIFO": "a regular file, found a FIFO",
+    "socket": "a regular file, found a socket",
+    "folder": "a regular file, found a folder",
+}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_lock_that_no_run_made_is_refused_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """To open it would wait for a FIFO, to write to it would empty what a link leads to."""
+    folder, victim = tmp_path / "out", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_text("precious")
+    monkeypatch.chdir(folder)  # a socket's name has at most 107 bytes
+    plant(Path(LOCK_NAME), kind, victim)
+    told = f"{folder / LOCK_NAME}: expected {PLANTED[kind]}; remove it, or name another folder"
+    for use in (lambda: RunLock(folder).__enter__(), lambda: check_unlocked(folder)):
+        with pytest.raises(LockedError) as found:
+            use()
+        assert str(found.value) == told
+    assert victim.read_text() == "precious" and os.path.lexists(LOCK_NAME)
+    assert sorted(os.listdir(tmp_path)) == ["out", "victim"]
+
+
+@pytest.mark.parametrize("pid", [0, -1, 1 << 31, 1 << 70, True, "1"])
+def test_without_locks_a_pid_that_is_none_keeps_the_folder_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: object
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    (tmp_path / LOCK_NAME).write_text(json.dumps({"host": socket.gethostname(), "pid": pid}))
+    with pytest.raises(LockedError, match="remove"), RunLock(tmp_path):
+        pass
+
+
+def test_a_deep_lock_file_says_nobody(tmp_path: Path) -> None:
+    (tmp_path / LOCK_NAME).write_text("[" * 4000)
+    with RunLock(tmp_path):
+        assert json.loads((tmp_path / LOCK_NAME).read_text())["pid"] == os.getpid()

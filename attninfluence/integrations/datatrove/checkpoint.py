@@ -32,7 +32,7 @@ from attninfluence.integrations.datatrove.files import (
     publish_bytes,
     remove_unfinished,
 )
-from attninfluence.run.lock import LockedError, RunLock
+from attninfluence.run.lock import LockedError, RunLock, UnlockableError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -163,6 +163,8 @@ class TaskCheckpoint:
         Path(path).mkdir(parents=True, exist_ok=True)
         try:
             stack.enter_context(RunLock(path))
+        except UnlockableError as error:
+            raise CheckpointError(str(error)) from None
         except LockedError as error:
             raise CheckpointError(f"{error}; wait for that run of the task, or end it") from None
         _holders[os.getpid(), path] = self

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attninfluence.base.replacing import replacing
+from attninfluence.base.replacing import whole_file
 
 if TYPE_CHECKING:
     from datatrove.io import DataFolder
 
 
 def publish_bytes(folder: DataFolder, name: str, data: bytes) -> None:
-    """Write a file, replacing an older one.
+    """Write a file, replacing an older one, or a link of that name.
 
     On a local or mounted file system the bytes are synced under a temporary name, renamed, and the
     rename is synced. An object store shows an object when all of it has arrived.
@@ -22,7 +22,7 @@ def publish_bytes(folder: DataFolder, name: str, data: bytes) -> None:
         return
     final = Path(folder.resolve_paths(name))
     final.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(final) as file:
+    with whole_file(final, final) as file:
         file.write_bytes(data)
 
 
