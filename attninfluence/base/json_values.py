@@ -7,12 +7,14 @@ Every JSON file that the package reads goes through here, but for the lines of d
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import Any
 
 from attninfluence.base.regular_file import UnreadableFileError, read_regular_file
 
 MOST_BYTES = 256 << 20  # the largest tokenizer.json in use has some 35 MB
+MOST_OWN_BYTES = 1 << 30  # of what this package writes, which may list millions of files
 MOST_DEPTH = 64
 
 
@@ -20,30 +22,66 @@ class JSONError(ValueError):
     """What was read is not JSON, or not JSON to be read; the message does not name the file."""
 
 
-def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text, as `json.loads`; JSONError where that fails or nests too deeply."""
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"the number {digits[:40]} is too large")
+    return value
+
+
+# Hooks that refuse what JSON does not define and what no file of this package has.
+STRICT: dict[str, Any] = {
+    "object_pairs_hook": _unique_names,
+    "parse_constant": _refuse_constant,
+    "parse_float": _finite,
+}
+
+
+def parse_json(text: str | bytes, **hooks: Any) -> Any:
+    """The value of a JSON text; JSONError where `json.loads` fails or it nests too deeply.
+
+    hooks: those of `json.loads`, STRICT for some; what nests within objects of another type than
+    dict is not looked into.
+    """
     try:
-        value = json.loads(text)
+        value = json.loads(text, **hooks)
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        raise JSONError(f"not valid JSON ({error})") from None
+        raise JSONError(f"not valid JSON ({error})") from error
     _check_depth(value)
     return value
 
 
-def parse_json_object(text: str | bytes) -> dict[str, Any]:
+def parse_json_object(text: str | bytes, **hooks: Any) -> dict[str, Any]:
     """The object of a JSON text, as `parse_json`; JSONError for another value."""
-    value = parse_json(text)
+    value = parse_json(text, **hooks)
     if not isinstance(value, dict):
         raise JSONError(f"expected a JSON object, found {json_kind(value)}")
     return value
 
 
-def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object in a JSON file, in UTF-8. Raises JSONError, and OSError as `open` does."""
+def read_json_object(
+    path: str | os.PathLike[str], most_bytes: int | None = None, **hooks: Any
+) -> dict[str, Any]:
+    """The object in a JSON file, in UTF-8. Raises JSONError, and OSError as `open` does.
+
+    most_bytes: None is MOST_BYTES.
+    """
     try:
-        return parse_json_object(read_regular_file(path, MOST_BYTES))
+        data = read_regular_file(path, MOST_BYTES if most_bytes is None else most_bytes)
+        return parse_json_object(data, **hooks)
     except UnreadableFileError as error:
         raise JSONError(str(error)) from None
 

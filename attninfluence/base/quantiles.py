@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attninfluence.base.arrays import Floats, Ints
+from attninfluence.base.json_values import STRICT, parse_json_object
 
 K = 16384
 LEAST_CAPACITY = 8
@@ -127,7 +128,7 @@ class QuantileSketch:
         if magic + b"\n" != MAGIC:
             raise ValueError(f"not a quantile sketch: begins with {data[:16]!r}")
         try:
-            head = json.loads(text)
+            head = parse_json_object(text, **STRICT)
             sizes = [*head["sizes"], head["sizes"][-1]]
             *kept, weights = np.split(np.frombuffer(body, "<i8"), np.cumsum(sizes)[:-1])
             sketch = cls(head["k"], head["seed"])

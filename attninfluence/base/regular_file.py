@@ -12,13 +12,13 @@ class UnreadableFileError(ValueError):
     """A file is not to be read; the message says why and does not name it."""
 
 
-def read_regular_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:
+def read_regular_file(path: str | bytes | os.PathLike[str], most_bytes: int) -> bytes:
     """The bytes of a regular file of at most `most_bytes`, links followed.
 
     Raises UnreadableFileError for a larger one and for what is no regular file, at once: a FIFO
     would be waited for, a device may never end. OSError as `open` does.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | _WITHOUT_WAITING)
     try:
         check_is_regular(descriptor)
         with open(descriptor, "rb", closefd=False) as file:
@@ -32,13 +32,13 @@ def read_regular_file(path: str | os.PathLike[str], most_bytes: int) -> bytes:
 
 def open_regular_file(path: str | bytes | os.PathLike[str]) -> BinaryIO:
     """A regular file opened to be read, links followed; raises as `read_regular_file` does."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _WITHOUT_WAITING))  # noqa: SIM115 - who asked closes it
     try:
-        check_is_regular(descriptor)
-        return open(descriptor, "rb")
+        check_is_regular(file.fileno())
     except BaseException:
-        os.close(descriptor)
+        file.close()
         raise
+    return file
 
 
 def open_in_place(path: str | os.PathLike[str], flags: int, mode: int) -> int:
@@ -47,9 +47,8 @@ def open_in_place(path: str | os.PathLike[str], flags: int, mode: int) -> int:
     Raises UnreadableFileError, with nothing changed, for a link, which may lead to any file, for a
     file that has other names, and for what is no regular file. OSError as `os.open` does.
     """
-    kept_from_waiting = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
-        descriptor = os.open(path, flags | kept_from_waiting, mode)
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | _WITHOUT_WAITING, mode)
     except OSError as error:
         if error.errno not in _NO_FILE:
             raise
@@ -76,6 +75,7 @@ def _not_regular(mode: int) -> UnreadableFileError:
     return UnreadableFileError(f"expected a regular file, found {kind}")
 
 
+_WITHOUT_WAITING = os.O_NONBLOCK | os.O_NOCTTY  # for the other end of a FIFO
 _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a folder
 _KINDS = {
     stat.S_IFLNK: "a link",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from attninfluence.base.json_values import parse_json
 from attninfluence.base.paths import expand_home
 from attninfluence.cli.numbers import positive
 
@@ -89,14 +89,14 @@ def _json(text: str) -> Any:
                 stored = file.read()
         else:
             stored = text
-        return json.loads(stored, object_pairs_hook=_Object, parse_int=str, parse_float=str)
+        return parse_json(stored, object_pairs_hook=_Object, parse_int=str, parse_float=str)
     except OSError as error:
         raise argparse.ArgumentTypeError(
             f"{text!r}: {error.strerror}; @ names a file of JSON (a name that begins with @ is"
             " given in JSON)"
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not valid JSON: {error} (a name that begins with {{ or [ is given in"
-            " JSON as well)"
+            f"{text!r} is not valid JSON: {error.__cause__ or error} (a name that begins with {{ or"
+            " [ is given in JSON as well)"
         ) from None

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TypeVar, cast
 
+from attninfluence.base.regular_file import UnreadableFileError, open_regular_file
+
 Row = TypeVar("Row")
 
 # The decoder of each suffix that may follow that of a format.
@@ -208,11 +210,16 @@ def filesystem_of(url: str) -> tuple[Any, str]:
 def open_binary(path: str, *, in_order: bool = True) -> BinaryIO:
     """Open a local path, or a URL through fsspec, for reading bytes as they are stored.
 
+    CorpusError for a local path of what is no regular file, which may be waited for without end.
+
     in_order  the file is read from its first byte to its last; otherwise a remote one is asked for
               the bytes that are read and for none ahead of them
     """
     if not is_url(path):
-        return open(local_path(path), "rb")
+        try:
+            return open_regular_file(local_path(path))
+        except UnreadableFileError as error:
+            raise CorpusError(path, str(error)) from None
     filesystem, inner = filesystem_of(path)
     options: dict[str, Any] = {} if in_order else {"cache_type": "none"}
     with _reading_archive(path):

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+from attninfluence.base.regular_file import UnreadableFileError, read_regular_file
 from attninfluence.corpus.files import CorpusError, filesystem_of, is_url, local_path
 
 _MODIFIED = ("mtime", "LastModified", "last_modified", "created")
@@ -45,8 +46,8 @@ class Listing(Protocol):
     def leads_up(self, link: str) -> bool:
         """Whether a linked folder is one of those that hold the link."""
 
-    def read(self, path: str) -> bytes:
-        """The bytes of a small file; OSError where it cannot be read, or is not there."""
+    def read(self, path: str, most_bytes: int) -> bytes:
+        """The bytes of a regular file of at most so many; OSError where there is none."""
 
     def name(self, path: str) -> str:
         """What the user calls `path`."""
@@ -102,9 +103,11 @@ class LocalListing:
         target: Any = os.path.realpath(local_path(link))
         return bool(os.path.commonpath([place, target]) == target)
 
-    def read(self, path: str) -> bytes:
-        with open(local_path(path), "rb") as file:
-            return file.read()
+    def read(self, path: str, most_bytes: int) -> bytes:
+        try:
+            return read_regular_file(local_path(path), most_bytes)
+        except UnreadableFileError as error:
+            raise OSError(str(error)) from None
 
     def name(self, path: str) -> str:
         return f"{self._scheme}{path}"
@@ -172,8 +175,10 @@ class UrlListing:
     def leads_up(self, link: str) -> bool:
         return False
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, most_bytes: int) -> bytes:
         try:
+            if int(self._filesystem.info(path).get("size") or 0) > most_bytes:
+                raise OSError(f"is larger than {most_bytes} bytes")
             return bytes(self._filesystem.cat_file(path))
         except Exception as error:  # those of a network are the file system's own
             raise OSError(str(error)) from error

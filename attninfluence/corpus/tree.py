@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import re
 from collections.abc import Callable, Hashable, Sequence
 
+from attninfluence.base.json_values import MOST_OWN_BYTES, JSONError, parse_json_object
 from attninfluence.corpus.listing import Entry, Listing
 from attninfluence.corpus.passed_over import (
     LEADS_UP,
@@ -159,10 +159,10 @@ class Tree:
 def is_written(listing: Listing, folder: str) -> bool:
     """Whether this package wrote scores, a selection or a mix there, finished or not."""
     try:
-        made = json.loads(listing.read(join(folder, RUN_NAME)))
-    except (OSError, ValueError):
+        made = parse_json_object(listing.read(join(folder, RUN_NAME), MOST_OWN_BYTES))
+    except (OSError, JSONError):
         return False
-    return isinstance(made, dict) and bool(_OUTPUT.fullmatch(str(made.get("format"))))
+    return bool(_OUTPUT.fullmatch(str(made.get("format"))))
 
 
 def join(folder: str, name: str) -> str:

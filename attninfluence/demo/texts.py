@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from attninfluence.base.json_values import parse_json_object
 from attninfluence.base.replacing import replacing
 
 PACKAGED = Path(__file__).parent / "texts.jsonl"
@@ -54,7 +55,7 @@ def spread(texts: Sequence[Text], limit: int) -> list[Text]:
 def packaged_texts() -> list[Text]:
     """The texts that come with the package."""
     with open(PACKAGED, encoding="utf-8") as lines:
-        return [Text(**json.loads(line)) for line in lines]
+        return [Text(**parse_json_object(line)) for line in lines]
 
 
 def code_texts() -> Iterator[Text]:

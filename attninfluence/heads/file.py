@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence._core import ModelError
+from attninfluence.base.json_values import STRICT, JSONError, read_json_object
 from attninfluence.base.paths import expand_home
 from attninfluence.base.replacing import replacing
 from attninfluence.heads.head_table import HeadTable
@@ -131,16 +132,9 @@ class _HeadsFile:
 
     def _object(self) -> dict[str, Any]:
         try:
-            content = json.loads(
-                self.path.read_text(encoding="utf-8"),
-                object_pairs_hook=_unique_names,
-                parse_constant=_refuse_constant,
-            )
-        except (ValueError, RecursionError) as error:
-            raise ModelError(f"{self.path}: not valid JSON ({error})") from error
-        if not isinstance(content, dict):
-            raise ModelError(f"{self.path}: expected a JSON object")
-        return content
+            return read_json_object(self.path, **STRICT)
+        except JSONError as error:
+            raise ModelError(f"{self.path}: {error}") from error
 
     def _expect(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
@@ -206,14 +200,3 @@ class _HeadsFile:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        raise ValueError("a name occurs twice in one object")
-    return content
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from attninfluence._core import ModelError
+from attninfluence.base.json_values import JSONError, read_json_object
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
@@ -39,9 +39,8 @@ def _adapter(path: Path, names: list[str]) -> str:
     if "adapter_config.json" not in names:
         return ""
     try:
-        settings = json.loads((path / "adapter_config.json").read_bytes())
-        base = repr(str(settings["base_model_name_or_path"]))
-    except (OSError, ValueError, LookupError, TypeError):
+        base = repr(str(read_json_object(path / "adapter_config.json")["base_model_name_or_path"]))
+    except (OSError, JSONError, KeyError):
         base = "another model"
     return (
         f"it holds an adapter (LoRA or another of PEFT's) of {base}; merge the two once: "

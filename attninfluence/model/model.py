@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attninfluence._core import Model as Core
 from attninfluence._core import ModelError
+from attninfluence.base.json_values import JSONError, read_json_object
 from attninfluence.base.whole_number import as_whole_number
 from attninfluence.model.description import (
     Described,
@@ -322,5 +322,8 @@ def _check_precision(precision: str) -> None:
 
 
 def _read_config(folder: str) -> dict[str, Any]:
-    config = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
-    return dict(config)
+    path = Path(folder, "config.json")
+    try:
+        return read_json_object(path)
+    except JSONError as error:
+        raise ModelError(f"{path}: {error}") from None

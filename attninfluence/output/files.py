@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from attninfluence.base.json_values import MOST_OWN_BYTES, STRICT, JSONError, read_json_object
 from attninfluence.base.replacing import beside, give_name, make_new, naming
 from attninfluence.base.version import __version__
 from attninfluence.corpus.files import is_url
@@ -85,12 +86,9 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """The object of a JSON file of an output folder."""
     try:
-        value = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise OutputError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise OutputError(f"{path}: expected a JSON object")
-    return value
+        return read_json_object(path, MOST_OWN_BYTES, **STRICT)
+    except JSONError as error:
+        raise OutputError(f"{path}: {error}") from error
 
 
 def part_name(index: int) -> str:

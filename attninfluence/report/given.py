@@ -41,7 +41,7 @@ def find_head_scores(
     stored = Path(str(model.get("path", "")), "heads.json")
     try:
         found = HeadScores.load(stored)
-    except OSError:  # gone, or a folder that others may not look into
+    except (OSError, ModelError):  # not there, or nothing to read: nobody named it
         return None
     same_model = found.model_fingerprint == model.get("fingerprint")
     masked = {tuple(pair) for pair in run.common.get("scoring", {}).get("heads", [])}

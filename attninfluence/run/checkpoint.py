@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attninfluence.base.json_values import STRICT, parse_json_object
 from attninfluence.base.replacing import sync
 from attninfluence.output.files import OutputError
 from attninfluence.output.part import PartWriter, run_id_of
@@ -57,7 +58,7 @@ def read_checkpoint(folder: Path, parts: int, run_id: str) -> tuple[RunState, Re
     for name in (_name(parts), EXAMPLES_NAME):
         if (folder / name).exists():
             table = _read(folder / name, run_id)
-            state = RunState.from_json(json.loads(table["state"][0].as_py()))
+            state = RunState.from_json(parse_json_object(table["state"][0].as_py(), **STRICT))
             return state, Reservoir(_examples(table))
     raise OutputError(
         f"{folder}: has {parts} parts and no checkpoint that counts them; the run is "

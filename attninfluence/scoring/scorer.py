@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attninfluence._core import ModelError
+from attninfluence.base.json_values import parse_json_object
 from attninfluence.model.place import Place, hide_places
 from attninfluence.model.shared import open_shared, reopen
 from attninfluence.output.differences import with_count
@@ -198,7 +199,7 @@ class AtLeast:
 
 def _rebuild(config: str, place: Place) -> Scorer:
     """The scorer of a pickle; ModelError for one of another version of the numbers."""
-    content = with_count(json.loads(config))
+    content = with_count(parse_json_object(config))
     if content["scoring_version"] != SCORING_VERSION:
         raise ModelError(
             f"the pickled scorer computes version {content['scoring_version']} of the scores, "

@@ -11,6 +11,7 @@ import pytest
 from attninfluence.base import json_values
 from attninfluence.base.json_values import (
     MOST_DEPTH,
+    STRICT,
     JSONError,
     parse_json,
     parse_json_object,
@@ -100,3 +101,29 @@ def test_a_larger_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path.write_text("{}".rjust((1 << 20) + 1))
     with pytest.raises(JSONError, match="is larger than 1 MiB"):
         read_json_object(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"a": {"b": 1, "b": 1}}', "a name occurs twice in one object"),
+        ('{"a": NaN}', "NaN is no JSON number"),
+        ("-Infinity", "-Infinity is no JSON number"),
+        ("[1e400]", "the number 1e400 is too large"),
+        ("-1" + "0" * 400 + ".0", "the number -1000.* is too large"),
+    ],
+)
+def test_strictly_json_has_a_name_once_and_numbers_that_are_numbers(text: str, told: str) -> None:
+    parse_json(text)
+    with pytest.raises(JSONError, match=rf"not valid JSON \({told}\)"):
+        parse_json(text, **STRICT)
+
+
+def test_more_may_be_read_where_more_is_expected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.json").write_text("{}" + " " * (1 << 20))
+    monkeypatch.setattr(json_values, "MOST_BYTES", 1 << 20)
+    with pytest.raises(JSONError, match="larger than 1 MiB"):
+        read_json_object(tmp_path / "a.json")
+    assert read_json_object(tmp_path / "a.json", 2 << 20) == {}

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from attninfluence.corpus import CorpusError, find_inputs, iter_rows, resolve_columns
+from attninfluence.corpus.files import open_binary
 from attninfluence.corpus.inputs import path_domain
 from attninfluence.corpus.parquet import reading
 from attninfluence.corpus.tree import split_glob
@@ -180,3 +181,11 @@ def test_a_text_file_has_no_columns_to_keep(tmp_path):
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(CorpusError, match="no column 'text' to keep: a text file has its text"):
         resolve_columns(str(tmp_path / "a.txt"), keep_columns=["text"])
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".parquet", ".txt", ".csv", ".arrow"])
+def test_a_fifo_in_place_of_a_file_is_not_waited_for(tmp_path, suffix):
+    """A file that was listed may be another one when it is opened."""
+    os.mkfifo(tmp_path / f"a{suffix}")
+    with pytest.raises(CorpusError, match="a regular file, found a FIFO"):
+        open_binary(str(tmp_path / f"a{suffix}"))

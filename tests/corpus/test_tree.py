@@ -15,6 +15,7 @@ import pytest
 from fsspec.spec import AbstractFileSystem
 
 from attninfluence.corpus import CorpusError, find_inputs, iter_rows, resolve_columns
+from attninfluence.corpus import tree as tree_module
 from attninfluence.corpus.passed_over import (
     DATASETS_CACHE,
     HIDDEN,
@@ -514,3 +515,22 @@ def test_names_are_utf8_in_any_locale(tmp_path, pattern, encoding):
     name, *others = ast.literal_eval(told)
     assert name.endswith("é/ü.jsonl")
     assert others == [15, "é" if "*/" in pattern else "ü", ["ä"]]
+
+
+@pytest.mark.parametrize("kind", ["deep", "fifo", "large", "link to a fifo"])
+def test_a_run_json_of_others_is_none_of_ours(tmp_path, monkeypatch, kind):
+    """It is looked into below every input: it may neither stop the search nor be waited for."""
+    folder = tmp_path / "c" / "web"
+    folder.mkdir(parents=True)
+    (folder / "a.jsonl").write_text('{"text": "a"}')
+    if kind == "deep":
+        (folder / "run.json").write_text("[" * 100_000)
+    elif kind == "large":
+        (folder / "run.json").write_text('{"format": "attninfluence-scores"}' + " " * 100)
+        monkeypatch.setattr(tree_module, "MOST_OWN_BYTES", 100)
+    else:
+        os.mkfifo(place := (folder / "run.json" if kind == "fifo" else tmp_path / "fifo"))
+        if place.parent != folder:
+            (folder / "run.json").symlink_to(place)
+    found = find_inputs([str(tmp_path / "c")])
+    assert [file.name for file in found.files] == [str(folder / "a.jsonl")]

@@ -133,6 +133,29 @@ def test_no_room_is_full() -> None:
     assert not {folder for folder, files in counts.items() if files > MOST_FILES}
 
 
+JSON_READERS = {
+    "base/json_values.py": "the one reader",
+    "corpus/jsonl.py": "documents, of any depth that Python's decoder takes, in lines without end",
+}
+
+
+def test_one_file_reads_json() -> None:
+    """What nests too deeply, is too large or is no JSON gets its sentence there."""
+    package = ROOT / "attninfluence"
+    callers = {
+        str(path.relative_to(package)): f"{node.lineno}"
+        for path in sources(package, ".py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("load", "loads", "JSONDecoder")
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "json"
+    }
+    others = {file: line for file, line in callers.items() if file not in JSON_READERS}
+    assert callers.keys() >= JSON_READERS.keys()
+    assert not {file for file in others if not file.startswith("tokenizer/")}, others
+
+
 def test_the_core_knows_no_python() -> None:
     for path in sources(CORE, ".c", ".h"):
         foreign = {name for name in includes(path) if re.search(r"[Pp]ython|numpy", name)}

@@ -26,6 +26,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.json_values import parse_json_object
 from attninfluence.integrations.datatrove.files import (
     is_published,
     list_names,
@@ -66,7 +67,7 @@ class TaskCheckpoint:
     ) -> None:
         self._folder = folder
         self._name = f"{rank:05d}"
-        self._made_how: dict[str, Any] = json.loads(json.dumps(made_how))
+        self._made_how = parse_json_object(json.dumps(made_how))
         self._seconds = seconds
         self._rows = 0  # in the parts that are published, as far as they have been read
         self._pending: list[pa.Table] = []
@@ -177,7 +178,7 @@ class TaskCheckpoint:
         path = f"{self._path()}/{name}"
         try:
             table = pq.read_table(io.BytesIO(self._folder.cat_file(f"{self._name}/{name}")))
-            made_how = json.loads((table.schema.metadata or {})[MADE_HOW])
+            made_how = parse_json_object((table.schema.metadata or {})[MADE_HOW])
         except (pa.ArrowException, KeyError, ValueError) as error:
             raise CheckpointError(f"{path}: not a readable part of a checkpoint") from error
         _check_made_how(path, made_how, self._made_how)

@@ -13,8 +13,9 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from attninfluence.base.json_values import STRICT, parse_json_object
 from attninfluence.base.quantiles import QuantileSketch
 from attninfluence.integrations.datatrove.files import list_names, publish_bytes
 
@@ -144,7 +145,7 @@ class DomainSketches:
     def from_json(cls, data: bytes, path: str) -> DomainSketches:
         """What `to_json` wrote. QuantilesError, naming the path, for anything else."""
         try:
-            stored: dict[str, Any] = json.loads(data)
+            stored = parse_json_object(data, **STRICT)
             if (stored["format"], stored["version"]) != (FORMAT, VERSION):
                 raise ValueError("another format")
             fields = Fields(stored["prefix"], stored["domain_key"])
