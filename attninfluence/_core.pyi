@@ -33,6 +33,7 @@ class Model:
     "bf16" or "int8"; kernel is one of `kernels(precision)`, or what a model's `kernel` says
     of OpenBLAS, None for the fastest. packed, where it is given: a file of packed weights to
     map in place of reading the folder's, `packed_header(key)` and `packed` of such a model.
+    Ctrl-C while it opens leaves nothing behind.
 
     Raises OSError when a file cannot be read, ModelError when one is not what its
     format demands or the model is not supported, MemoryError when there is no room,

@@ -5,7 +5,7 @@
  *     ati_model *model = NULL;
  *     ati_workspace *workspace = NULL;
  *     ati_error error;
- *     if (ati_model_open("folder", ATI_AUTO, NULL, &model, &error) != ATI_OK ||
+ *     if (ati_model_open(&(ati_opening){.folder = "folder"}, &model, &error) != ATI_OK ||
  *         ati_workspace_new(model, &workspace, &error) != ATI_OK)
  *         ... error.message says what, where, expected and found ...
  *     ati_run(model, workspace, &batch, &error);
@@ -99,6 +99,21 @@ typedef struct {
     bool tied;              /* the output projection is the embedding matrix */
 } ati_model_info;
 
+/* Called on the thread that made a long call, at least every 0.1 s or so while the
+ * call works; anything but 0 ends it with ATI_CANCELLED. */
+typedef int (*ati_poll)(void *context);
+
+/* What a model is opened from. Zeros are the defaults of all but the folder. */
+typedef struct {
+    const char *folder; /* config.json and, without `packed`, safetensors files */
+    ati_precision precision;
+    const char *kernel; /* NULL: the best; bits are promised for one kernel only */
+    const char *packed; /* a file of packed weights, or NULL */
+    const char *key;    /* what that file must say it holds */
+    ati_poll poll;      /* or NULL */
+    void *poll_context;
+} ati_opening;
+
 /* How a masked head attends (METHOD.md section 3). */
 typedef enum {
     ATI_MASK_UNIFORM, /* the mean of the values at every key the row may see */
@@ -131,10 +146,6 @@ typedef struct {
     size_t needle_start, needle_stop;
 } ati_document;
 
-/* Called on the thread that called ati_run, at least every 0.1 s or so while
- * it computes; anything but 0 cancels the run. */
-typedef int (*ati_poll)(void *context);
-
 typedef struct {
     const ati_document *documents; /* [n_documents] */
     size_t n_documents;
@@ -154,11 +165,10 @@ typedef struct {
  */
 ATI_API size_t ati_kernels(ati_precision precision, const char *names[ATI_MOST_KERNELS]);
 
-/* Opens the model in `folder` (config.json and safetensors files) for one precision
- * and kernel; a NULL kernel is the best. Bits are promised for one kernel only. On
- * ATI_OK the caller owns *model; otherwise *model is NULL. */
-ATI_API ati_status ati_model_open(const char *folder, ati_precision precision, const char *kernel,
-                                  ati_model **model, ati_error *error);
+/* Opens a model. A file of packed weights may be replaced but not written to while the
+ * model is open; one of another key, precision, kernel, version or size, or damaged, is
+ * ATI_FORMAT. On ATI_OK the caller owns *model; otherwise *model is NULL. */
+ATI_API ati_status ati_model_open(const ati_opening *from, ati_model **model, ati_error *error);
 
 /* What ati_model_open takes of a precision and a kernel, named in full: replaces ATI_AUTO
  * and a NULL kernel. The text is static. */
@@ -167,19 +177,14 @@ ATI_API ati_status ati_kernel_choose(ati_precision *precision, const char **kern
 
 /* Weights packed for a kernel can be kept in a file, which any number of processes map
  * and share: the header that ati_model_packed_header writes, then the weight_bytes bytes
- * at ati_model_packed. `key`, at most 127 bytes, says which weights they are. */
+ * at ati_model_packed. `key`, at most 127 bytes, says which weights they are; `poll` may
+ * be NULL. */
 enum { ATI_PACKED_HEADER = 4096 };
 ATI_API const void *ati_model_packed(const ati_model *model);
-ATI_API ati_status ati_model_packed_header(const ati_model *model, const char *key,
+ATI_API ati_status ati_model_packed_header(const ati_model *model, const char *key, ati_poll poll,
+                                           void *poll_context,
                                            unsigned char header[ATI_PACKED_HEADER],
                                            ati_error *error);
-
-/* Opens the model with the config.json in `folder` and the weights in the file `packed`,
- * which may be replaced but not written to while the model is open. A file of another
- * key, precision, kernel, version or size, or damaged, is ATI_FORMAT. */
-ATI_API ati_status ati_model_open_packed(const char *folder, ati_precision precision,
-                                         const char *kernel, const char *packed, const char *key,
-                                         ati_model **model, ati_error *error);
 
 /* NULL is allowed. No run may be using the model. */
 ATI_API void ati_model_free(ati_model *model);

@@ -313,15 +313,16 @@ exit:
 
 static PyObject *model_packed_header(model_object *self, PyObject *key) {
     unsigned char header[ATI_PACKED_HEADER];
+    released_gil gil;
     ati_error error;
-    ati_status status;
     const char *text;
     if (!PyArg_Parse(key, "s;packed_header: the key must be a text", &text)) {
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = ati_model_packed_header(self->model, text, header, &error);
-    Py_END_ALLOW_THREADS
+    gil.thread = PyEval_SaveThread();
+    ati_status status =
+        ati_model_packed_header(self->model, text, check_signals, &gil, header, &error);
+    PyEval_RestoreThread(gil.thread);
     if (status != ATI_OK) {
         return ati_raise(state_of(self), status, &error);
     }
@@ -343,39 +344,31 @@ static PyObject *model_packed(model_object *self, void *closure) {
     return array;
 }
 
-/* Where a model is opened from; the objects own the texts. */
-typedef struct {
-    PyObject *folder; /* bytes */
-    PyObject *packed; /* bytes, or NULL */
-    const char *key;
-    ati_precision precision;
-    const char *kernel;
-} opening;
-
-static ati_status open_model(const opening *from, ati_model **model, ati_error *error) {
-    const char *folder = PyBytes_AS_STRING(from->folder);
-    const char *packed = from->packed == NULL ? NULL : PyBytes_AS_STRING(from->packed);
-    ati_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = packed == NULL ? ati_model_open(folder, from->precision, from->kernel, model, error)
-                            : ati_model_open_packed(folder, from->precision, from->kernel, packed,
-                                                    from->key, model, error);
-    Py_END_ALLOW_THREADS
+/* Opens a model without the GIL. */
+static ati_status open_model(ati_opening *from, ati_model **model, ati_error *error) {
+    released_gil gil;
+    from->poll = check_signals;
+    from->poll_context = &gil;
+    gil.thread = PyEval_SaveThread();
+    ati_status status = ati_model_open(from, model, error);
+    PyEval_RestoreThread(gil.thread);
     return status;
 }
 
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"folder", "precision", "kernel", "packed", "key", NULL};
-    opening from = {.key = "", .precision = ATI_AUTO};
+    ati_opening from = {.key = "", .precision = ATI_AUTO};
+    PyObject *folder = NULL, *packed = NULL; /* bytes */
     model_object *self = NULL;
     ati_error error;
 
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|O&z$O&s:Model", names, PyUnicode_FSConverter,
-                                     &from.folder, ati_convert_precision, &from.precision,
-                                     &from.kernel, PyUnicode_FSConverter, &from.packed,
-                                     &from.key)) {
+                                     &folder, ati_convert_precision, &from.precision, &from.kernel,
+                                     PyUnicode_FSConverter, &packed, &from.key)) {
         goto exit;
     }
+    from.folder = PyBytes_AS_STRING(folder);
+    from.packed = packed == NULL ? NULL : PyBytes_AS_STRING(packed);
     self = (model_object *)type->tp_alloc(type, 0);
     if (self == NULL) {
         goto exit;
@@ -389,8 +382,8 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
 
 exit:
-    Py_XDECREF(from.folder);
-    Py_XDECREF(from.packed);
+    Py_XDECREF(folder);
+    Py_XDECREF(packed);
     return (PyObject *)self;
 }
 

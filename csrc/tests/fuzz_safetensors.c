@@ -67,14 +67,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ati_error error;
     switch (data[0] >> 6) {
     case 0:
-        (void)ati_json_parse(text, length, "t.json", &json, &error);
+        (void)ati_json_parse(text, length, "t.json", NULL, &json, &error);
         ati_json_free(json);
         break;
     case 1:
         read_config(text, length);
         break;
     default:
-        if (ati_safetensors_parse(text, length, data_bytes, "t", &st, &error) == ATI_OK) {
+        if (ati_safetensors_parse(text, length, data_bytes, "t", NULL, &st, &error) == ATI_OK) {
             check_tensors(&st, data_bytes);
         }
         ati_safetensors_close(&st);

@@ -12,7 +12,7 @@
 static void refuse(const char *folder, ati_status expected, const char *why) {
     ati_checkpoint checkpoint;
     ati_error error;
-    CHECK_REFUSED(ati_checkpoint_open(folder, &checkpoint, &error), expected, &error, why);
+    CHECK_REFUSED(ati_checkpoint_open(folder, NULL, &checkpoint, &error), expected, &error, why);
     CHECK(checkpoint.shards == NULL && checkpoint.folder == NULL);
     ati_checkpoint_close(&checkpoint);
 }
@@ -100,7 +100,7 @@ static void test_one_table(void) {
     ati_checkpoint checkpoint;
     ati_error error;
     write_interleaved(folder);
-    CHECK(ati_checkpoint_open(folder, &checkpoint, &error) == ATI_OK);
+    CHECK(ati_checkpoint_open(folder, NULL, &checkpoint, &error) == ATI_OK);
     CHECK(checkpoint.n_shards == SHARDS && checkpoint.n_tensors == SHARDS * TENSORS);
     for (size_t i = 0; i < checkpoint.n_tensors; i++) {
         const ati_checkpoint_tensor *at = &checkpoint.tensors[i];
@@ -128,7 +128,7 @@ static void test_reading(void) {
     test_write_safetensors(folder, "y", "{" FLOAT("b", "0", "4") "}", 4);
     test_write_text(folder, "model.safetensors.index.json",
                     EMPTY_MAP "\"b\":\"y\",\"c\":\"x\",\"a\":\"x\"}}");
-    CHECK(ati_checkpoint_open(folder, &checkpoint, &error) == ATI_OK);
+    CHECK(ati_checkpoint_open(folder, NULL, &checkpoint, &error) == ATI_OK);
     CHECK(checkpoint.n_shards == 2);
     CHECK(ati_checkpoint_read_f32(&checkpoint, "b", 0, 1, out, &error) == ATI_OK);
     CHECK_REFUSED(ati_checkpoint_expect(&checkpoint, "d", 1, vector, &error), ATI_FORMAT, &error,
@@ -152,7 +152,7 @@ static void open_names(const char *first, const char *second, const char *found)
     test_write_safetensors(folder, "two", text, 4);
     snprintf(text, sizeof text, EMPTY_MAP "\"%s\":\"one\",\"%s\":\"two\"}}", first, second);
     test_write_text(folder, "model.safetensors.index.json", text);
-    CHECK(ati_checkpoint_open(folder, &checkpoint, &error) == ATI_OK);
+    CHECK(ati_checkpoint_open(folder, NULL, &checkpoint, &error) == ATI_OK);
     CHECK(ati_checkpoint_find(&checkpoint, found) != NULL);
     ati_checkpoint_close(&checkpoint);
 }

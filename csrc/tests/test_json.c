@@ -9,7 +9,7 @@
 static ati_json *parse(const char *text) {
     ati_json *json;
     ati_error error;
-    ati_status status = ati_json_parse(text, strlen(text), "t.json", &json, &error);
+    ati_status status = ati_json_parse(text, strlen(text), "t.json", NULL, &json, &error);
     if (status != ATI_OK) {
         printf("%s: %s\n", text, error.message);
     }
@@ -20,7 +20,8 @@ static ati_json *parse(const char *text) {
 static void refuse_bytes(const char *text, size_t length, const char *why) {
     ati_json *json;
     ati_error error;
-    CHECK_REFUSED(ati_json_parse(text, length, "t.json", &json, &error), ATI_FORMAT, &error, why);
+    CHECK_REFUSED(ati_json_parse(text, length, "t.json", NULL, &json, &error), ATI_FORMAT, &error,
+                  why);
     CHECK(json == NULL);
     ati_json_free(json);
 }

@@ -157,7 +157,7 @@ static void check_described(const char *folder, ati_precision precision, const c
     ati_model *model = NULL;
     ati_error error;
     test_about("precision %d, kernel %s", (int)precision, kernel != NULL ? kernel : "NULL");
-    CHECK(ati_model_open(folder, precision, kernel, &model, &error) == ATI_OK);
+    CHECK(test_open(folder, precision, kernel, &model, &error) == ATI_OK);
     if (model != NULL) {
         ati_model_info info = ati_model_describe(model);
         CHECK(strcmp(info.precision, precision_name) == 0);
@@ -192,7 +192,7 @@ static void check_refused_model(void) {
     ati_model *model = NULL;
     ati_error error;
     test_write_model(folder, (test_model){.tied = true});
-    ati_status status = ati_model_open(folder, ATI_BF16, "none", &model, &error);
+    ati_status status = test_open(folder, ATI_BF16, "none", &model, &error);
     CHECK_REFUSED(status, ATI_ARG, &error, "no kernel 'none'");
     CHECK(model == NULL);
 }

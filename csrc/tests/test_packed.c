@@ -27,11 +27,11 @@ static packed_file make_file(test_model model, ati_precision precision, const ch
     ati_error error;
     snprintf(file.path, sizeof file.path, "%s/packed.bin", file.folder);
     test_write_model(file.folder, model);
-    CHECK(ati_model_open(file.folder, precision, kernel, &opened, &error) == ATI_OK);
+    CHECK(test_open(file.folder, precision, kernel, &opened, &error) == ATI_OK);
     size_t size = ati_model_describe(opened).weight_bytes;
     file.size = HEADER + size;
     file.bytes = malloc(file.size);
-    CHECK(ati_model_packed_header(opened, KEY, file.bytes, &error) == ATI_OK);
+    CHECK(ati_model_packed_header(opened, KEY, NULL, NULL, file.bytes, &error) == ATI_OK);
     memcpy(file.bytes + HEADER, ati_model_packed(opened), size);
     test_write(file.folder, "packed.bin", file.bytes, file.size);
     ati_model_free(opened);
@@ -40,7 +40,12 @@ static packed_file make_file(test_model model, ati_precision precision, const ch
 
 static ati_status open_packed(const packed_file *file, ati_precision precision, const char *kernel,
                               ati_model **model, ati_error *error) {
-    return ati_model_open_packed(file->folder, precision, kernel, file->path, KEY, model, error);
+    const ati_opening from = {.folder = file->folder,
+                              .precision = precision,
+                              .kernel = kernel,
+                              .packed = file->path,
+                              .key = KEY};
+    return ati_model_open(&from, model, error);
 }
 
 /* ---- What is mapped is what was packed ---- */
@@ -75,7 +80,7 @@ static void test_round_trip(ati_precision precision, const char *kernel) {
     test_about("precision %d, kernel %s", (int)precision, kernel);
     packed_file file = make_file((test_model){.tied = true, .attention_bias = true, .random = true},
                                  precision, kernel);
-    CHECK(ati_model_open(file.folder, precision, kernel, &opened, &error) == ATI_OK);
+    CHECK(test_open(file.folder, precision, kernel, &opened, &error) == ATI_OK);
     CHECK(open_packed(&file, precision, kernel, &mapped, &error) == ATI_OK);
     CHECK(open_packed(&file, precision, kernel, &again, &error) == ATI_OK);
     check_equal(opened, mapped);
@@ -226,14 +231,18 @@ static void test_keys(void) {
     ati_error error;
     memset(key, 'k', sizeof key);
     key[ATI_MOST_KEY + 1] = '\0';
-    ati_status status =
-        ati_model_open_packed(file.folder, ATI_FP32, "portable", file.path, key, &model, &error);
+    const ati_opening from = {.folder = file.folder,
+                              .precision = ATI_FP32,
+                              .kernel = "portable",
+                              .packed = file.path,
+                              .key = key};
+    ati_status status = ati_model_open(&from, &model, &error);
     CHECK_REFUSED(status, ATI_ARG, &error, "the key has 128 bytes, expected at most 127");
     CHECK(open_packed(&file, ATI_FP32, "portable", &model, &error) == ATI_OK);
-    status = ati_model_packed_header(model, key, header, &error);
+    status = ati_model_packed_header(model, key, NULL, NULL, header, &error);
     CHECK_REFUSED(status, ATI_ARG, &error, "the key has 128 bytes");
     key[ATI_MOST_KEY] = '\0';
-    CHECK(ati_model_packed_header(model, key, header, &error) == ATI_OK);
+    CHECK(ati_model_packed_header(model, key, NULL, NULL, header, &error) == ATI_OK);
     ati_model_free(model);
     free(file.bytes);
 }

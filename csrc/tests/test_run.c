@@ -65,7 +65,7 @@ static ati_status run_batches(const ati_model *model, size_t n_threads, bool rev
 static ati_status run(opening o, size_t n_threads, const uint8_t *masked, ati_poll poll,
                       ati_error *error) {
     ati_model *model = NULL;
-    ati_status status = ati_model_open(o.folder, o.precision, o.kernel, &model, error);
+    ati_status status = test_open(o.folder, o.precision, o.kernel, &model, error);
     if (status == ATI_OK) {
         status = run_batches(model, n_threads, false, DOCUMENTS, masked, poll, error);
     }
@@ -96,7 +96,7 @@ static void check_bits(opening o) {
     const uint8_t masked[HEADS] = {[6] = 1}, none[HEADS] = {0};
     ati_model *model = NULL;
     ati_error error;
-    CHECK(ati_model_open(o.folder, o.precision, o.kernel, &model, &error) == ATI_OK);
+    CHECK(test_open(o.folder, o.precision, o.kernel, &model, &error) == ATI_OK);
     if (model == NULL) {
         return;
     }
@@ -155,7 +155,7 @@ static ati_status run_one(opening o, const ati_document *document, ati_error *er
                        .variants = &variant,
                        .n_variants = 1,
                        .n_threads = 2};
-    ati_status status = ati_model_open(o.folder, o.precision, o.kernel, &model, error);
+    ati_status status = test_open(o.folder, o.precision, o.kernel, &model, error);
     if (status == ATI_OK) {
         status = ati_workspace_new(model, &workspace, error);
     }
@@ -220,7 +220,7 @@ static void check_bad_documents(const char *folder) {
     ati_model *model = NULL;
     ati_workspace *workspace = NULL;
     ati_error error;
-    CHECK(ati_model_open(folder, ATI_AUTO, NULL, &model, &error) == ATI_OK);
+    CHECK(test_open(folder, ATI_AUTO, NULL, &model, &error) == ATI_OK);
     if (model == NULL) {
         return;
     }
@@ -231,7 +231,7 @@ static void check_bad_documents(const char *folder) {
     }
     ati_model *other = NULL;
     ati_batch none = {.n_threads = 1};
-    CHECK(ati_model_open(folder, ATI_AUTO, NULL, &other, &error) == ATI_OK);
+    CHECK(test_open(folder, ATI_AUTO, NULL, &other, &error) == ATI_OK);
     CHECK_REFUSED(ati_run(other, workspace, &none, &error), ATI_ARG, &error, "another model");
     ati_model_free(other);
     ati_workspace_free(workspace);

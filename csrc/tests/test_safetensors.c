@@ -8,7 +8,7 @@
 
 /* Parses a header that n bytes of tensors follow. */
 static ati_status parse(const char *header, size_t n, ati_safetensors *st, ati_error *error) {
-    return ati_safetensors_parse(header, strlen(header), n, "t.safetensors", st, error);
+    return ati_safetensors_parse(header, strlen(header), n, "t.safetensors", NULL, st, error);
 }
 
 static void refuse(const char *header, size_t n, const char *why) {
@@ -100,7 +100,7 @@ static void test_entries(void) {
 static void open_refused(const char *folder, const char *why) {
     ati_safetensors st;
     ati_error error;
-    CHECK_REFUSED(ati_safetensors_open(folder, "t", &st, &error), ATI_FORMAT, &error, why);
+    CHECK_REFUSED(ati_safetensors_open(folder, "t", NULL, &st, &error), ATI_FORMAT, &error, why);
     CHECK(st.file.path == NULL);
 }
 
@@ -108,10 +108,11 @@ static void test_files(void) {
     char *folder = test_folder();
     ati_safetensors st;
     ati_error error;
-    CHECK_REFUSED(ati_safetensors_open(folder, "t", &st, &error), ATI_IO, &error, "cannot open");
+    CHECK_REFUSED(ati_safetensors_open(folder, "t", NULL, &st, &error), ATI_IO, &error,
+                  "cannot open");
     CHECK(error.system_error != 0 && strstr(error.path, "/t") != NULL);
-    CHECK_REFUSED(ati_safetensors_open("/", "tmp", &st, &error), ATI_IO, &error, "directory");
-    CHECK_REFUSED(ati_safetensors_open("/dev", "null", &st, &error), ATI_FORMAT, &error,
+    CHECK_REFUSED(ati_safetensors_open("/", "tmp", NULL, &st, &error), ATI_IO, &error, "directory");
+    CHECK_REFUSED(ati_safetensors_open("/dev", "null", NULL, &st, &error), ATI_FORMAT, &error,
                   "not a regular file");
     test_write_text(folder, "t", "");
     open_refused(folder, "has 0 bytes");
@@ -150,7 +151,7 @@ static void test_conversion(void) {
         bytes[0] = (char)n;
         memcpy(bytes + 8 + n, from[i], 12);
         test_write(folder, "t", bytes, (size_t)n + 20);
-        CHECK(ati_safetensors_open(folder, "t", &st, &error) == ATI_OK);
+        CHECK(ati_safetensors_open(folder, "t", NULL, &st, &error) == ATI_OK);
         CHECK(ati_safetensors_read_f32(&st, st.tensors, 0, 6, out, &error) == ATI_OK);
         CHECK(memcmp(out, expected[i], sizeof out) == 0);
         CHECK(ati_safetensors_read_f32(&st, st.tensors, 2, 3, out, &error) == ATI_OK);
@@ -172,7 +173,7 @@ static void test_all_halves(void) {
         data[2] = (unsigned char)h;
         data[3] = (unsigned char)(h >> 8);
         test_write(folder, "t", bytes, sizeof bytes);
-        CHECK(ati_safetensors_open(folder, "t", &st, &error) == ATI_OK);
+        CHECK(ati_safetensors_open(folder, "t", NULL, &st, &error) == ATI_OK);
         ati_status status = ati_safetensors_read_f32(&st, st.tensors, 0, 2, out, &error);
         int exponent = (int)(h >> 10 & 31), fraction = (int)(h & 1023);
         if (exponent == 31) {

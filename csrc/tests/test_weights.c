@@ -16,7 +16,8 @@ static ati_status load(const char *folder, ati_precision precision, const char *
     if (status == ATI_OK) {
         status = ati_config_read(folder, config, error);
     }
-    return status == ATI_OK ? ati_weights_load(folder, config, kernel, weights, error) : status;
+    return status == ATI_OK ? ati_weights_load(folder, config, kernel, NULL, weights, error)
+                            : status;
 }
 
 /* Loads weights that must load; false where they do not, which is a failure. */

@@ -257,6 +257,12 @@ void test_write_model(const char *folder, test_model model) {
     }
 }
 
+ati_status test_open(const char *folder, ati_precision precision, const char *kernel,
+                     ati_model **model, ati_error *error) {
+    const ati_opening from = {.folder = folder, .precision = precision, .kernel = kernel};
+    return ati_model_open(&from, model, error);
+}
+
 void test_claim_experts(const char *folder, const char *model_type) {
     char config[1024];
     bool is_gpt_oss = strcmp(model_type, "gpt_oss") == 0;

@@ -54,6 +54,10 @@ typedef struct {
  * hidden 24. Element i of the kth tensor is k + i / 1024. */
 void test_write_model(const char *folder, test_model model);
 
+/* ati_model_open without a poll. */
+ati_status test_open(const char *folder, ati_precision precision, const char *kernel,
+                     ati_model **model, ati_error *error);
+
 /* Replaces the folder's config.json by one that claims 1,024 layers of 4,096 experts, in a
  * layout of `model_type` ("qwen3_moe", "mixtral", "gpt_oss"). */
 void test_claim_experts(const char *folder, const char *model_type);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -173,6 +174,31 @@ def test_ctrl_c_ends_a_run_and_leaves_the_model_usable(
     """Many documents or a few long ones; the delay is what the threads do until they stop."""
     delay = float(run_python(CTRL_C, plain_folder, n_tokens, n_documents, n_threads))
     assert delay < 0.3 * n_threads  # seconds of a processor, whatever else it does meanwhile
+
+
+# Had opening gone on, it would have ended with a ModelError, and Ctrl-C come on top of that.
+CTRL_C_OPENING = """
+import os, signal, sys, threading
+from attninfluence import _core
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    _core.Model(sys.argv[1], "fp32")
+except _core.ModelError as error:
+    raise SystemExit(f"Ctrl-C did not end it: {error}")
+except KeyboardInterrupt as stop:
+    assert stop.__context__ is None, stop.__context__
+    print("stopped")
+"""
+
+
+def test_ctrl_c_ends_opening_a_model(plain_folder: Path, tmp_path: Path) -> None:
+    """In the middle of a header that takes half a second; tensors are missing after it."""
+    header = b'{"__metadata__":{"a":"' + b"\\n" * 49_000_000 + b'"}}'
+    shutil.copy(plain_folder / "config.json", tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert run_python(CTRL_C_OPENING, tmp_path).strip() == "stopped"
 
 
 # Several threads in the parent, then a fork, then the same work in the child, which gets by

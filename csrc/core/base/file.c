@@ -15,6 +15,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 
+#define PIECE ((size_t)1 << 20)       /* bytes read from one poll to the next */
 #define MOST_A_READ ((size_t)1 << 30) /* macOS refuses reads of 2 GiB and more */
 
 /* What stands in a clone for a file that Git LFS keeps elsewhere, and its largest size. */
@@ -135,8 +136,21 @@ ati_status ati_file_read(const ati_file *file, size_t offset, size_t bytes, void
     return ATI_OK;
 }
 
-ati_status ati_file_read_all(const char *folder, const char *name, size_t most, char **text,
-                             size_t *length, char **path, ati_error *error) {
+ati_status ati_file_read_long(const ati_file *file, size_t offset, size_t bytes, void *out,
+                              ati_poller *poller, ati_error *error) {
+    ati_status status = ATI_OK;
+    for (size_t done = 0, some; done < bytes && status == ATI_OK; done += some) {
+        some = bytes - done < PIECE ? bytes - done : PIECE;
+        status = ati_file_read(file, offset + done, some, (char *)out + done, error);
+        if (status == ATI_OK) {
+            status = ati_poller_check(poller, error);
+        }
+    }
+    return status;
+}
+
+ati_status ati_file_read_all(const char *folder, const char *name, size_t most, ati_poller *poller,
+                             char **text, size_t *length, char **path, ati_error *error) {
     *text = NULL;
     *path = NULL;
     ati_file file = {0};
@@ -155,7 +169,7 @@ ati_status ati_file_read_all(const char *folder, const char *name, size_t most, 
         status = ati_fail_memory(error, file.size + 1, "a file's text");
         goto exit;
     }
-    status = ati_file_read(&file, 0, file.size, buffer, error);
+    status = ati_file_read_long(&file, 0, file.size, buffer, poller, error);
     if (status != ATI_OK) {
         goto exit;
     }

@@ -2,7 +2,7 @@
 #ifndef ATI_FILE_H
 #define ATI_FILE_H
 
-#include "ati.h"
+#include "base/poll.h"
 
 typedef struct {
     char *path; /* owned, NUL-terminated */
@@ -22,11 +22,16 @@ void ati_file_close(ati_file *file);
 ati_status ati_file_read(const ati_file *file, size_t offset, size_t bytes, void *out,
                          ati_error *error);
 
+/* The same of what may be long. `poller` may be NULL. */
+ati_status ati_file_read_long(const ati_file *file, size_t offset, size_t bytes, void *out,
+                              ati_poller *poller, ati_error *error);
+
 /* The whole of folder/name, refused above `most` bytes. On ATI_OK the caller
  * owns *text (ati_free), NUL-terminated, *length bytes before the NUL. *path is
- * the file's path, owned by the caller too. Otherwise both are NULL. */
-ati_status ati_file_read_all(const char *folder, const char *name, size_t most, char **text,
-                             size_t *length, char **path, ati_error *error);
+ * the file's path, owned by the caller too. Otherwise both are NULL. `poller` may be
+ * NULL. */
+ati_status ati_file_read_all(const char *folder, const char *name, size_t most, ati_poller *poller,
+                             char **text, size_t *length, char **path, ati_error *error);
 
 /* Whether folder/name is there, whatever it is; also when that cannot be seen,
  * so that opening it says why. */

@@ -33,7 +33,8 @@ struct ati_json {
 /* Texts need not hold more values than this for their size: a third of the
  * bytes, and a good many more so that it never bites in a short text. */
 #define MOST_NODES(length) ((length) / 3 + 65536)
-#define FEW_MEMBERS 8 /* compared each with each */
+#define FEW_MEMBERS 8                   /* compared each with each */
+#define BYTES_A_POLL ((size_t)64 << 10) /* read in about a millisecond */
 
 typedef struct {
     ati_json *json;
@@ -42,6 +43,8 @@ typedef struct {
     size_t depth;
     uint32_t open[ATI_JSON_DEPTH]; /* nodes of the arrays and objects around `at` */
     const char *path;
+    ati_poller *poller;
+    size_t poll_at; /* asks when `at` is there */
     ati_error *error;
 } parser;
 
@@ -60,6 +63,14 @@ static uint32_t pack(size_t size, ati_json_type type) {
 static ati_status fail(const parser *p, const char *what) {
     return ati_fail(p->error, ATI_FORMAT, "'%s' is not valid JSON: %s at byte %zu", p->path, what,
                     p->at);
+}
+
+static ati_status poll_when_there(parser *p) {
+    if (p->at < p->poll_at) {
+        return ATI_OK;
+    }
+    p->poll_at = p->at + BYTES_A_POLL;
+    return ati_poller_check(p->poller, p->error);
 }
 
 /* The byte at the cursor; NUL at the end, which is no part of any JSON. */
@@ -108,27 +119,6 @@ static bool read_hex4(parser *p, uint32_t *out) {
     return true;
 }
 
-static size_t put_utf8(char *out, uint32_t c) {
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    } else if (c < 0x800) {
-        out[0] = (char)(0xc0 | c >> 6);
-        out[1] = (char)(0x80 | (c & 63));
-        return 2;
-    } else if (c < 0x10000) {
-        out[0] = (char)(0xe0 | c >> 12);
-        out[1] = (char)(0x80 | (c >> 6 & 63));
-        out[2] = (char)(0x80 | (c & 63));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 63));
-    out[2] = (char)(0x80 | (c >> 6 & 63));
-    out[3] = (char)(0x80 | (c & 63));
-    return 4;
-}
-
 /* What follows "\u". A surrogate must be the first half of a pair. */
 static ati_status read_unicode_escape(parser *p, uint32_t *out) {
     uint32_t low;
@@ -157,7 +147,7 @@ static ati_status read_escape(parser *p, char *out, size_t *n) {
         uint32_t character = 0;
         p->at++;
         ati_status status = read_unicode_escape(p, &character);
-        *n = status == ATI_OK ? put_utf8(out, character) : 0;
+        *n = status == ATI_OK ? ati_utf8_write(character, out) : 0;
         return status;
     }
     const char *found = c != '\0' ? strchr(names, c) : NULL;
@@ -180,12 +170,14 @@ static ati_status read_string(parser *p) {
     size_t start = ++p->at, end = start, n = 0;
     while (peek(p) != '"') {
         unsigned char c = (unsigned char)peek(p);
-        if (c == '\\') {
-            ati_status status = read_escape(p, text + end, &n);
-            if (status != ATI_OK) {
-                return status;
-            }
-        } else {
+        ati_status status = poll_when_there(p);
+        if (status == ATI_OK && c == '\\') {
+            status = read_escape(p, text + end, &n);
+        }
+        if (status != ATI_OK) {
+            return status;
+        }
+        if (c != '\\') {
             if (c < 0x20) {
                 return fail(p, p->at == p->length ? "a string without an end"
                                                   : "a control character in a string");
@@ -349,8 +341,7 @@ static ati_status check_keys(const parser *p, size_t object) {
         return ati_fail_memory(p->error, 2 * n * sizeof *keys, "the keys of a JSON object");
     }
     list_keys(json, object, keys);
-    ati_sort(keys, keys + n, n, compare_keys, json);
-    ati_status status = ATI_OK;
+    ati_status status = ati_sort(keys, keys + n, n, compare_keys, json, p->poller, p->error);
     for (size_t i = 1; i < n && status == ATI_OK; i++) {
         if (compare_keys(json, keys[i - 1], keys[i]) == 0) {
             status = fail_duplicate(p, keys[i]);
@@ -408,7 +399,10 @@ static ati_status read_text(parser *p) {
     ati_status status;
     do {
         size_t depth = p->depth;
-        status = read_value(p);
+        status = poll_when_there(p);
+        if (status == ATI_OK) {
+            status = read_value(p);
+        }
         if (status == ATI_OK && p->depth > depth) {
             skip_space(p);
             status = peek(p) == closing(p) ? end_value(p) : begin_item(p);
@@ -423,42 +417,52 @@ static ati_status read_text(parser *p) {
     return p->at == p->length ? ATI_OK : fail(p, "something after the value");
 }
 
-/* Values that the text holds at most: one, and one for each sign that comes
- * between or before values. */
-static size_t most_values(const char *text, size_t length) {
+/* Copies the text, and counts the values that it holds at most: one, and one for each sign
+ * that comes between or before values. */
+static ati_status copy_text(parser *p, const char *text) {
     size_t n = 1;
-    for (size_t i = 0; i < length; i++) {
+    ati_status status = ATI_OK;
+    for (size_t i = 0; i < p->length && status == ATI_OK; i++) {
         n += text[i] == ',' || text[i] == ':' || text[i] == '[' || text[i] == '{';
+        p->json->text[i] = text[i];
+        status = i % BYTES_A_POLL == 0 ? ati_poller_check(p->poller, p->error) : ATI_OK;
     }
-    return n < MOST_NODES(length) ? n : MOST_NODES(length);
+    p->most_nodes = n < MOST_NODES(p->length) ? n : MOST_NODES(p->length);
+    return status;
 }
 
-ati_status ati_json_parse(const char *text, size_t length, const char *path, ati_json **out,
-                          ati_error *error) {
+static ati_status make_json(parser *p, const char *text) {
+    ati_status status = ATI_NOMEM;
+    p->json = ati_calloc(1, sizeof *p->json);
+    if (p->json != NULL) {
+        p->json->text = ati_calloc(p->length + 1, 1);
+    }
+    if (p->json != NULL && p->json->text != NULL) {
+        status = copy_text(p, text);
+    }
+    if (status == ATI_OK) {
+        p->json->nodes = ati_calloc(p->most_nodes, sizeof(node));
+        status = p->json->nodes != NULL ? ATI_OK : ATI_NOMEM;
+    }
+    return status == ATI_NOMEM ? ati_fail_memory(p->error, p->length, "a JSON text") : status;
+}
+
+ati_status ati_json_parse(const char *text, size_t length, const char *path, ati_poller *poller,
+                          ati_json **out, ati_error *error) {
     *out = NULL;
     if (length > ATI_JSON_MAX_BYTES) {
         return ati_fail(error, ATI_FORMAT, "'%s' has %zu bytes of JSON, expected at most %zu", path,
                         length, ATI_JSON_MAX_BYTES);
     }
-    parser p = {.length = length, .path = path, .error = error};
-    ati_status status = ATI_NOMEM;
-    p.most_nodes = most_values(text, length);
-    p.json = ati_calloc(1, sizeof *p.json);
-    if (p.json != NULL) {
-        p.json->text = ati_calloc(length + 1, 1);
-        p.json->nodes = ati_calloc(p.most_nodes, sizeof(node));
+    parser p = {.length = length, .path = path, .poller = poller, .error = error};
+    ati_status status = make_json(&p, text);
+    if (status == ATI_OK) {
+        status = read_text(&p);
     }
-    if (p.json == NULL || p.json->text == NULL || p.json->nodes == NULL) {
-        status = ati_fail_memory(error, length + p.most_nodes * sizeof(node), "a JSON text");
-        goto exit;
-    }
-    memcpy(p.json->text, text, length);
-    status = read_text(&p);
     if (status == ATI_OK) {
         *out = p.json;
         p.json = NULL;
     }
-exit:
     ati_json_free(p.json);
     return status;
 }
@@ -575,24 +579,11 @@ bool ati_json_bool(const ati_json *json, ati_json_value value, bool *out) {
 }
 
 const char *ati_json_describe(const ati_json *json, ati_json_value value) {
-    if (value >= json->n_nodes) {
-        return "nothing";
-    }
-    switch (type_of(&json->nodes[value])) {
-    case ATI_JSON_NULL:
-        return "null";
-    case ATI_JSON_FALSE:
-        return "false";
-    case ATI_JSON_TRUE:
-        return "true";
-    case ATI_JSON_NUMBER:
-        return "a number";
-    case ATI_JSON_STRING:
-        return "a string";
-    case ATI_JSON_ARRAY:
-        return "an array";
-    case ATI_JSON_OBJECT:
-        return "an object";
-    }
-    return "nothing";
+    static const char *const names[] = {
+        [ATI_JSON_NULL] = "null",        [ATI_JSON_FALSE] = "false",
+        [ATI_JSON_TRUE] = "true",        [ATI_JSON_NUMBER] = "a number",
+        [ATI_JSON_STRING] = "a string",  [ATI_JSON_ARRAY] = "an array",
+        [ATI_JSON_OBJECT] = "an object",
+    };
+    return value < json->n_nodes ? names[type_of(&json->nodes[value])] : "nothing";
 }

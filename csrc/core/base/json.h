@@ -4,7 +4,7 @@
 #ifndef ATI_JSON_H
 #define ATI_JSON_H
 
-#include "ati.h"
+#include "base/poll.h"
 
 #define ATI_JSON_DEPTH 64                      /* open arrays and objects */
 #define ATI_JSON_MAX_BYTES ((size_t)128 << 20) /* longest text */
@@ -32,9 +32,9 @@ typedef size_t ati_json_value;
 #define ATI_JSON_ROOT ((ati_json_value)0)
 
 /* Parses text[0..length); `path` names it in errors. On ATI_OK the caller owns
- * *out (ati_json_free); otherwise *out is NULL. */
-ati_status ati_json_parse(const char *text, size_t length, const char *path, ati_json **out,
-                          ati_error *error);
+ * *out (ati_json_free); otherwise *out is NULL. `poller` may be NULL. */
+ati_status ati_json_parse(const char *text, size_t length, const char *path, ati_poller *poller,
+                          ati_json **out, ati_error *error);
 
 /* NULL is allowed. */
 void ati_json_free(ati_json *json);

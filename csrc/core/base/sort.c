@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define ITEMS_A_POLL ((size_t)1024)
+
 /* Merges the sorted from[low, middle) and from[middle, high) into to[low, high). */
 static void merge(const uint32_t *from, uint32_t *to, size_t low, size_t middle, size_t high,
                   ati_compare compare, const void *context) {
@@ -19,13 +21,15 @@ static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-void ati_sort(uint32_t *items, uint32_t *scratch, size_t n, ati_compare compare,
-              const void *context) {
+ati_status ati_sort(uint32_t *items, uint32_t *scratch, size_t n, ati_compare compare,
+                    const void *context, ati_poller *poller, ati_error *error) {
     uint32_t *from = items, *to = scratch;
-    for (size_t width = 1; width < n; width *= 2) {
-        for (size_t low = 0; low < n; low += 2 * width) {
+    ati_status status = ATI_OK;
+    for (size_t width = 1; width < n && status == ATI_OK; width *= 2) {
+        for (size_t low = 0; low < n && status == ATI_OK; low += 2 * width) {
             merge(from, to, low, least(low + width, n), least(low + 2 * width, n), compare,
                   context);
+            status = low % ITEMS_A_POLL == 0 ? ati_poller_check(poller, error) : ATI_OK;
         }
         uint32_t *swap = from;
         from = to;
@@ -34,4 +38,5 @@ void ati_sort(uint32_t *items, uint32_t *scratch, size_t n, ati_compare compare,
     if (from != items) {
         memcpy(items, from, n * sizeof *items);
     }
+    return status;
 }

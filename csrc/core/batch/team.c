@@ -3,10 +3,8 @@
 
 #include "base/error.h"
 
-static const long POLL_NANOSECONDS = 50 * 1000 * 1000;
-
 ati_status ati_team_init(ati_team *team, ati_poll poll, void *poll_context, ati_error *error) {
-    *team = (ati_team){.poll = poll, .poll_context = poll_context};
+    *team = (ati_team){.poller = {.poll = poll, .context = poll_context}};
     atomic_init(&team->cancelled, false);
     if (pthread_mutex_init(&team->mutex, NULL) != 0) {
         return ati_fail(error, ATI_NOMEM, "cannot make a mutex");
@@ -38,28 +36,10 @@ void ati_team_enter(ati_team *team) {
     (void)pthread_mutex_unlock(&team->mutex);
 }
 
-static struct timespec later(struct timespec time, long nanoseconds) {
-    time.tv_nsec += nanoseconds;
-    time.tv_sec += time.tv_nsec / 1000000000;
-    time.tv_nsec %= 1000000000;
-    return time;
-}
-
-static bool is_before(struct timespec a, struct timespec b) {
-    return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
-}
-
-/* Asks the caller whether to stop, at most every POLL_NANOSECONDS. */
+/* Asks the caller, on its thread, whether to stop. */
 static void poll_when_due(ati_worker *worker) {
     ati_team *team = worker->team;
-    struct timespec now;
-    if (!worker->polls || team->poll == NULL || atomic_load(&team->cancelled) ||
-        clock_gettime(CLOCK_MONOTONIC, &now) != 0 ||
-        is_before(now, later(worker->polled, POLL_NANOSECONDS))) {
-        return;
-    }
-    worker->polled = now;
-    if (team->poll(team->poll_context) != 0) {
+    if (worker->polls && !atomic_load(&team->cancelled) && ati_poller_stops(&team->poller)) {
         atomic_store(&team->cancelled, true);
     }
 }
@@ -73,13 +53,13 @@ bool ati_worker_continue(ati_worker *worker) {
  * with the mutex given up so that the poll may take its time. */
 static void wait_for_change(ati_worker *worker) {
     ati_team *team = worker->team;
-    if (!worker->polls || team->poll == NULL) {
+    if (!worker->polls || team->poller.poll == NULL) {
         (void)pthread_cond_wait(&team->changed, &team->mutex);
         return;
     }
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    struct timespec until = later(now, POLL_NANOSECONDS);
+    struct timespec until = ati_time_after(now, ATI_POLL_NANOSECONDS);
     (void)pthread_cond_timedwait(&team->changed, &team->mutex, &until);
     (void)pthread_mutex_unlock(&team->mutex);
     poll_when_due(worker);

@@ -5,11 +5,10 @@
 #ifndef ATI_TEAM_H
 #define ATI_TEAM_H
 
-#include "ati.h"
+#include "base/poll.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 /* Shared by the threads of a run. */
 typedef struct {
@@ -21,17 +20,15 @@ typedef struct {
     size_t generation; /* barriers passed */
     bool stopped;      /* the cancel flag, as latched by the last barrier */
     atomic_bool cancelled;
-    ati_poll poll; /* or NULL */
-    void *poll_context;
+    ati_poller poller; /* the calling thread's */
 } ati_team;
 
 /* One thread's place in the work at hand: with others (size > 1) or alone. */
 typedef struct {
     ati_team *team;
-    size_t rank;            /* 0..size-1 within this work */
-    size_t size;            /* threads that share this work */
-    bool polls;             /* this is the calling thread */
-    struct timespec polled; /* when it last polled */
+    size_t rank; /* 0..size-1 within this work */
+    size_t size; /* threads that share this work */
+    bool polls;  /* this is the calling thread */
 } ati_worker;
 
 ati_status ati_team_init(ati_team *team, ati_poll poll, void *poll_context, ati_error *error);

@@ -14,7 +14,7 @@ static const char index_name[] = "model.safetensors.index.json";
 static const char pickled_name[] = "pytorch_model.bin";
 
 #define MOST_INDEX_BYTES ((size_t)64 << 20)
-#define CHUNK ((size_t)1 << 18) /* bytes compared at a time */
+#define CHUNK ((size_t)1 << 18) /* bytes or elements that are read from one poll to the next */
 
 /* An item of the index: this tensor is in that file. */
 typedef struct {
@@ -28,6 +28,7 @@ typedef struct {
     size_t n;        /* tensors */
     placed *places;  /* [n] */
     uint32_t *order; /* [2 * n]: places by file and tensor; the second half is scratch */
+    ati_poller *poller;
     ati_error *error;
 } shard_index;
 
@@ -71,16 +72,17 @@ static ati_status list_places(shard_index *index) {
         index->order[i] = (uint32_t)i;
         key = ati_json_next(index->json, map, key);
     }
-    ati_sort(index->order, index->order + index->n, index->n, compare_places, index->places);
-    return ATI_OK;
+    return ati_sort(index->order, index->order + index->n, index->n, compare_places, index->places,
+                    index->poller, index->error);
 }
 
 static ati_status read_index(const char *folder, shard_index *index) {
     size_t length = 0;
-    ati_status status = ati_file_read_all(folder, index_name, MOST_INDEX_BYTES, &index->text,
-                                          &length, &index->path, index->error);
+    ati_status status = ati_file_read_all(folder, index_name, MOST_INDEX_BYTES, index->poller,
+                                          &index->text, &length, &index->path, index->error);
     if (status == ATI_OK) {
-        status = ati_json_parse(index->text, length, index->path, &index->json, index->error);
+        status = ati_json_parse(index->text, length, index->path, index->poller, &index->json,
+                                index->error);
     }
     if (status != ATI_OK) {
         return status;
@@ -156,10 +158,13 @@ static ati_status open_shards(const shard_index *index, ati_checkpoint *checkpoi
         const char *file = index->places[index->order[i]].file;
         ati_safetensors *shard = &checkpoint->shards[checkpoint->n_shards];
         end = end_of_file(index, i);
-        status = ati_safetensors_open(checkpoint->folder, file, shard, index->error);
+        status = ati_safetensors_open(checkpoint->folder, file, index->poller, shard, index->error);
         if (status == ATI_OK) {
             checkpoint->n_shards++;
             status = check_shard(index, index->order + i, end - i, shard);
+        }
+        if (status == ATI_OK) {
+            status = ati_poller_check(index->poller, index->error);
         }
     }
     return status;
@@ -171,8 +176,8 @@ static ati_status open_single(ati_checkpoint *checkpoint, ati_error *error) {
     if (checkpoint->shards == NULL) {
         return ati_fail_memory(error, sizeof *checkpoint->shards, "a safetensors file");
     }
-    ati_status status =
-        ati_safetensors_open(checkpoint->folder, single_name, checkpoint->shards, error);
+    ati_status status = ati_safetensors_open(checkpoint->folder, single_name, checkpoint->poller,
+                                             checkpoint->shards, error);
     checkpoint->n_shards = status == ATI_OK ? 1 : 0;
     if (status == ATI_IO &&
         ati_file_exists(checkpoint->folder, pickled_name, &pickled, NULL) == ATI_OK && pickled) {
@@ -263,7 +268,7 @@ static ati_status sort_tensors(ati_checkpoint *checkpoint, ati_error *error) {
     for (size_t i = 0; i < n; i++) {
         order[i] = (uint32_t)i;
     }
-    ati_sort(order, order + n, n, compare_names, listed);
+    status = ati_sort(order, order + n, n, compare_names, listed, checkpoint->poller, error);
     for (size_t i = 0; i < n; i++) {
         checkpoint->tensors[i] = listed[order[i]];
     }
@@ -274,10 +279,11 @@ exit:
     return status;
 }
 
-ati_status ati_checkpoint_open(const char *folder, ati_checkpoint *checkpoint, ati_error *error) {
-    shard_index index = {.error = error};
+ati_status ati_checkpoint_open(const char *folder, ati_poller *poller, ati_checkpoint *checkpoint,
+                               ati_error *error) {
+    shard_index index = {.poller = poller, .error = error};
     bool sharded = false;
-    *checkpoint = (ati_checkpoint){0};
+    *checkpoint = (ati_checkpoint){.poller = poller};
     ati_status status = is_sharded(folder, &sharded, error);
     if (status != ATI_OK) {
         goto exit;
@@ -380,6 +386,10 @@ static ati_status expect_shape(const ati_checkpoint *checkpoint, const char *nam
                                const size_t *dims, const ati_checkpoint_tensor **found,
                                ati_error *error) {
     const ati_checkpoint_tensor *at = *found = ati_checkpoint_find(checkpoint, name);
+    ati_status status = ati_poller_check(checkpoint->poller, error);
+    if (status != ATI_OK) {
+        return status;
+    }
     if (at == NULL) {
         return fail_missing(checkpoint, name, error);
     }
@@ -416,19 +426,35 @@ ati_status ati_checkpoint_read_bytes(const ati_checkpoint *checkpoint, const cha
                                      size_t first, size_t n, uint8_t *out, ati_error *error) {
     const ati_checkpoint_tensor *at = ati_checkpoint_find(checkpoint, name);
     assert(at != NULL);
-    return ati_safetensors_read_bytes(at->shard, at->tensor, first, n, out, error);
+    ati_status status = ATI_OK;
+    for (size_t i = 0, some; i < n && status == ATI_OK; i += some) {
+        some = n - i < CHUNK ? n - i : CHUNK;
+        status = ati_safetensors_read_bytes(at->shard, at->tensor, first + i, some, out + i, error);
+        if (status == ATI_OK) {
+            status = ati_poller_check(checkpoint->poller, error);
+        }
+    }
+    return status;
 }
 
 ati_status ati_checkpoint_read_f32(const ati_checkpoint *checkpoint, const char *name, size_t first,
                                    size_t n, float *out, ati_error *error) {
     const ati_checkpoint_tensor *at = ati_checkpoint_find(checkpoint, name);
     assert(at != NULL);
-    return ati_safetensors_read_f32(at->shard, at->tensor, first, n, out, error);
+    ati_status status = ATI_OK;
+    for (size_t i = 0, some; i < n && status == ATI_OK; i += some) {
+        some = n - i < CHUNK ? n - i : CHUNK;
+        status = ati_safetensors_read_f32(at->shard, at->tensor, first + i, some, out + i, error);
+        if (status == ATI_OK) {
+            status = ati_poller_check(checkpoint->poller, error);
+        }
+    }
+    return status;
 }
 
 /* Whether two tensors of the same size hold the same bytes. buffer [2 * CHUNK]. */
-static ati_status compare_bytes(const ati_checkpoint_tensor *const pair[2], char *buffer,
-                                bool *same, ati_error *error) {
+static ati_status compare_bytes(const ati_checkpoint_tensor *const pair[2], ati_poller *poller,
+                                char *buffer, bool *same, ati_error *error) {
     size_t n = pair[0]->tensor->bytes;
     ati_status status = ATI_OK;
     *same = true;
@@ -439,6 +465,9 @@ static ati_status compare_bytes(const ati_checkpoint_tensor *const pair[2], char
                                    buffer + i * CHUNK, error);
         }
         *same = status == ATI_OK && memcmp(buffer, buffer + CHUNK, some) == 0;
+        if (status == ATI_OK) {
+            status = ati_poller_check(poller, error);
+        }
     }
     return status;
 }
@@ -461,7 +490,7 @@ ati_status ati_checkpoint_same(const ati_checkpoint *checkpoint, const char *a, 
     if (buffer == NULL) {
         return ati_fail_memory(error, 2 * CHUNK, "comparing two tensors");
     }
-    ati_status status = compare_bytes(pair, buffer, same, error);
+    ati_status status = compare_bytes(pair, checkpoint->poller, buffer, same, error);
     ati_free(buffer);
     return status;
 }

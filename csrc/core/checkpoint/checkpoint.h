@@ -14,7 +14,8 @@ typedef struct {
 } ati_checkpoint_tensor;
 
 typedef struct {
-    char *folder; /* owned */
+    char *folder;       /* owned */
+    ati_poller *poller; /* the caller's, who is asked while tensors are found and read; or NULL */
     size_t n_shards;
     ati_safetensors *shards; /* [n_shards] */
     size_t n_tensors;
@@ -25,8 +26,10 @@ typedef struct {
  * plain file name; each tensor of the index must be in the shard it names, and
  * each tensor of a shard in the index. Where every name begins with "module." or
  * "_orig_mod.", as a wrapper's state dict has them, it goes without. On ATI_OK the
- * caller owns what *checkpoint holds; otherwise it is zeroed. */
-ati_status ati_checkpoint_open(const char *folder, ati_checkpoint *checkpoint, ati_error *error);
+ * caller owns what *checkpoint holds, but for `poller`, which outlives it or is NULL; otherwise
+ * it is zeroed. */
+ati_status ati_checkpoint_open(const char *folder, ati_poller *poller, ati_checkpoint *checkpoint,
+                               ati_error *error);
 
 /* Zeroed is allowed. */
 void ati_checkpoint_close(ati_checkpoint *checkpoint);

@@ -15,6 +15,7 @@
 
 #define MOST_HEADER_BYTES ((size_t)100000000) /* the format's own limit */
 #define LENGTH_BYTES ((size_t)8)
+#define TENSORS_A_POLL ((size_t)1024) /* read from the header */
 
 typedef struct {
     const char *name;
@@ -51,6 +52,7 @@ static const dtype_row dtypes[] = {
 typedef struct {
     const ati_json *json;
     const char *path;
+    ati_poller *poller;
     ati_error *error;
 } header;
 
@@ -211,8 +213,9 @@ static ati_status check_cover(const header *h, const ati_safetensors *st, size_t
     for (size_t i = 0; i < n; i++) {
         order[i] = (uint32_t)i;
     }
-    ati_sort(order, order + n, n, compare_places, st->tensors);
-    for (size_t i = 0; i < n; i++) {
+    ati_status status =
+        ati_sort(order, order + n, n, compare_places, st->tensors, h->poller, h->error);
+    for (size_t i = 0; i < n && status == ATI_OK; i++) {
         const ati_tensor *tensor = &st->tensors[order[i]];
         if (tensor->offset != end) {
             return ati_fail(h->error, ATI_FORMAT,
@@ -224,31 +227,32 @@ static ati_status check_cover(const header *h, const ati_safetensors *st, size_t
         }
         end += tensor->bytes; /* at most data_bytes, by read_place */
     }
-    if (end != data_bytes) {
+    if (status == ATI_OK && end != data_bytes) {
         return ati_fail(h->error, ATI_FORMAT,
                         "'%s': %zu bytes follow the header, expected the %zu that its tensors take",
                         h->path, data_bytes, end);
     }
-    return ATI_OK;
+    return status;
 }
 
 /* Puts the tensors in the order of their names. order [2 * n_tensors] is scratch. */
-static ati_status sort_by_name(ati_safetensors *st, uint32_t *order, ati_error *error) {
+static ati_status sort_by_name(const header *h, ati_safetensors *st, uint32_t *order) {
     size_t n = st->n_tensors;
     ati_tensor *sorted = ati_calloc(n, sizeof *sorted);
     if (sorted == NULL) {
-        return ati_fail_memory(error, n * sizeof *sorted, "a table of tensors");
+        return ati_fail_memory(h->error, n * sizeof *sorted, "a table of tensors");
     }
     for (size_t i = 0; i < n; i++) {
         order[i] = (uint32_t)i;
     }
-    ati_sort(order, order + n, n, compare_names, st->tensors);
+    ati_status status =
+        ati_sort(order, order + n, n, compare_names, st->tensors, h->poller, h->error);
     for (size_t i = 0; i < n; i++) {
         sorted[i] = st->tensors[order[i]];
     }
     ati_free(st->tensors);
     st->tensors = sorted;
-    return ATI_OK;
+    return status;
 }
 
 /* Fills st->tensors and st->names from the header's members. */
@@ -270,6 +274,9 @@ static ati_status read_tensors(const header *h, size_t data_bytes, ati_safetenso
             status = strlen(tensor->name) == length
                          ? read_tensor(h, entry, data_bytes, tensor)
                          : fail(h, tensor->name, "has a NUL in its name");
+        }
+        if (status == ATI_OK && st->n_tensors % TENSORS_A_POLL == 0) {
+            status = ati_poller_check(h->poller, h->error);
         }
         if (status != ATI_OK) {
             return status;
@@ -305,7 +312,7 @@ static ati_status read_header(const header *h, size_t data_bytes, ati_safetensor
         status = check_cover(h, st, data_bytes, order);
     }
     if (status == ATI_OK) {
-        status = sort_by_name(st, order, h->error);
+        status = sort_by_name(h, st, order);
     }
 exit:
     ati_free(order);
@@ -313,16 +320,17 @@ exit:
 }
 
 ati_status ati_safetensors_parse(const char *text, size_t length, size_t data_bytes,
-                                 const char *path, ati_safetensors *st, ati_error *error) {
+                                 const char *path, ati_poller *poller, ati_safetensors *st,
+                                 ati_error *error) {
     ati_json *json = NULL;
     *st = (ati_safetensors){0};
     if (length == 0 || text[0] != '{') {
         return ati_fail(error, ATI_FORMAT, "'%s' is no safetensors file: its header does not %s",
                         path, "begin with '{'");
     }
-    ati_status status = ati_json_parse(text, length, path, &json, error);
+    ati_status status = ati_json_parse(text, length, path, poller, &json, error);
     if (status == ATI_OK) {
-        header h = {.json = json, .path = path, .error = error};
+        header h = {.json = json, .path = path, .poller = poller, .error = error};
         status = read_header(&h, data_bytes, st);
     }
     ati_json_free(json);
@@ -360,8 +368,8 @@ static ati_status read_length(const ati_file *file, size_t *length, ati_error *e
     return ATI_OK;
 }
 
-ati_status ati_safetensors_open(const char *folder, const char *name, ati_safetensors *st,
-                                ati_error *error) {
+ati_status ati_safetensors_open(const char *folder, const char *name, ati_poller *poller,
+                                ati_safetensors *st, ati_error *error) {
     ati_file file = {0};
     char *text = NULL;
     size_t length = 0;
@@ -378,12 +386,12 @@ ati_status ati_safetensors_open(const char *folder, const char *name, ati_safete
         status = ati_fail_memory(error, length, "a safetensors header");
         goto exit;
     }
-    status = ati_file_read(&file, LENGTH_BYTES, length, text, error);
+    status = ati_file_read_long(&file, LENGTH_BYTES, length, text, poller, error);
     if (status != ATI_OK) {
         goto exit;
     }
     size_t data = LENGTH_BYTES + length;
-    status = ati_safetensors_parse(text, length, file.size - data, file.path, st, error);
+    status = ati_safetensors_parse(text, length, file.size - data, file.path, poller, st, error);
     if (status != ATI_OK) {
         goto exit;
     }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/file.h"
+#include "base/poll.h"
 
 #define ATI_MAX_RANK 8 /* dimensions of a tensor */
 
@@ -43,9 +44,9 @@ typedef struct {
 } ati_safetensors;
 
 /* On ATI_OK the caller owns what *st holds (ati_safetensors_close); otherwise
- * *st is zeroed. */
-ati_status ati_safetensors_open(const char *folder, const char *name, ati_safetensors *st,
-                                ati_error *error);
+ * *st is zeroed. `poller` may be NULL. */
+ati_status ati_safetensors_open(const char *folder, const char *name, ati_poller *poller,
+                                ati_safetensors *st, ati_error *error);
 
 /* Zeroed is allowed. */
 void ati_safetensors_close(ati_safetensors *st);
@@ -64,6 +65,7 @@ ati_status ati_safetensors_read_bytes(const ati_safetensors *st, const ati_tenso
  * after it; fills everything of *st but `file`. What ati_safetensors_open uses,
  * and the fuzzer. `path` names the file in errors. */
 ati_status ati_safetensors_parse(const char *text, size_t length, size_t data_bytes,
-                                 const char *path, ati_safetensors *st, ati_error *error);
+                                 const char *path, ati_poller *poller, ati_safetensors *st,
+                                 ati_error *error);
 
 #endif

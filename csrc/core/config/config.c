@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "config/config_read.h"
 
-#define MOST_CONFIG_BYTES ((size_t)16 << 20)
+#define MOST_CONFIG_BYTES ((size_t)4 << 20) /* read well within the time of a poll */
 
 /* Bounds of what is taken for a model: far above any there is, low enough that
  * the products of a few of them are sizes and each fits BLAS's 32-bit integers. */
@@ -332,7 +332,7 @@ ati_status ati_config_parse(const char *text, size_t length, const char *path, a
                             ati_error *error) {
     ati_json *json = NULL;
     *config = (ati_config){0};
-    ati_status status = ati_json_parse(text, length, path, &json, error);
+    ati_status status = ati_json_parse(text, length, path, NULL, &json, error);
     if (status == ATI_OK) {
         ati_config_reader r = {.json = json, .path = path, .root = ATI_JSON_ROOT, .error = error};
         status = read_config(&r, config);
@@ -345,8 +345,8 @@ ati_status ati_config_read(const char *folder, ati_config *config, ati_error *er
     char *text = NULL, *path = NULL;
     size_t length = 0;
     *config = (ati_config){0};
-    ati_status status =
-        ati_file_read_all(folder, "config.json", MOST_CONFIG_BYTES, &text, &length, &path, error);
+    ati_status status = ati_file_read_all(folder, "config.json", MOST_CONFIG_BYTES, NULL, &text,
+                                          &length, &path, error);
     if (status == ATI_OK) {
         status = ati_config_parse(text, length, path, config, error);
     }

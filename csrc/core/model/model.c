@@ -4,24 +4,27 @@
 #include "base/error.h"
 #include "model/packed.h"
 
-/* With the weights of the folder's tensors, or where `packed` is not NULL of that file. */
-static ati_status open_model(const char *folder, ati_precision precision, const char *kernel,
-                             const char *packed, const char *key, ati_model **model,
-                             ati_error *error) {
+/* The weights of the folder's tensors, or of a file of packed ones. */
+static ati_status open_weights(const ati_opening *from, ati_model *model, ati_error *error) {
+    ati_poller poller = {.poll = from->poll, .context = from->poll_context};
+    return from->packed == NULL ? ati_weights_load(from->folder, &model->config, model->kernel,
+                                                   &poller, &model->weights, error)
+                                : ati_weights_map(from->packed, from->key, &model->config,
+                                                  model->kernel, &poller, &model->weights, error);
+}
+
+ati_status ati_model_open(const ati_opening *from, ati_model **model, ati_error *error) {
     *model = NULL;
     ati_model *opened = ati_calloc(1, sizeof(*opened));
     if (opened == NULL) {
         return ati_fail_memory(error, sizeof(*opened), "the model");
     }
-    ati_status status = ati_kernel_find(precision, kernel, &opened->kernel, error);
+    ati_status status = ati_kernel_find(from->precision, from->kernel, &opened->kernel, error);
     if (status == ATI_OK) {
-        status = ati_config_read(folder, &opened->config, error);
+        status = ati_config_read(from->folder, &opened->config, error);
     }
     if (status == ATI_OK) {
-        status = packed == NULL ? ati_weights_load(folder, &opened->config, opened->kernel,
-                                                   &opened->weights, error)
-                                : ati_weights_map(packed, key, &opened->config, opened->kernel,
-                                                  &opened->weights, error);
+        status = open_weights(from, opened, error);
     }
     if (status != ATI_OK) {
         ati_model_free(opened);
@@ -31,23 +34,14 @@ static ati_status open_model(const char *folder, ati_precision precision, const 
     return ATI_OK;
 }
 
-ati_status ati_model_open(const char *folder, ati_precision precision, const char *kernel,
-                          ati_model **model, ati_error *error) {
-    return open_model(folder, precision, kernel, NULL, NULL, model, error);
-}
-
-ati_status ati_model_open_packed(const char *folder, ati_precision precision, const char *kernel,
-                                 const char *packed, const char *key, ati_model **model,
-                                 ati_error *error) {
-    return open_model(folder, precision, kernel, packed, key, model, error);
-}
-
 const void *ati_model_packed(const ati_model *model) {
     return model->weights.memory;
 }
 
-ati_status ati_model_packed_header(const ati_model *model, const char *key,
-                                   unsigned char header[ATI_PACKED_HEADER], ati_error *error) {
+ati_status ati_model_packed_header(const ati_model *model, const char *key, ati_poll poll,
+                                   void *poll_context, unsigned char header[ATI_PACKED_HEADER],
+                                   ati_error *error) {
+    ati_poller poller = {.poll = poll, .context = poll_context};
     ati_packed packed = {
         .precision = ati_precision_name(model->kernel->precision),
         .kernel = ati_kernel_name(model->kernel),
@@ -55,7 +49,7 @@ ati_status ati_model_packed_header(const ati_model *model, const char *key,
         .bytes = model->weights.bytes,
         .n_parameters = model->weights.n_parameters,
     };
-    return ati_packed_describe(&packed, model->weights.memory, header, error);
+    return ati_packed_describe(&packed, model->weights.memory, &poller, header, error);
 }
 
 void ati_model_free(ati_model *model) {

@@ -13,6 +13,8 @@
 
 enum { BYTE_ORDER = 0x01020304, LANES = 8 };
 
+#define PIECE ((size_t)1 << 20) /* bytes summed from one poll to the next */
+
 /* The first bytes of the header, zeros behind them. */
 typedef struct {
     char magic[32];
@@ -28,13 +30,10 @@ typedef struct {
 
 _Static_assert(sizeof(fields) <= ATI_PACKED_HEADER, "the header has room");
 
-/* Of the weights, whose size is a multiple of 64, and of what the header alone says of
- * them. Each step of a lane is one to one, so that a change of one word always shows;
- * several lanes, so that memory sets the speed. */
-static uint64_t checksum(const fields *header, const void *memory) {
-    const char *at = memory;
-    const size_t bytes = (size_t)header->bytes;
-    uint64_t lanes[LANES] = {1, 2, 3, 4, 5, 6, 7, 8}, words[LANES];
+/* Takes `bytes` bytes, a multiple of 64, into lanes. Each step of one is one to one, so that
+ * a change of one word always shows; several, so that memory sets the speed. */
+static void mix(const char *at, size_t bytes, uint64_t lanes[LANES]) {
+    uint64_t words[LANES];
     for (size_t done = 0; done < bytes; done += sizeof words) {
         memcpy(words, at + done, sizeof words);
         for (size_t i = 0; i < LANES; i++) {
@@ -42,12 +41,24 @@ static uint64_t checksum(const fields *header, const void *memory) {
             lanes[i] = (mixed << 29 | mixed >> 35) * UINT64_C(0x9e3779b97f4a7c15);
         }
     }
-    uint64_t sum = header->bytes ^ header->n_parameters * UINT64_C(0x9e3779b97f4a7c15);
-    for (size_t i = 0; i < LANES; i++) {
-        sum = (sum << 7 | sum >> 57) ^ lanes[i];
-        sum *= UINT64_C(0xd6e8feb86659fd93);
+}
+
+/* Of the weights, whose size is a multiple of 64, and of what the header alone says of them. */
+static ati_status checksum(const fields *header, const char *memory, ati_poller *poller,
+                           uint64_t *sum, ati_error *error) {
+    const size_t bytes = (size_t)header->bytes;
+    uint64_t lanes[LANES] = {1, 2, 3, 4, 5, 6, 7, 8};
+    ati_status status = ATI_OK;
+    for (size_t done = 0; done < bytes && status == ATI_OK; done += PIECE) {
+        mix(memory + done, bytes - done < PIECE ? bytes - done : PIECE, lanes);
+        status = ati_poller_check(poller, error);
     }
-    return sum;
+    *sum = header->bytes ^ header->n_parameters * UINT64_C(0x9e3779b97f4a7c15);
+    for (size_t i = 0; i < LANES; i++) {
+        *sum = (*sum << 7 | *sum >> 57) ^ lanes[i];
+        *sum *= UINT64_C(0xd6e8feb86659fd93);
+    }
+    return status;
 }
 
 /* Copies a text to out [size], which is zeros; false where it does not fit. */
@@ -80,12 +91,14 @@ static ati_status describe(const ati_packed *packed, fields *header, ati_error *
     return ATI_OK;
 }
 
-ati_status ati_packed_describe(const ati_packed *packed, const void *memory,
+ati_status ati_packed_describe(const ati_packed *packed, const void *memory, ati_poller *poller,
                                unsigned char header[ATI_PACKED_HEADER], ati_error *error) {
     fields described;
     ati_status status = describe(packed, &described, error);
     if (status == ATI_OK) {
-        described.checksum = checksum(&described, memory);
+        status = checksum(&described, memory, poller, &described.checksum, error);
+    }
+    if (status == ATI_OK) {
         memset(header, 0, ATI_PACKED_HEADER);
         memcpy(header, &described, sizeof described);
     }
@@ -144,14 +157,17 @@ static ati_status check_header(const ati_file *file, const fields *found, const 
 
 /* ---- Mapping ---- */
 
-static ati_status map(const ati_file *file, const fields *header, void **memory, ati_error *error) {
+static ati_status map(const ati_file *file, const fields *header, ati_poller *poller, void **memory,
+                      ati_error *error) {
+    uint64_t sum = 0;
     char *whole = ati_map_file(file->fd, file->size);
     if (whole == NULL) {
         return ati_fail_io(error, file->path, "map");
     }
-    ati_status status =
-        expect_number(file->path, "the checksum", checksum(header, whole + ATI_PACKED_HEADER),
-                      header->checksum, error);
+    ati_status status = checksum(header, whole + ATI_PACKED_HEADER, poller, &sum, error);
+    if (status == ATI_OK) {
+        status = expect_number(file->path, "the checksum", sum, header->checksum, error);
+    }
     if (status != ATI_OK) {
         ati_unmap_file(whole, file->size);
         return status;
@@ -160,7 +176,8 @@ static ati_status map(const ati_file *file, const fields *header, void **memory,
     return ATI_OK;
 }
 
-ati_status ati_packed_map(const char *path, ati_packed *packed, void **memory, ati_error *error) {
+ati_status ati_packed_map(const char *path, ati_packed *packed, ati_poller *poller, void **memory,
+                          ati_error *error) {
     fields expected, found;
     ati_file file = {0};
     size_t size = 0;
@@ -180,7 +197,7 @@ ati_status ati_packed_map(const char *path, ati_packed *packed, void **memory, a
     }
     if (status == ATI_OK) {
         packed->n_parameters = (size_t)found.n_parameters;
-        status = map(&file, &found, memory, error);
+        status = map(&file, &found, poller, memory, error);
     }
     ati_file_close(&file);
     return status;

@@ -137,6 +137,7 @@ static ati_status read_columns(ati_tensors *tensors, const ati_source *source,
             tensors->rows[i] = whole[i * n + t];
         }
         pack_rows(tensors, source, matrix, t, 1);
+        status = ati_poller_check(tensors->checkpoint->poller, tensors->error);
     }
     ati_free(whole);
     return status;

@@ -58,11 +58,11 @@ static ati_status read_all(ati_tensors *tensors, const ati_weights *weights) {
 
 /* Nothing that only config.json claims is allocated: first the tensors are checked. */
 ati_status ati_weights_load(const char *folder, const ati_config *config, const ati_kernel *kernel,
-                            ati_weights *weights, ati_error *error) {
+                            ati_poller *poller, ati_weights *weights, ati_error *error) {
     ati_checkpoint checkpoint = {0};
     ati_tensors tensors = {.config = config, .checkpoint = &checkpoint, .error = error};
     *weights = (ati_weights){0};
-    ati_status status = ati_checkpoint_open(folder, &checkpoint, error);
+    ati_status status = ati_checkpoint_open(folder, poller, &checkpoint, error);
     if (status == ATI_OK) {
         ati_tensors_find_names(&tensors);
         status = ati_tensors_check(&tensors, &weights->n_parameters);
@@ -82,7 +82,8 @@ ati_status ati_weights_load(const char *folder, const ati_config *config, const 
 
 /* The same: first the file must be of the size. */
 ati_status ati_weights_map(const char *path, const char *key, const ati_config *config,
-                           const ati_kernel *kernel, ati_weights *weights, ati_error *error) {
+                           const ati_kernel *kernel, ati_poller *poller, ati_weights *weights,
+                           ati_error *error) {
     ati_packed packed = {
         .precision = ati_precision_name(kernel->precision),
         .kernel = ati_kernel_name(kernel),
@@ -91,7 +92,7 @@ ati_status ati_weights_map(const char *path, const char *key, const ati_config *
     *weights = (ati_weights){.is_file = true};
     ati_status status = measure(config, kernel, &packed.bytes, error);
     if (status == ATI_OK) {
-        status = ati_packed_map(path, &packed, &weights->memory, error);
+        status = ati_packed_map(path, &packed, poller, &weights->memory, error);
     }
     if (status == ATI_OK) {
         weights->bytes = packed.bytes;

@@ -3,6 +3,7 @@
 #ifndef ATI_WEIGHTS_H
 #define ATI_WEIGHTS_H
 
+#include "base/poll.h"
 #include "config/config.h"
 #include "kernel/kernel.h"
 #include "vector/activation.h"
@@ -77,14 +78,15 @@ typedef struct {
 /* Reads the folder's tensors. Each must have exactly the shape that the config
  * demands and finite values; a missing tensor, or one with no place in the
  * model, is refused by name. On ATI_OK the caller owns what *weights holds;
- * otherwise it is zeroed. */
+ * otherwise it is zeroed. `poller` may be NULL. */
 ati_status ati_weights_load(const char *folder, const ati_config *config, const ati_kernel *kernel,
-                            ati_weights *weights, ati_error *error);
+                            ati_poller *poller, ati_weights *weights, ati_error *error);
 
 /* The same without the folder's tensors, from the file of packed weights at `path`, whose
  * key must be `key` (packed.h). */
 ati_status ati_weights_map(const char *path, const char *key, const ati_config *config,
-                           const ati_kernel *kernel, ati_weights *weights, ati_error *error);
+                           const ati_kernel *kernel, ati_poller *poller, ati_weights *weights,
+                           ati_error *error);
 
 /* The bytes that the weights of such a model take for a kernel; 0 where they are no
  * number. Takes no memory. */

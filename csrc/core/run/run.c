@@ -198,7 +198,7 @@ static void work(ati_job *job, size_t number) {
     (void)ati_scratch_bytes(job->model, job->longest, &scratch_bytes);
     ati_scratch_lay_out(job->model, job->longest, memory, &scratch);
 
-    ati_worker worker = {&job->team, number, job->team.size, number == 0, {0, 0}};
+    ati_worker worker = {&job->team, number, job->team.size, number == 0};
     for (size_t p = 0; p < job->n_team_packs && ati_worker_barrier(&worker); p++) {
         read_pack(job, &job->packs[p], job->workspace->shared.memory, &worker, &scratch);
     }
