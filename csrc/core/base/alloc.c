@@ -8,11 +8,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/sanitizer.h"
+
 #ifndef MAP_ANONYMOUS
 #define MAP_ANONYMOUS MAP_ANON
 #endif
 
-#ifdef __SANITIZE_ADDRESS__
+#if ATI_SANITIZES_ADDRESS
 enum { PAGE = 4096 };
 #endif
 
@@ -80,7 +82,7 @@ void ati_free(void *memory) {
     free(memory);
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#if ATI_SANITIZES_ADDRESS
 /* From the heap, which AddressSanitizer watches, as it does not watch mappings. */
 static void *take_pages(size_t bytes) {
     size_t whole = (bytes + PAGE - 1) / PAGE * PAGE;

@@ -1,14 +1,15 @@
 #include "base/cursor.h"
 
 #include "base/checked.h"
+#include "base/sanitizer.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#if ATI_SANITIZES_ADDRESS
 #include <sanitizer/asan_interface.h>
 #endif
 
 /* Lets AddressSanitizer report what touches memory past the end of a piece. */
 static void guard(const ati_cursor *cursor, char *piece, size_t bytes) {
-#ifdef __SANITIZE_ADDRESS__
+#if ATI_SANITIZES_ADDRESS
     if (cursor->gap > 0) {
         char *end = cursor->memory + cursor->used;
         __asan_unpoison_memory_region(piece, bytes);

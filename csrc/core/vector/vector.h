@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h> /* defines __GLIBC__ where there is one */
 
+#include "base/sanitizer.h"
+
 #ifdef __FAST_MATH__
 #error "bits and NaN are promised: build without fast-math flags"
 #endif
@@ -17,7 +19,7 @@
  * rounds once everywhere, all of them give the same bits. Sanitizers run before the
  * resolvers they would instrument. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    !ATI_SANITIZES_ADDRESS && !ATI_SANITIZES_THREADS
 #if __GNUC__ >= 12
 #define ATI_VECTOR_CLONES \
     __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
