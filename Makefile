@@ -13,6 +13,7 @@ DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 FUZZ_SECONDS ?= 60
+TARGET ?= safetensors config index packed run
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -33,7 +34,7 @@ CHECK_PYTHON := import sys; sys.version_info >= (3, 10) or sys.exit( \
 .PHONY: help
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: PYTHON=$(PYTHON) DEMO_FLAGS PYTEST_FLAGS BENCH_FLAGS FUZZ_SECONDS"
+	@echo "Variables: PYTHON=$(PYTHON) DEMO_FLAGS PYTEST_FLAGS BENCH_FLAGS FUZZ_SECONDS TARGET"
 
 # ---------------------------------------------------------------- environments
 
@@ -101,9 +102,11 @@ torture: $(VENV_DEV)/.installed ## Kill 60 runs at random instants; score millio
 simulate-scale: $(VENV_DEV)/.installed ## Run a datatrove job of 200 tasks that are killed at random
 	PYTHONPATH=. $(VENV_DEV)/bin/python tools/simulate_scale.py
 
-.PHONY: fuzz
-fuzz: $(VENV_DEV)/.installed ## Feed the file readers malformed models (FUZZ_SECONDS=60)
-	$(MAKE) -s --no-print-directory -C csrc fuzz FUZZ_SECONDS=$(FUZZ_SECONDS)
+.PHONY: fuzz fuzz-coverage
+fuzz: $(VENV_DEV)/.installed ## Feed readers and runs malformed input (FUZZ_SECONDS=60 a TARGET)
+	$(MAKE) -s --no-print-directory -C csrc fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_TARGETS="$(TARGET)"
+fuzz-coverage: $(VENV_DEV)/.installed ## Tell the lines of the readers that the fuzzers reach, by clang
+	$(MAKE) -s --no-print-directory -C csrc fuzz-coverage
 
 .PHONY: bench bench-gemm error-table check-deltas
 bench: $(VENV_DEV)/.installed ## Compare the speed with other libraries (BENCH_FLAGS=--quick, --write)

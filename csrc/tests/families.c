@@ -285,7 +285,7 @@ bool family_write(const char *folder, const family_model *model, ati_error *erro
     write_config(folder, model);
     do {
         write_tensors(folder, &list);
-        if (ati_model_open(folder, ATI_FP32, "portable", &opened, error) == ATI_OK) {
+        if (test_open(folder, ATI_FP32, "portable", &opened, error) == ATI_OK) {
             ati_model_free(opened);
             return true;
         }

@@ -87,7 +87,7 @@ static void write_packed(const char *folder, const ati_model *model, char path[P
     unsigned char *file = malloc(ATI_PACKED_HEADER + bytes);
     ati_error error;
     snprintf(path, PATH, "%s/packed.bin", folder);
-    CHECK(ati_model_packed_header(model, KEY, file, &error) == ATI_OK);
+    CHECK(ati_model_packed_header(model, KEY, NULL, NULL, file, &error) == ATI_OK);
     memcpy(file + ATI_PACKED_HEADER, ati_model_packed(model), bytes);
     test_write(folder, "packed.bin", file, ATI_PACKED_HEADER + bytes);
     free(file);
@@ -97,10 +97,11 @@ static void check_both_ways(const char *folder, ati_precision precision) {
     ati_model *opened = NULL, *mapped = NULL;
     ati_error error;
     char path[PATH];
-    CHECK(ati_model_open(folder, precision, "portable", &opened, &error) == ATI_OK);
+    CHECK(test_open(folder, precision, "portable", &opened, &error) == ATI_OK);
     write_packed(folder, opened, path);
-    CHECK(ati_model_open_packed(folder, precision, "portable", path, KEY, &mapped, &error) ==
-          ATI_OK);
+    const ati_opening from = {
+        .folder = folder, .precision = precision, .kernel = "portable", .packed = path, .key = KEY};
+    CHECK(ati_model_open(&from, &mapped, &error) == ATI_OK);
     if (mapped != NULL) {
         check_same(opened, mapped);
     }
