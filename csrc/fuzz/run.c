@@ -22,30 +22,17 @@ enum {
 
 /* ---- Models ---- */
 
-typedef enum { UNWRITTEN, WRITTEN, REFUSED } folder_state;
-
-/* The folder of a model, or NULL where the core refuses it (dynamic over two dimensions). */
-static const char *find_folder(size_t family, size_t choice, size_t rope) {
-    static struct {
-        const char *path;
-        folder_state state;
-    } folders[MOST_FAMILIES][CHOICES][ROPES];
-    const ati_family *row = ati_family_at(family);
-    const family_model model = {.family = row,
-                                .stated = choice & 1,
-                                .flipped = choice & 1,
-                                .tied = choice & 2,
-                                .is_mxfp4 = choice & 2 && row->experts == ATI_EXPERTS_TRANSPOSED,
-                                .rope = (ati_rope_type)rope};
+/* The folder of a family in one of its configurations, with its tensors. */
+static const char *find_folder(size_t family, size_t choice, const family_model *model) {
+    static const char *folders[MOST_FAMILIES][CHOICES];
     ati_error error = {.message = ""};
-    if (folders[family][choice][rope].state == UNWRITTEN) {
-        const char *path = fuzz_folder();
-        bool written = family_write(path, &model, &error);
-        FUZZ_HOLDS(written || rope != ATI_ROPE_DEFAULT);
-        folders[family][choice][rope].path = written ? path : NULL;
-        folders[family][choice][rope].state = written ? WRITTEN : REFUSED;
+    if (folders[family][choice] == NULL) {
+        family_model plain = *model;
+        plain.rope = ATI_ROPE_DEFAULT;
+        folders[family][choice] = fuzz_folder();
+        FUZZ_HOLDS(family_write(folders[family][choice], &plain, &error));
     }
-    return folders[family][choice][rope].path;
+    return folders[family][choice];
 }
 
 static size_t count_families(void) {
@@ -57,19 +44,29 @@ static size_t count_families(void) {
     return n;
 }
 
-/* The model that the input begins with, or NULL. */
+/* The model that the input begins with, or NULL where its rotary scaling is refused: that
+ * of a dynamic one over two dimensions, or one that the family does not know. */
 static ati_model *open_model(fuzz_bytes *input) {
-    size_t family = fuzz_below(input, count_families());
-    size_t choice = fuzz_below(input, CHOICES), rope = fuzz_below(input, ROPES);
+    size_t family = fuzz_below(input, count_families()), choice = fuzz_below(input, CHOICES);
+    const ati_family *row = ati_family_at(family);
+    const family_model model = {.family = row,
+                                .stated = choice & 1,
+                                .flipped = choice & 1,
+                                .tied = choice & 2,
+                                .is_mxfp4 = choice & 2 && row->experts == ATI_EXPERTS_TRANSPOSED,
+                                .rope = (ati_rope_type)fuzz_below(input, ROPES)};
     ati_precision precision = ATI_FP32 + (ati_precision)fuzz_below(input, 3);
-    const char *kernels[ATI_MOST_KERNELS], *folder = find_folder(family, choice, rope);
+    const char *kernels[ATI_MOST_KERNELS], *folder = find_folder(family, choice, &model);
     const char *kernel = kernels[fuzz_below(input, ati_kernels(precision, kernels))];
-    ati_model *model = NULL;
+    ati_model *opened = NULL;
     ati_error error = {.message = ""};
-    if (folder != NULL) {
-        fuzz_succeeds(fuzz_open(folder, precision, kernel, NULL, NULL, &model, &error), &error);
+    family_write_config(folder, &model);
+    ati_status status = fuzz_open(folder, precision, kernel, NULL, NULL, &opened, &error);
+    if (status != ATI_OK) {
+        FUZZ_HOLDS(model.rope != ATI_ROPE_DEFAULT);
+        fuzz_refused(status, &error);
     }
-    return model;
+    return opened;
 }
 
 /* ---- Documents ---- */

@@ -160,7 +160,7 @@ static void add_ropes(json_text *json, const family_model *model) {
     }
 }
 
-static void write_config(const char *folder, const family_model *model) {
+void family_write_config(const char *folder, const family_model *model) {
     json_text json = {.text = "{", .used = 1};
     add_key(&json, "model_type");
     add(&json, "\"%s\"", model->family->model_type);
@@ -282,7 +282,7 @@ bool family_write(const char *folder, const family_model *model, ati_error *erro
     static tensor_list list;
     ati_model *opened = NULL;
     list.n = 0;
-    write_config(folder, model);
+    family_write_config(folder, model);
     do {
         write_tensors(folder, &list);
         if (test_open(folder, ATI_FP32, "portable", &opened, error) == ATI_OK) {

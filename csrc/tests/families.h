@@ -21,4 +21,7 @@ typedef struct {
  * refuses such a model. */
 bool family_write(const char *folder, const family_model *model, ati_error *error);
 
+/* Writes config.json alone: of a model that differs in `rope` only, beside its tensors. */
+void family_write_config(const char *folder, const family_model *model);
+
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MOST_FOLDERS 2048
+#define MOST_FOLDERS 512
 
 static int n_failures, n_folders;
 static char folders[MOST_FOLDERS][64];
