@@ -116,7 +116,9 @@ def run(arguments: argparse.Namespace) -> int:
     _report("selected", summary)
     if control is not None:
         _report("random control", summary["control"])
-    left_out = open_finished(arguments.output, "selection").run["scores_totals"]["bad_files"]
+    left_out = (
+        open_finished(arguments.output, "selection").run["scores_totals"].get("bad_files", [])
+    )
     for bad in left_out[: console.MOST_ROWS]:
         console.say(console.printable(f"not among the scores: {bad['file']}: {bad['error']}"))
     console.print_json({"output": arguments.output, **summary})

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,15 @@ from attninfluence.mix.extract import extract_rows, stated_columns
 from attninfluence.mix.names import check_folder, check_nameable, located, stored_name
 from attninfluence.mix.new_files import NewFiles
 from attninfluence.mix.recipe import RECIPE_NAME, Count, Recipe
-from attninfluence.output.files import SUMMARY_NAME, OutputError, new_file, write_json
+from attninfluence.output.contents import MIXED_RUN, MIXED_SUCCESS, check_content
+from attninfluence.output.files import (
+    RUN_NAME,
+    SUCCESS_NAME,
+    SUMMARY_NAME,
+    OutputError,
+    new_file,
+    write_json,
+)
 from attninfluence.output.finished import FinishedRun, open_finished
 from attninfluence.output.folder import OutputFolder
 from attninfluence.select.rows import encoded
@@ -59,20 +67,22 @@ def mix(
         progress: told of each input file when it has been read.
 
     Raises:
-        OutputError: only a part of the corpus was scored; an input file is not the one that was
-            scored, by its size or its rows; documents or tokens do not add up to the totals of the
-            scores and the selection; or a recipe's readers would not find `output` or, with
-            `recipe_only`, an input file by its name.
+        OutputError: only a part of the corpus was scored; an input file lies elsewhere, or is not
+            the one that was scored, by its size or its rows; documents or tokens do not add up to
+            the totals of the scores and the selection; or a recipe's readers would not find
+            `output` or, with `recipe_only`, an input file by its name.
     """
     run = open_finished(selection, "selection")
+    check_content(run.path / RUN_NAME, run.run, MIXED_RUN)
+    check_content(run.path / SUCCESS_NAME, run.totals, MIXED_SUCCESS)
     _check_whole(run)
     folder = OutputFolder(output, "mix")
     folder.check_unused()
     check_folder(folder.path)
-    inputs = _inputs(run, root)
+    scored = {entry["file"]: entry for entry in run.run["scores_totals"]["files"]}
+    inputs = _inputs(run, scored, root)
     for path in inputs.values() if recipe_only else ():
         check_nameable(path)
-    scored = {entry["file"]: entry for entry in run.run["scores_totals"]["files"]}
     folder.start({"recipe_only": recipe_only, "inputs": inputs, "selection": run.run})
     recipe = Recipe(run.run["scores"].get("columns", {}).get("text", "text"))
     domains: dict[str | None, Count] = {}
@@ -124,11 +134,16 @@ def _check_whole(run: FinishedRun) -> None:
             )
 
 
-def _inputs(run: FinishedRun, root: str | os.PathLike[str] | None) -> dict[str, str]:
+def _inputs(run: FinishedRun, scored: Container[str], root: str | os.PathLike[str] | None) -> dict[str, str]:
     """The scored files by the name in the table, and where each is now; sizes are checked."""
     found = {}
     for entry in run.run["scores"]["inputs"]:
         name = entry["file"]
+        if name not in scored or name in found:
+            raise OutputError(
+                f"{run.path / RUN_NAME}: the input {name!r} must be a scored file, named once; the"
+                " file is damaged"
+            )
         start = os.path.abspath(root if root is not None else entry["folder"])
         found[name] = located(name, start)
         _check_size(name, found[name], entry["bytes"])

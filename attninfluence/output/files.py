@@ -19,6 +19,12 @@ SUCCESS_NAME = "_SUCCESS"
 SUMMARY_NAME = "summary.json"  # of a selection, and of a mix
 RUN_ID_KEY = b"attninfluence.run_id"
 FORMAT_VERSION = 2
+# Of run.json: what comes of scores tells of their inputs again, a selection as much as twice.
+MOST_RUN_BYTES = {
+    "scores": MOST_OWN_BYTES // 4,
+    "selection": MOST_OWN_BYTES,
+    "mix": MOST_OWN_BYTES,
+}
 
 
 class OutputError(ValueError):
@@ -42,14 +48,18 @@ def format_name(kind: str) -> str:
 
 
 def write_run(folder: Path, kind: str, run_id: str, given: dict[str, Any]) -> None:
-    """Write run.json: what every run's begins with, and what this one was given."""
+    """Write run.json: what every run's begins with, and what this one was given.
+
+    OutputError where it is so large that what comes of it, which names the files again, could not
+    be read.
+    """
     head = {
         "format": format_name(kind),
         "version": FORMAT_VERSION,
         "attninfluence": __version__,
         "run_id": run_id,
     }
-    write_json(folder / RUN_NAME, {**head, **given})
+    write_json(folder / RUN_NAME, {**head, **given}, MOST_RUN_BYTES[kind])
 
 
 def write_success(folder: Path, run_id: str, parts: int, totals: dict[str, Any]) -> None:
@@ -76,11 +86,20 @@ def new_file(final: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a new JSON file whole or not at all. NaN is refused, since JSON has none."""
+def write_json(path: Path, value: Any, most_bytes: int | None = None) -> None:
+    """Write a new JSON file whole or not at all. NaN is refused, since JSON has none.
+
+    OutputError for one of more than `most_bytes`; None: however large.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    data = text.encode("utf-8", "backslashreplace")
+    if most_bytes is not None and len(data) > most_bytes:
+        raise OutputError(
+            f"{path}: would have {len(data) >> 20:,} MiB, and {most_bytes >> 20:,} are read; divide"
+            " the input, or put its files together"
+        )
     with new_file(path) as temporary, naming(temporary):
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+        temporary.write_bytes(data)
 
 
 def read_json(path: Path) -> dict[str, Any]:

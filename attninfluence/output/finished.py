@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attninfluence.base.json_shapes import MOST_COUNT
 from attninfluence.base.paths import expand_home
+from attninfluence.output.contents import RUN_JSON, SUCCESS, check_content
 from attninfluence.output.files import (
     FORMAT_VERSION,
     RUN_NAME,
@@ -19,7 +21,8 @@ from attninfluence.output.files import (
     part_name,
     read_json,
 )
-from attninfluence.output.part import open_part
+from attninfluence.output.part import open_part, part_is_missing
+from attninfluence.output.part_rows import iter_rows, reading_part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,27 +52,41 @@ class FinishedRun:
         if not parts:
             return pa.schema([])
         with open_part(parts[0], self.run["run_id"]) as file:
-            return _with_count(file.schema_arrow.empty_table()).schema.remove_metadata()
+            return _columns(file)
 
     def tables(self, columns: list[str] | None = None, rows: int = 32768) -> Iterator[pa.Table]:
-        """All rows in order, at most `rows` at a time; OutputError for a part of another run.
+        """All rows in order, at most `rows` at a time.
 
-        Of long rows fewer come at a time, so that a table keeps to some BATCH_BYTES.
+        Of long rows fewer come at a time, so that a table keeps to some BATCH_BYTES. OutputError
+        for a part of another run, for values that scores cannot have, and where rows or tokens are
+        not as many as the totals say.
         """
         import pyarrow as pa
 
-        seen = 0
+        found = {"rows": 0} | ({"tokens": 0} if columns is None or "n_tokens" in columns else {})
+        first: pa.Schema | None = None
         for part in self.parts:
             with open_part(part, self.run["run_id"]) as file:
-                at_once = min(rows, _rows_in_memory(file, columns))
-                for batch in file.iter_batches(batch_size=at_once, columns=columns):
-                    seen += batch.num_rows
+                first = _columns(file) if first is None else first
+                _check_alike(part, _columns(file), first)
+                at_once = min(rows, _rows_in_memory(part, file, columns))
+                for batch in iter_rows(file, part, at_once, columns):
                     table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
-                    yield _with_count(table) if columns is None else table
-        if seen != self.totals["rows"]:
-            raise OutputError(
-                f"{self.path}: {SUCCESS_NAME} promises {self.totals['rows']} rows, found {seen}"
-            )
+                    found["rows"] += table.num_rows
+                    if "tokens" in found:
+                        found["tokens"] += int(table["n_tokens"].to_numpy().sum())
+                    self._check_promised(found, is_all=False)
+                    yield _with_count(table).cast(first) if columns is None else table
+        self._check_promised(found, is_all=True)
+
+    def _check_promised(self, found: dict[str, int], *, is_all: bool) -> None:
+        """OutputError for more of anything than the totals say; where it is all, for fewer too."""
+        for what, number in found.items():
+            promised = self.totals.get(what, MOST_COUNT if not is_all else number)
+            if number > promised or (is_all and number != promised):
+                raise OutputError(
+                    f"{self.path}: {SUCCESS_NAME} promises {promised} {what}, found {number}"
+                )
 
     def rows_at(self, positions: Iterable[int]) -> dict[int, dict[str, Any]]:
         """The rows at some positions among all rows, all columns, by position.
@@ -84,20 +101,31 @@ class FinishedRun:
                 for group in range(file.num_row_groups):
                     stop = start + file.metadata.row_group(group).num_rows
                     here = wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]
-                    found |= _rows_of_group(file, group, start, here)
+                    found |= _rows_of_group(part, file, group, start, here)
                     start = stop
         return found
 
 
+def _columns(file: pq.ParquetFile) -> pa.Schema:
+    """The columns of a part as `tables` gives them."""
+    return _with_count(file.schema_arrow.empty_table()).schema.remove_metadata()
+
+
+def _check_alike(part: Path, found: pa.Schema, first: pa.Schema) -> None:
+    """OutputError unless a part has the columns of the first one."""
+    if [(one.name, one.type) for one in found] != [(one.name, one.type) for one in first]:
+        raise OutputError(f"{part}: its columns are not those of the first part of the run")
+
+
 def _rows_of_group(
-    file: pq.ParquetFile, group: int, start: int, positions: list[int]
+    part: Path, file: pq.ParquetFile, group: int, start: int, positions: list[int]
 ) -> dict[int, dict[str, Any]]:
     """Rows of a row group whose first row is at `start`, by position."""
     import pyarrow as pa
 
     found: dict[int, dict[str, Any]] = {}
-    at_once = _rows_in_memory(file, None)
-    for batch in file.iter_batches(batch_size=at_once, row_groups=[group]) if positions else ():
+    at_once = _rows_in_memory(part, file, None)
+    for batch in iter_rows(file, part, at_once, groups=[group]) if positions else ():
         stop = start + batch.num_rows
         here = positions[bisect_left(positions, start) : bisect_left(positions, stop)]
         found |= {
@@ -119,8 +147,14 @@ def _with_count(table: pa.Table) -> pa.Table:
     return table.add_column(names.index("repaired") + 1, field, pa.repeat(False, len(table)))
 
 
-def _rows_in_memory(file: pq.ParquetFile, columns: list[str] | None) -> int:
+def _rows_in_memory(part: Path, file: pq.ParquetFile, columns: list[str] | None) -> int:
     """Rows of the widest row group that make BATCH_BYTES."""
+    with reading_part(part):
+        return max(1, int(BATCH_BYTES / _widest(file, columns)))
+
+
+def _widest(file: pq.ParquetFile, columns: list[str] | None) -> float:
+    """Bytes of a row of the widest row group, at least 1."""
     names = file.schema_arrow.names
     read = [names.index(name) for name in names if columns is None or name in columns]
     widest = 1.0
@@ -128,7 +162,7 @@ def _rows_in_memory(file: pq.ParquetFile, columns: list[str] | None) -> int:
         group = file.metadata.row_group(index)
         stored = sum(group.column(at).total_uncompressed_size for at in read)
         widest = max(widest, stored / max(group.num_rows, 1))
-    return max(1, int(BATCH_BYTES / widest))
+    return widest
 
 
 def open_finished(path: str | os.PathLike[str], kind: str) -> FinishedRun:
@@ -149,12 +183,23 @@ def open_finished(path: str | os.PathLike[str], kind: str) -> FinishedRun:
         raise OutputError(
             f"{folder}: format version {run.get('version')!r}; this package reads {FORMAT_VERSION}"
         )
+    check_content(folder / RUN_NAME, run, RUN_JSON[kind])
     if not (folder / SUCCESS_NAME).is_file():
         raise OutputError(f"{folder}: no {SUCCESS_NAME}: the run did not finish; {_REMEDIES[kind]}")
     totals = read_json(folder / SUCCESS_NAME)
-    if totals.get("run_id") != run.get("run_id"):
+    check_content(folder / SUCCESS_NAME, totals, SUCCESS[kind])
+    if totals["run_id"] != run["run_id"]:
         raise OutputError(f"{folder}: {RUN_NAME} and {SUCCESS_NAME} are of different runs")
+    _check_parts(folder, totals["parts"])
     return FinishedRun(folder, run, totals)
+
+
+def _check_parts(folder: Path, parts: int) -> None:
+    """OutputError for a part that is not there, before as many names are made as are counted."""
+    names = set(os.listdir(folder)) if parts else set()
+    for index in range(parts):
+        if part_name(index) not in names:
+            raise part_is_missing(folder / part_name(index))
 
 
 _REMEDIES = {

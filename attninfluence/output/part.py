@@ -14,6 +14,7 @@ from attninfluence.output.files import (
     part_name,
     publish,
 )
+from attninfluence.output.part_rows import check_columns, iter_rows, reading_part
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -116,25 +117,38 @@ def run_id_of(schema: pa.Schema) -> str:
 
 
 def open_part(part: Path, run_id: str) -> pq.ParquetFile:
-    import pyarrow as pa
+    """A part of scores or of what is selected of them; OutputError, naming it, otherwise."""
     import pyarrow.parquet as pq
 
     if not part.exists():
-        raise OutputError(f"{part}: missing, though {SUCCESS_NAME} counts it; the run is damaged")
-    try:
+        raise part_is_missing(part)
+    check_is_file(part)
+    with reading_part(part):
         file = pq.ParquetFile(part, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise OutputError(f"{part}: not a readable Parquet file ({error})") from error
-    found = run_id_of(file.schema_arrow)
+        schema = file.schema_arrow
+    found = run_id_of(schema)
     if found != run_id:
-        raise OutputError(f"{part}: belongs to run {found}, its folder to run {run_id}")
+        raise OutputError(f"{part}: belongs to run {found!r}, its folder to run {run_id}")
+    check_columns(part, schema)
     return file
 
 
-def iter_part_columns(folder: Path, parts: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Columns of the published parts, streamed in order."""
-    import pyarrow.parquet as pq
+def part_is_missing(part: Path) -> OutputError:
+    """The error for a part that is not there."""
+    return OutputError(f"{part}: missing, though {SUCCESS_NAME} counts it; the run is damaged")
 
+
+def check_is_file(path: Path) -> None:
+    """OutputError for a FIFO, which would be waited for, and for all else that is no file."""
+    if not path.is_file():
+        raise OutputError(f"{path}: expected a regular file")
+
+
+def iter_part_columns(
+    folder: Path, parts: int, run_id: str, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """Columns of the published parts, streamed in order; OutputError for a damaged one."""
     for index in range(parts):
-        with pq.ParquetFile(folder / part_name(index)) as file:
-            yield from file.iter_batches(batch_size=65536, columns=columns)
+        part = folder / part_name(index)
+        with open_part(part, run_id) as file:
+            yield from iter_rows(file, part, 65536, columns)

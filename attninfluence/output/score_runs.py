@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.corpus.files import RealPlaces
+from attninfluence.output.contents import JOINED_RUN, JOINED_SUCCESS, check_content
 from attninfluence.output.differences import (
     Difference,
     differences,
@@ -19,7 +20,7 @@ from attninfluence.output.differences import (
     with_count,
     without_kernel,
 )
-from attninfluence.output.files import OutputError
+from attninfluence.output.files import RUN_NAME, SUCCESS_NAME, OutputError
 from attninfluence.output.finished import FinishedRun, open_finished
 from attninfluence.output.tally import Tally
 from attninfluence.views.words import listed
@@ -69,10 +70,11 @@ class ScoreRuns:
         for run in self.runs:
             read = {entry["file"]: entry for entry in run.totals.get("files", [])}
             for entry in run.run.get("inputs", []):
-                name, folder = entry["file"], run.run["folder"]
+                name = entry["file"]
                 if name in read:
                     size = read[name].get("bytes", entry["bytes"])
-                    found.setdefault(name, {"file": name, "bytes": size, "folder": folder})
+                    place = {key: run.run[key] for key in ("folder",) if key in run.run}
+                    found.setdefault(name, {"file": name, "bytes": size, **place})
         return list(found.values())
 
     @property
@@ -173,6 +175,9 @@ def open_scores(
     if not given:
         raise ValueError("name at least one folder that `attninfluence score` wrote")
     runs = [open_finished(path, "scores") for path in given]
+    for run in runs if len(runs) > 1 else ():
+        check_content(run.path / RUN_NAME, run.run, JOINED_RUN)
+        check_content(run.path / SUCCESS_NAME, run.totals, JOINED_SUCCESS)
     _check_distinct(runs)
     _check_alike(runs, mixed_kernels)
     shards, missing = _in_order([run for run in runs if run.run.get("shard")])
@@ -265,6 +270,8 @@ def _in_order(runs: list[FinishedRun]) -> tuple[list[FinishedRun], list[int]]:
     by_number: dict[int, FinishedRun] = {}
     for run in runs:
         shard = run.run["shard"]
+        if shard["index"] >= shard["count"]:
+            raise OutputError(f"{run.path}: is {_shard_name(run)}, which does not exist")
         if shard["count"] != count:
             raise OutputError(
                 f"{run.path} is {_shard_name(run)}, and {runs[0].path} {_shard_name(runs[0])};"
@@ -283,7 +290,8 @@ def _check_same_inputs(first: FinishedRun, other: FinishedRun) -> None:
     """OutputError for shards of different inputs, which divide other rows among them."""
     told = f"{other.path} is no shard of the run of {first.path}"
     there, here = (
-        {item["file"]: item["bytes"] for item in run.run["inputs"]} for run in (first, other)
+        {item["file"]: item["bytes"] for item in run.run.get("inputs", ())}
+        for run in (first, other)
     )
     if found := differences(there, here):
         raise OutputError(f"{told}: its input files (bytes) differ: {in_words(found)}")

@@ -44,14 +44,14 @@ def find_head_scores(
     except (OSError, ModelError):  # not there, or nothing to read: nobody named it
         return None
     same_model = found.model_fingerprint == model.get("fingerprint")
-    masked = {tuple(pair) for pair in run.common.get("scoring", {}).get("heads", [])}
+    masked = {tuple(pair) for pair in run.common.get("scoring", {}).get("heads") or ()}
     return found if same_model and {tuple(pair) for pair in found.selected} == masked else None
 
 
 def heads_section(
     scoring: dict[str, Any], scores: HeadScores | None, note: str
 ) -> dict[str, Any] | None:
-    masked = [(int(layer), int(head)) for layer, head in scoring.get("heads", [])]
+    masked = [(int(layer), int(head)) for layer, head in scoring.get("heads") or ()]
     if not masked and scores is None:
         return None
     mask = {"uniform": "spreads its attention evenly", "zero": "gives nothing"}

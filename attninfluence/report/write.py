@@ -106,7 +106,7 @@ def _sections(
 ) -> dict[str, Any]:
     domains, description, cuts = statistics.domains, statistics.description, statistics.cuts
     return {
-        "totals": totals_section(domains, cuts, run.totals, len(scoring.get("heads", []))),
+        "totals": totals_section(domains, cuts, run.totals, len(scoring.get("heads") or ())),
         "domains": domains_section(statistics),
         "cuts": cuts_section(domains, cuts),
         "length": length_section(description),

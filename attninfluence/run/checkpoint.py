@@ -12,10 +12,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attninfluence.base.json_values import STRICT, parse_json_object
+from attninfluence.base.json_shapes import ShapeError
+from attninfluence.base.json_values import STRICT, JSONError, parse_json_object
 from attninfluence.base.replacing import sync
 from attninfluence.output.files import OutputError
-from attninfluence.output.part import PartWriter, run_id_of
+from attninfluence.output.part import PartWriter, check_is_file, run_id_of
+from attninfluence.output.part_rows import reading_part
 from attninfluence.run.examples import Example, Reservoir, example_schema, from_table, to_table
 from attninfluence.run.state import RunState
 
@@ -37,8 +39,7 @@ def write_checkpoint(
     """Publish the checkpoint that counts so many parts; other ones stay."""
     import pyarrow as pa
 
-    # In a row of its own, as metadata could not hold what a million domains add up to.
-    schema = example_schema().append(pa.field("state", pa.large_binary()))
+    schema = _schema()
     stored = json.dumps(state.to_json(), ensure_ascii=True).encode()
     final = folder / _name(parts)
     final.unlink(missing_ok=True)  # of an attempt whose part could not be written
@@ -53,13 +54,17 @@ def write_checkpoint(
         writer.discard()
 
 
-def read_checkpoint(folder: Path, parts: int, run_id: str) -> tuple[RunState, Reservoir]:
-    """What the checkpoint that counts so many parts holds, the examples' file if need be."""
+def read_checkpoint(
+    folder: Path, parts: int, run_id: str, inputs: int
+) -> tuple[RunState, Reservoir]:
+    """What the checkpoint that counts so many parts holds, the examples' file if need be.
+
+    OutputError for one that is damaged, or speaks of more than so many inputs.
+    """
     for name in (_name(parts), EXAMPLES_NAME):
         if (folder / name).exists():
             table = _read(folder / name, run_id)
-            state = RunState.from_json(parse_json_object(table["state"][0].as_py(), **STRICT))
-            return state, Reservoir(_examples(table))
+            return _state(folder / name, table, inputs), Reservoir(_examples(folder / name, table))
     raise OutputError(
         f"{folder}: has {parts} parts and no checkpoint that counts them; the run is "
         "damaged: name another folder"
@@ -88,21 +93,42 @@ def read_examples(folder: Path, run_id: str) -> list[Example]:
     """
     if not (folder / EXAMPLES_NAME).exists():
         return []
-    return _examples(_read(folder / EXAMPLES_NAME, run_id))
+    return _examples(folder / EXAMPLES_NAME, _read(folder / EXAMPLES_NAME, run_id))
+
+
+def _schema() -> pa.Schema:
+    """The columns of an example and, in a row of its own, the state.
+
+    Metadata could not hold what a million domains add up to.
+    """
+    import pyarrow as pa
+
+    return example_schema().append(pa.field("state", pa.large_binary()))
 
 
 def _read(path: Path, run_id: str) -> pa.Table:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        table = pq.read_table(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise OutputError(f"{path}: not a readable checkpoint ({error})") from error
-    if run_id_of(table.schema) != run_id or "state" not in table.column_names:
+    check_is_file(path)
+    with reading_part(path, "checkpoint"):
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+        table.validate(full=True)
+    if run_id_of(table.schema) != run_id or not table.schema.equals(_schema()):
         raise OutputError(f"{path}: is not the checkpoint of the run in its folder")
     return table
 
 
-def _examples(table: pa.Table) -> list[Example]:
-    return from_table(table.slice(1).drop_columns("state"))
+def _state(path: Path, table: pa.Table, inputs: int) -> RunState:
+    stored = table["state"][0].as_py() if table.num_rows else None
+    try:
+        return RunState.from_json(parse_json_object(stored or b"", **STRICT), inputs)
+    except (JSONError, ShapeError) as error:
+        raise OutputError(f"{path}: state: {error}; the file is damaged") from None
+
+
+def _examples(path: Path, table: pa.Table) -> list[Example]:
+    try:
+        return from_table(table.slice(1).drop_columns("state"))
+    except ShapeError as error:
+        raise OutputError(f"{path}: {error}; the file is damaged") from None

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence.base.hashing import MASK, mixed
+from attninfluence.base.json_shapes import Number, Whole, expect
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -124,6 +125,12 @@ class Reservoir:
             yield from (kept[key] for key in sorted(kept))
 
 
+_FILLED = (
+    *("file", "row", "score", "base_loss", "ref_loss", "n_tokens", "n_scored", "text"),
+    *("token_ids", "offsets", "losses", "readings"),
+)
+
+
 def _lot(file: str, row: int) -> float:
     """A number in [0, 1) that looks random and depends on the document's key alone."""
     key = zlib.crc32(file.encode("utf-8", "surrogatepass")) << 32 ^ row
@@ -171,7 +178,15 @@ def to_table(reservoir: Iterable[Example]) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> list[Example]:
-    """The examples of a table made by `to_table`."""
+    """The examples of a table made by `to_table`; ShapeError for values that it cannot have."""
+    import pyarrow.compute as pc
+
+    for name in _FILLED:
+        expect(not table[name].null_count, name, "there in every row", None)
+    for name in ("row", "n_tokens", "n_scored"):
+        ends = pc.min_max(table[name]).as_py().values() if table.num_rows else ()
+        for end in ends:
+            Whole().check(end, name)
     return [_example(table.slice(at, 1)) for at in range(table.num_rows)]
 
 
@@ -181,9 +196,29 @@ def _example(row: pa.Table) -> Example:
     fields = row.drop_columns(lists).to_pylist()[0]
     ids, offsets, losses = (row[name][0].values.to_numpy().copy() for name in lists)
     readings = fields.pop("readings")
+    for name in ("score", "base_loss", "ref_loss"):
+        Number().check(fields[name], name)
+    _check_tokens(fields["text"], ids, offsets, losses, readings)
     return Example(
         **fields,
         token_ids=ids,
         offsets=offsets.reshape(-1, 2),
         losses=losses.reshape(readings, -1),
     )
+
+
+def _check_tokens(
+    text: str,
+    ids: NDArray[np.int32],
+    offsets: NDArray[np.int32],
+    losses: NDArray[np.float32],
+    readings: int,
+) -> None:
+    """ShapeError unless the lists of a document's tokens, all of them flat, belong together."""
+    expect(readings in (2, 3), "readings", "2 or 3", readings)
+    for name, values, each in (("offsets", offsets, 2), ("losses", losses, readings)):
+        told = f"{each} for each of {len(ids)} tokens"
+        expect(len(values) == each * len(ids), name, told, len(values))
+    expect(not np.isinf(losses).any(), "losses", "numbers", "an infinite one")
+    within = (offsets >= 0) & (offsets <= len(text))
+    expect(bool(within.all()), "offsets", f"places in {len(text)} characters", "others")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.paths import expand_home
+from attninfluence.output.contents import RUN_JSON, WHOLE_SUCCESS, check_content
 from attninfluence.output.differences import (
     Difference,
     differences,
@@ -132,6 +133,8 @@ class ResumableFolder:
             write_run(self.path, "scores", self.run_id, description)
             return RunState(), Reservoir()
         recorded = read_json(self.path / RUN_NAME)
+        _check_kind(self.path, recorded)
+        check_content(self.path / RUN_NAME, recorded, RUN_JSON["scores"])
         _check_same(self.path, recorded, description, mixed_kernels)
         self._remove_temporaries()  # of this very run, which is dead: its lock is ours
         self.run_id, self.description = recorded["run_id"], recorded
@@ -139,6 +142,7 @@ class ResumableFolder:
             self.totals = read_json(self.path / SUCCESS_NAME)
             if self.totals.get("run_id") != self.run_id:
                 raise OutputError(f"{self.path / SUCCESS_NAME}: is not of the run in its folder")
+            check_content(self.path / SUCCESS_NAME, self.totals, WHOLE_SUCCESS)
         return self._load()
 
     def _remove_temporaries(self) -> None:
@@ -151,7 +155,8 @@ class ResumableFolder:
         self.parts, rows = self._count_parts()
         state, examples = RunState(), Reservoir()
         if self.parts:
-            state, examples = read_checkpoint(self.path, self.parts, self.run_id)
+            inputs = len(self.description.get("inputs", []))
+            state, examples = read_checkpoint(self.path, self.parts, self.run_id, inputs)
         if rows != state.tally.rows or (self.totals and rows != self.totals.get("rows")):
             raise OutputError(
                 f"{self.path}: its parts hold {rows:,} rows, its checkpoint counts "
@@ -194,17 +199,21 @@ class ResumableFolder:
         write_success(self.path, self.run_id, self.parts, totals)
 
 
-def _check_same(
-    folder: Path, recorded: dict[str, Any], given: dict[str, Any], mixed_kernels: bool
-) -> None:
-    """OutputError when the folder's run was given something else that decides a score."""
+def _check_kind(folder: Path, recorded: dict[str, Any]) -> None:
+    """OutputError for a run.json that need not be arranged as that of scores is."""
     kind = {name: recorded.get(name) for name in ("format", "version")}
     found = differences(kind, {"format": format_name("scores"), "version": FORMAT_VERSION})
-    if found:  # the rest need not be arranged as that of scores is
+    if found:
         raise OutputError(
             f"{folder}: its {RUN_NAME} is not of a run of `score` of this version"
             f" ({in_words(found, 'recorded', 'expected')}); name another folder"
         )
+
+
+def _check_same(
+    folder: Path, recorded: dict[str, Any], given: dict[str, Any], mixed_kernels: bool
+) -> None:
+    """OutputError when the folder's run was given something else that decides a score."""
     there, here = _identity(recorded), _identity(given)
     found = [one for one in differences(there, here) if not _is_size_alone(one)]
     if mixed_kernels:
@@ -230,6 +239,8 @@ def _is_size_alone(found: Difference) -> bool:
 def _check_order(folder: Path, recorded: dict[str, Any], given: dict[str, Any]) -> None:
     """The place of the next row counts the files before it."""
     there, here = ([item["file"] for item in run.get("inputs", [])] for run in (recorded, given))
+    if len(there) != len(here):
+        raise OutputError(f"{folder / RUN_NAME}: names an input file twice; the file is damaged")
     for was, now in zip(there, here, strict=True):
         if was != now:
             raise OutputError(

@@ -86,7 +86,7 @@ def score_files(
     with ResumableFolder(output) as folder:
         description = _describe(inputs, source, model, settings, keep_text)
         state, examples = folder.begin(description, mixed_kernels)
-        sizes = [entry["bytes"] for entry in folder.description["inputs"]]
+        sizes = [entry["bytes"] for entry in folder.description.get("inputs", [])]
         _check_unchanged(inputs, state, sizes)
         if folder.totals is not None:
             return folder.totals
@@ -213,7 +213,7 @@ class _Share:
 
 def _totals(folder: ResumableFolder, inputs: Inputs, state: RunState) -> dict[str, Any]:
     """What _SUCCESS says beside the number of parts."""
-    ids = iter_part_columns(folder.path, folder.parts, ["id"])
+    ids = iter_part_columns(folder.path, folder.parts, folder.run_id, ["id"])
     names = [file.name for file in inputs.files]
     return {
         **state.tally.summary(),

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
+from attninfluence.output.contents import MOST_SHARDS
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -43,6 +45,8 @@ def parse_shard(text: str) -> Shard:
     if match is None:
         raise ValueError(f"a shard is written i/n with i from 0 to n-1, like 0/8; got {text!r}")
     shard = Shard(int(match[1]), int(match[2]))
+    if shard.count > MOST_SHARDS:
+        raise ValueError(f"a run has at most {MOST_SHARDS:,} shards, got {shard.count:,}")
     if shard.index >= shard.count:
         raise ValueError(f"shard {text} does not exist: the shards of n are 0/n to (n-1)/n")
     return shard

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from attninfluence.base.json_shapes import ListOf, MapOf, Object, OrNull, Text, Whole, expect
+from attninfluence.output.contents import COUNT, DOMAINS, SECONDS
 from attninfluence.output.tally import Tally
+
+_NUMBER = Text("0|[1-9][0-9]{0,8}", "the number of an input file")
+_FILE_TOTALS = Object(
+    {
+        "digest": Text(),
+        "modified": OrNull(Whole(-(1 << 63), 1 << 63)),
+        "rows": COUNT,
+        "tokens": COUNT,
+    },
+    {"bytes": OrNull(COUNT), "no_label": MapOf(COUNT)},
+)
+_STATE = Object(
+    {
+        "next": ListOf(COUNT, 2),
+        "totals": Object({"domains": DOMAINS}),
+        "files": MapOf(_FILE_TOTALS, _NUMBER),
+        "bad_files": MapOf(Text(), _NUMBER),
+        "kernels": MapOf(COUNT),
+        "seconds": SECONDS,
+    }
+)
 
 
 @dataclass
@@ -57,17 +80,28 @@ class RunState:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> RunState:
-        """The state that `to_json` described."""
+    def from_json(cls, value: dict[str, Any], inputs: int) -> RunState:
+        """The state that `to_json` described, of a run over so many inputs.
+
+        ShapeError for values that it cannot have.
+        """
+        _STATE.check(value)
+        for number in (value["next"][0], *map(int, (*value["files"], *value["bad_files"]))):
+            expect(number < max(inputs, 1), "an input", f"one of {inputs}, from 0", number)
         return cls(
             file=value["next"][0],
             row=value["next"][1],
             tally=Tally.from_summary(value["totals"]),
-            files={int(at): FileTotals(**totals) for at, totals in value["files"].items()},
+            files={int(at): _file_totals(totals) for at, totals in value["files"].items()},
             bad_files={int(at): reason for at, reason in value["bad_files"].items()},
             kernels=value["kernels"],
             seconds=value["seconds"],
         )
+
+
+def _file_totals(value: dict[str, Any]) -> FileTotals:
+    names = [one.name for one in fields(FileTotals) if one.name in value]
+    return FileTotals(**{name: value[name] for name in names})
 
 
 def no_label_totals(files: Iterable[tuple[str, Mapping[str, int]]]) -> list[dict[str, Any]]:
