@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -127,3 +128,15 @@ def test_more_may_be_read_where_more_is_expected(
     with pytest.raises(JSONError, match="larger than 1 MiB"):
         read_json_object(tmp_path / "a.json")
     assert read_json_object(tmp_path / "a.json", 2 << 20) == {}
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_collector_is_as_it_was(was_on: bool) -> None:
+    (gc.enable if was_on else gc.disable)()
+    try:
+        parse_json("[]")
+        with pytest.raises(JSONError):
+            parse_json("[")
+        assert gc.isenabled() is was_on
+    finally:
+        gc.enable()
