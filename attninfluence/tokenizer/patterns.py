@@ -33,6 +33,10 @@ _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "a": "\a", "
 _CODE = re.compile(r"x\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})")
 _BRACES = re.compile(r"\{(?=\d|,\d)(\d*)(,?)(\d*)\}")
 
+# Far beyond those of published expressions.
+_MOST_PAIRS = 1 << 16
+_MOST_DEPTH = 64  # of groups within each other
+
 _Test = Callable[[str], bool]
 
 
@@ -125,6 +129,7 @@ class _Parser:
     def __init__(self, expression: str) -> None:
         self.text = expression
         self.at = 0
+        self.depth = 0
         self.pairs: list[tuple[_Class, _Class]] = []
         self.classes: list[_Class] = []
 
@@ -177,6 +182,8 @@ class _Parser:
         return _Part(joined.first, joined.last, joined.passes, joined.empty, sure)
 
     def _follow(self, last: Sequence[_Class], first: Sequence[_Class]) -> None:
+        if len(self.pairs) + len(last) * len(first) > _MOST_PAIRS:
+            raise Unproven("an expression with too many ways to read it")
         self.pairs += [(one, other) for one in last for other in first]
 
     def _repeated(self, ignores_case: bool) -> _Part:
@@ -239,7 +246,11 @@ class _Parser:
         kind = self._peek("?:", "?i:", "?=", "?!", "?>")
         if not kind and self.text.startswith("?", self.at):
             raise self._unknown()
+        self.depth += 1
+        if self.depth > _MOST_DEPTH:
+            raise Unproven("groups nested too deeply")
         part = self._alternatives(ignores_case or kind == "?i:")
+        self.depth -= 1
         if not self._peek(")"):
             raise self._unknown()
         if kind in ("?=", "?!"):
@@ -285,8 +296,11 @@ class _Parser:
     def _escaped_char(self) -> str | None:
         """The character behind a backslash; None, with nothing passed over, for a class."""
         if found := _CODE.match(self.text, self.at):
+            code = int(found[1] or found[2] or found[3], 16)
+            if code > sys.maxunicode:
+                raise self._unknown()
             self.at = found.end()
-            return chr(int(found[1] or found[2] or found[3], 16))
+            return chr(code)
         char = self.text[self.at : self.at + 1]
         if char in _CONTROLS or (char and not char.isalnum()):
             self.at += 1

@@ -99,3 +99,11 @@ def test_case_that_is_ignored():
 def test_what_is_not_known_is_refused(expression):
     with pytest.raises(Unproven):
         Pattern(expression)
+
+
+@pytest.mark.parametrize(
+    "expression", ["(" * 100_000, "a?" * 20_000, "(?:a|b)*" * 5_000, r"\x{FFFFFF}", r"[\x{110000}]"]
+)
+def test_expressions_without_an_end(expression: str) -> None:
+    with pytest.raises(Unproven):
+        Pattern(expression)
