@@ -16,24 +16,39 @@ from typing import Any
 
 from attninfluence._core import ModelError
 from attninfluence.tokenizer.classes import AS_FILE, tokenizer_class
+from attninfluence.tokenizer.json_files import (
+    check_is_there,
+    read_added,
+    read_bytes,
+    read_json,
+    read_settings,
+    read_vocab,
+)
 from attninfluence.tokenizer.pipelines import PIPELINES
+from attninfluence.tokenizer.stored import read_checked
 
 _NAMED = tuple(f"{name}_token" for name in "bos eos unk sep pad cls mask".split())
 _NEEDS_CONVERSION = re.compile(r"tekken\.json|tokenizer\.model|tiktoken\.model")
 _PIECES = ("vocab.json", "merges.txt")
-_LFS_BEGINNING = b"version https://git-lfs.github.com/spec/"
+_SETTINGS = "tokenizer_config.json"
+_MODEL_SETTINGS = (
+    "alpha byte_fallback continuing_subword_prefix dropout end_of_word_suffix ignore_merges "
+    "nbest_size unk_token"
+).split()
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A tokenizer as transformers would have it.
 
-    backend: the `tokenizers.Tokenizer`, its post-processor included. bos_ids: what is put
+    backend: the `tokenizers.Tokenizer`, its post-processor included. model: the settings of its
+    model, as tokenizer.json has them, without vocabulary and merges. bos_ids: what is put
     before each text. bos_token: the BOS token that the folder names, or that its class
     has by default. splits_special: text that looks like a special token is text.
     """
 
     backend: Any
+    model: dict[str, Any]
     bos_ids: list[int]
     bos_token: str | None
     splits_special: bool
@@ -52,7 +67,7 @@ def extra_files(folder: str | os.PathLike[str]) -> list[str]:
     """The files that decide tokens beside tokenizer.json and the two that set it up."""
     names = [] if _has(folder, "tokenizer.json") else list(_PIECES)
     try:
-        settings = read_json(Path(folder, "tokenizer_config.json"))
+        settings = read_json(Path(folder, _SETTINGS))
     except ModelError:  # broken, which is for those who want its tokenizer to say
         settings = {}
     if "added_tokens_decoder" not in settings:
@@ -64,10 +79,10 @@ def class_of(folder: str | os.PathLike[str]) -> str:
     """The class that transformers opens the folder's tokenizer with."""
     stored = Path(folder, "tokenizer.json")
     config = read_json(Path(folder, "config.json"))
-    settings = read_json(Path(folder, "tokenizer_config.json"))
+    settings = read_settings(folder, _SETTINGS)
     try:
         return tokenizer_class(
-            config, settings, lambda: stored.is_file() and b'"ByteLevel"' in stored.read_bytes()
+            config, settings, lambda: stored.is_file() and b'"ByteLevel"' in read_bytes(stored)
         )
     except ModelError as error:
         raise ModelError(f"{os.fspath(folder)!r}: {error}") from None
@@ -77,7 +92,7 @@ def open_folder(folder: str) -> Opened:
     """The folder's tokenizer; ModelError, saying what is missing or wrong."""
     for part in ("tokenizer.json", *_PIECES):
         if _has(folder, part):
-            _check_is_there(Path(folder, part))
+            check_is_there(Path(folder, part))
     name, settings = _settings(folder)
     source = Path(folder, "tokenizer.json" if _has(folder, "tokenizer.json") else "vocab.json")
     try:
@@ -88,39 +103,24 @@ def open_folder(folder: str) -> Opened:
         raise ModelError(f"{source}: not a tokenizer that can be read ({error})") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty when there is no file, ModelError when it is broken."""
-    if not path.is_file():
-        return {}
-    _check_is_there(path)
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{path}: expected a JSON object, found {type(value).__name__}")
-    return value
-
-
-def _check_is_there(path: Path) -> None:
-    """ModelError for what stands in a clone for a file that Git LFS keeps elsewhere."""
-    with path.open("rb") as file:
-        if file.read(len(_LFS_BEGINNING)) == _LFS_BEGINNING:
-            raise ModelError(
-                f"'{path}' is a Git LFS pointer, not the file itself: run git lfs pull in its "
-                "folder, or download it"
-            )
-
-
 def _as_stored(folder: str, settings: dict[str, Any]) -> Opened:
     import tokenizers
 
-    backend = tokenizers.Tokenizer.from_file(str(Path(folder, "tokenizer.json")))
+    data, stored = read_checked(Path(folder, "tokenizer.json"))
+    model = {name: stored["model"].get(name) for name in _MODEL_SETTINGS}
+    del stored
+    backend = tokenizers.Tokenizer.from_buffer(data)
     backend.no_truncation()
     backend.no_padding()
     tokens = _read_tokens(folder, settings, {}, [])
     tokens.add_to(backend)
-    return Opened(backend, _bos_of(backend), tokens.bos, _splits_special(settings))
+    return Opened(
+        backend,
+        {**model, **_model_settings(backend.model)},
+        _bos_of(backend),
+        tokens.bos,
+        _splits_special(settings),
+    )
 
 
 def _rebuilt(folder: str, name: str, settings: dict[str, Any]) -> Opened:
@@ -128,8 +128,9 @@ def _rebuilt(folder: str, name: str, settings: dict[str, Any]) -> Opened:
 
     pipeline = PIPELINES[name]
     path = Path(folder, "tokenizer.json")
-    has_json, stored = path.is_file(), read_json(path)
-    added = stored.get("added_tokens", [])
+    has_json = path.is_file()
+    stored = read_checked(path)[1] if has_json else {}
+    added = stored.get("added_tokens") or []
     tokens = _read_tokens(folder, settings, pipeline.special_tokens, added)
     vocab, merges = _vocab_of(path, stored, name) if has_json else _read_pieces(folder)
     backend = tokenizers.Tokenizer(pipeline.model(vocab, merges, tokens.named))
@@ -143,7 +144,14 @@ def _rebuilt(folder: str, name: str, settings: dict[str, Any]) -> Opened:
         adds = pipeline.adds_bos if has_json else settings.get("add_bos_token", False)
         found = backend.token_to_id(tokens.bos) if adds and tokens.bos else None
         bos = [] if found is None else [found]
-    return Opened(backend, bos, tokens.bos, _splits_special(settings))
+    own = _model_settings(backend.model)
+    return Opened(backend, own, bos, tokens.bos, _splits_special(settings))
+
+
+def _model_settings(model: Any) -> dict[str, Any]:
+    """What the library says of a model, which of a Unigram model is not all."""
+    own = {name: getattr(model, name) for name in _MODEL_SETTINGS if hasattr(model, name)}
+    return own | {"type": type(model).__name__}
 
 
 def _splits_special(settings: dict[str, Any]) -> bool:
@@ -151,12 +159,14 @@ def _splits_special(settings: dict[str, Any]) -> bool:
 
 
 def _vocab_of(path: Path, stored: dict[str, Any], name: str) -> tuple[Any, Any]:
-    model = stored.get("model", {})
+    model = stored["model"]
     if model.get("type", "BPE") != "BPE":
         raise ModelError(
             f"{path}: a {model['type']} model, but transformers opens it with {name}, which is for "
             "byte pairs; write tokenizer_class PreTrainedTokenizerFast into tokenizer_config.json"
         )
+    if model.get("merges") is None:
+        raise ModelError(f"{path}: expected model.merges to be a list, found null")
     merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in model["merges"]]
     return model["vocab"], merges
 
@@ -164,8 +174,10 @@ def _vocab_of(path: Path, stored: dict[str, Any], name: str) -> tuple[Any, Any]:
 def _read_pieces(folder: str) -> tuple[Any, Any]:
     from tokenizers.models import BPE
 
-    vocab, merges = (str(Path(folder, name)) for name in _PIECES)
-    return BPE.read_file(vocab, merges)
+    vocab, merges = (Path(folder, name) for name in _PIECES)
+    read_vocab(vocab)
+    read_bytes(merges)
+    return BPE.read_file(str(vocab), str(merges))
 
 
 def _post_processor(stored: dict[str, Any]) -> Any:
@@ -254,7 +266,7 @@ def _merge_settings(folder: str, config: dict[str, Any]) -> dict[str, Any]:
     if settings.get("additional_special_tokens") and not settings.get("extra_special_tokens"):
         settings["extra_special_tokens"] = settings.pop("additional_special_tokens")
     if "added_tokens_decoder" not in config:
-        settings |= read_json(Path(folder, "special_tokens_map.json"))
+        settings |= read_settings(folder, "special_tokens_map.json")
     return settings
 
 
@@ -274,7 +286,7 @@ def _read_added(folder: str, settings: dict[str, Any]) -> dict[int, Any]:
     extra = settings.get("extra_special_tokens")
     special = {str(_token(settings[name])) for name in _NAMED if settings.get(name)}
     special |= {str(_token(token)) for token in (extra if isinstance(extra, list) else [])}
-    listed = read_json(Path(folder, "added_tokens.json"))
+    listed = read_added(folder)
     return {
         index: AddedToken(text, normalized=text not in special, special=text in special)
         for text, index in listed.items()
@@ -342,8 +354,8 @@ def _settings(folder: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
             f"this folder ({name}); if its tokenizer is BPE on bytes as GPT-2's, convert it once: "
             "GPT2Tokenizer.from_pretrained(folder).save_pretrained(folder)"
         )
-    path = Path(folder, "tokenizer_config.json")
-    settings = read_json(path)
+    path = Path(folder, _SETTINGS)
+    settings = read_settings(folder, _SETTINGS)
     if settings.get("fix_mistral_regex"):
         raise ModelError(f"{path}: fix_mistral_regex is not supported; save tokenizer.json mended")
     if set(settings.get("fast_tokenizer_files") or []) - {"tokenizer.json"}:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence._core import ModelError
+from attninfluence.base.json_values import parse_json
 from attninfluence.tokenizer.classes import AS_FILE
 from attninfluence.tokenizer.cuts import Cuts
 from attninfluence.tokenizer.files import class_of, extra_files, open_folder
@@ -71,6 +72,7 @@ class Tokenizer:
         opened = open_folder(self.folder)
         self._auto_bos = opened.bos_ids
         self._bos_token = opened.bos_token
+        self._model = opened.model
         self._plain = _without_extras(opened.backend)
         self._plain.encode_special_tokens = True
 
@@ -90,7 +92,15 @@ class Tokenizer:
     def _cuts(self) -> Cuts:
         normalizer = self._plain.normalizer
         normalize = str if normalizer is None else normalizer.normalize_str
-        return Cuts(json.loads(self._plain.to_str()), normalize)
+        vocab = self._plain.get_vocab(with_added_tokens=False)
+        added = self._plain.get_added_tokens_decoder().values()
+        settings = {
+            "added_tokens": [{"content": token.content} for token in added],
+            "normalizer": _settings_of(normalizer),
+            "pre_tokenizer": _settings_of(self._plain.pre_tokenizer),
+            "model": {**self._model, "vocab": vocab},
+        }
+        return Cuts(settings, normalize)
 
     @functools.cached_property
     def vocab_size(self) -> int:
@@ -100,12 +110,10 @@ class Tokenizer:
     @functools.cached_property
     def kind(self) -> str:
         """The algorithm: "byte-level BPE", "BPE with byte fallback", "Unigram", "WordPiece", ..."""
-        settings = json.loads(self._plain.to_str())
-        model = settings["model"]
-        if model["type"] == "BPE" and '"ByteLevel"' in json.dumps(settings["decoder"]):
+        kind = str(self._model["type"])
+        if kind == "BPE" and '"ByteLevel"' in json.dumps(_settings_of(self._plain.decoder)):
             return "byte-level BPE"
-        fallback = " with byte fallback" if model.get("byte_fallback") else ""
-        return f"{model['type']}{fallback}"
+        return kind + (" with byte fallback" if self._model.get("byte_fallback") else "")
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -234,6 +242,11 @@ class Tokenizer:
                 "use bos='auto' or bos='never'"
             )
         return int(token)
+
+
+def _settings_of(step: Any) -> Any:
+    """A normalizer, pre-tokenizer or decoder as tokenizer.json has it; None for none."""
+    return None if step is None else parse_json(step.__getstate__())
 
 
 def _without_extras(backend: Any) -> Any:
