@@ -19,6 +19,9 @@ tell them from the others.
 
 The speed is of both readings of documents of random tokens, as in
 `attninfluence bench`, but measured within half a second or so: an estimate.
+
+The tokenizer is opened by another process first: a file that crashes the
+library that reads it is told of, and ends nothing else.
 """
 EXAMPLE = "attninfluence inspect HuggingFaceTB/SmolLM2-135M"
 
@@ -34,8 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the description."""
     from attninfluence.model.lines import lines_of
+    from attninfluence.tokenizer.trial import try_in_child
 
     model = options.load_model(arguments)
+    if model.has_tokenizer:
+        try_in_child(model.path)
     described = {**model.describe(), "speed": _speed(model)}
     console.print_facts(lines_of(described))
     console.print_json(described)
