@@ -210,6 +210,29 @@ static void test_foreign(void) {
     free(blas.bytes);
 }
 
+/* A file whose checksum is right may hold any numbers: losses of no meaning, nothing
+ * undefined. */
+static void test_any_numbers(ati_precision precision) {
+    packed_file file = make_file((test_model){0}, precision, "portable");
+    const ati_packed packed = {.precision = ati_precision_name(precision),
+                               .kernel = "portable",
+                               .key = KEY,
+                               .bytes = file.size - HEADER};
+    const int32_t largest = INT32_MAX; /* a NaN as a float */
+    float losses[TOKENS - 1];
+    ati_model *model = NULL;
+    ati_error error;
+    for (size_t at = HEADER; at < file.size; at += sizeof largest) {
+        memcpy(file.bytes + at, &largest, sizeof largest);
+    }
+    CHECK(ati_packed_describe(&packed, file.bytes + HEADER, NULL, file.bytes, &error) == ATI_OK);
+    test_write(file.folder, "packed.bin", file.bytes, file.size);
+    CHECK(open_packed(&file, precision, "portable", &model, &error) == ATI_OK);
+    read_losses(model, losses);
+    ati_model_free(model);
+    free(file.bytes);
+}
+
 /* What config.json claims is compared with the file's size before anything is allocated. */
 static void test_claimed_experts(void) {
     packed_file file = make_file((test_model){0}, ATI_FP32, "portable");
@@ -304,6 +327,9 @@ void test_packed(void) {
     test_sizes();
     test_foreign();
     test_claimed_experts();
+    for (ati_precision precision = ATI_FP32; precision <= ATI_INT8; precision++) {
+        test_any_numbers(precision);
+    }
     test_keys();
     test_no_file();
     test_memory();

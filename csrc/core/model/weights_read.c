@@ -328,7 +328,7 @@ static ati_status visit_activation(ati_tensors *tensors, size_t layer, ati_xielu
     if (status == ATI_OK) {
         status = visit_parameter(tensors, layer, ".eps", 0, &read.least);
     }
-    if (tensors->rows != NULL) {
+    if (!ati_only_checks(tensors)) {
         read.positive = softplus(read.positive);
         read.negative = read.slope + softplus(read.negative);
         *xielu = read;
