@@ -134,7 +134,9 @@ def _check_whole(run: FinishedRun) -> None:
             )
 
 
-def _inputs(run: FinishedRun, scored: Container[str], root: str | os.PathLike[str] | None) -> dict[str, str]:
+def _inputs(
+    run: FinishedRun, scored: Container[str], root: str | os.PathLike[str] | None
+) -> dict[str, str]:
     """The scored files by the name in the table, and where each is now; sizes are checked."""
     found = {}
     for entry in run.run["scores"]["inputs"]:
