@@ -9,6 +9,7 @@ that come from such a file are written with null for both.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -134,6 +135,10 @@ class _HeadsFile:
         try:
             return read_json_object(self.path, **STRICT)
         except JSONError as error:
+            if self.path.is_dir():
+                raise IsADirectoryError(
+                    errno.EISDIR, os.strerror(errno.EISDIR), str(self.path)
+                ) from None
             raise ModelError(f"{self.path}: {error}") from error
 
     def _expect(self, name: str, holds: bool, expected: str) -> None:
