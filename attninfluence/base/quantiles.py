@@ -20,12 +20,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attninfluence.base.arrays import Floats, Ints
+from attninfluence.base.json_shapes import ListOf, Object, Whole
 from attninfluence.base.json_values import STRICT, parse_json_object
 
 K = 16384
 LEAST_CAPACITY = 8
 SHRINK = 2 / 3
 MAGIC = b"attninfluence-quantiles-1\n"
+MOST_LEVELS = 62
+MOST_WEIGHT = 1 << MOST_LEVELS  # of all values of a sketch together
+_HEAD = Object(
+    {
+        "k": Whole(LEAST_CAPACITY, 1 << 24),
+        "seed": Whole(-(1 << 63), (1 << 63) - 1),
+        "count": Whole(0, MOST_WEIGHT),
+        "weight": Whole(0, MOST_WEIGHT),
+        "compactions": Whole(0, MOST_WEIGHT),
+        "sizes": ListOf(Whole(0, 1 << 32)),
+    }
+)
 
 
 class QuantileSketch:
@@ -78,9 +91,14 @@ class QuantileSketch:
             self._wait(new[start : start + self.k], given[start : start + self.k])
 
     def merge(self, other: QuantileSketch) -> None:
-        """Add what `other` has seen, which stays as it is; ValueError for another `k`."""
+        """Add what `other` has seen, which stays as it is.
+
+        ValueError for another `k`, and for more weight than can be counted.
+        """
         if other.k != self.k:
             raise ValueError(f"cannot merge sketches of unlike k: {self.k} and {other.k}")
+        if self.weight + other.weight > MOST_WEIGHT:
+            raise ValueError(f"cannot merge sketches of more weight than {MOST_WEIGHT}")
         waiting, weights = other._waiting, other._weights
         self.count += other.count
         self.weight += other.weight
@@ -129,17 +147,18 @@ class QuantileSketch:
             raise ValueError(f"not a quantile sketch: begins with {data[:16]!r}")
         try:
             head = parse_json_object(text, **STRICT)
-            sizes = [*head["sizes"], head["sizes"][-1]]
-            *kept, weights = np.split(np.frombuffer(body, "<i8"), np.cumsum(sizes)[:-1])
-            sketch = cls(head["k"], head["seed"])
-            sketch.count, sketch.weight = head["count"], head["weight"]
-            sketch._compactions = head["compactions"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"a damaged quantile sketch: {error!r}") from error
+            _HEAD.check(head)
+            *kept, weights = _stored(body, head["sizes"])
+        except ValueError as error:
+            raise ValueError(f"a damaged quantile sketch: {error}") from error
+        sketch = cls(head["k"], head["seed"])
+        sketch.count, sketch.weight = head["count"], head["weight"]
+        sketch._compactions = head["compactions"]
         *sketch._levels, sketch._waiting = (part.view("<f8").astype(np.float64) for part in kept)
         sketch._weights = weights.astype(np.int64)
-        found = int(sum(part.sum() for part in sketch._weighted()[1]))
-        if len(weights) != sizes[-1] or found != sketch.weight:
+        found = sum(len(part) << level for level, part in enumerate(sketch._levels))
+        found += sum(sketch._weights.tolist())
+        if found != sketch.weight:
             raise ValueError(
                 f"a damaged quantile sketch: its {len(body)} bytes of values hold the weight"
                 f" {found} instead of {sketch.weight}"
@@ -210,6 +229,21 @@ class QuantileSketch:
             order = np.argsort(values, kind="stable")
             self._view = values[order], np.cumsum(np.concatenate(weights)[order])
         return self._view
+
+
+def _stored(body: bytes, sizes: list[int]) -> list[NDArray[np.int64]]:
+    """The values of each level, those that wait, and their weights; ValueError for what is none."""
+    if not 1 <= len(sizes) <= MOST_LEVELS + 1:
+        raise ValueError(f"it has {len(sizes) - 1} levels")
+    sizes = [*sizes, sizes[-1]]
+    if len(body) != 8 * sum(sizes):
+        raise ValueError(f"expected {8 * sum(sizes)} bytes of values, found {len(body)}")
+    *kept, weights = np.split(np.frombuffer(body, "<i8"), np.cumsum(sizes)[:-1])
+    if any(np.isnan(part.view("<f8")).any() for part in kept):
+        raise ValueError("a value is NaN, which has no rank")
+    if len(weights) and weights.min() < 1:
+        raise ValueError(f"the weight {weights.min()} is not positive")
+    return [*kept, weights]
 
 
 def _check(values: Floats, weights: NDArray[Any]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -188,6 +190,55 @@ def test_bytes_give_the_sketch_back_and_it_goes_on_the_same(n):
 def test_damaged_bytes_are_refused(spoil):
     with pytest.raises(ValueError, match="quantile sketch"):
         QuantileSketch.from_bytes(spoil(fed(2000).to_bytes()))
+
+
+def head_and_body(data: bytes) -> tuple[dict[str, Any], bytes, bytes]:
+    magic, text, body = data.split(b"\n", 2)
+    return json.loads(text), magic, body
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("k", 1 << 60),
+        ("k", 0),
+        ("k", "16384"),
+        ("seed", 1 << 63),
+        ("count", -1),
+        ("weight", 1 << 63),
+        ("weight", None),
+        ("compactions", 0.5),
+        ("sizes", []),
+        ("sizes", {}),
+        ("sizes", [-1, 2001]),
+        ("sizes", [1 << 32] * 70),
+        ("sizes", [0] * 63 + [2000]),
+    ],
+)
+def test_a_head_that_cannot_be_is_refused(name: str, value: Any) -> None:
+    head, magic, body = head_and_body(fed(2000).to_bytes())
+    head[name] = value
+    spoilt = b"\n".join([magic, json.dumps(head).encode(), body])
+    with pytest.raises(ValueError, match="a damaged quantile sketch"):
+        QuantileSketch.from_bytes(spoilt)
+
+
+@pytest.mark.parametrize(("at", "value"), [(0, float("nan")), (-1, -1), (-1, 0), (-1, 1 << 62)])
+def test_values_that_cannot_be_are_refused(at: int, value: float) -> None:
+    head, magic, body = head_and_body(fed(2000).to_bytes())
+    numbers = np.frombuffer(body, np.float64 if at == 0 else np.int64).copy()
+    numbers[at] = value
+    spoilt = b"\n".join([magic, json.dumps(head).encode(), numbers.tobytes()])
+    with pytest.raises(ValueError, match="a damaged quantile sketch"):
+        QuantileSketch.from_bytes(spoilt)
+
+
+def test_more_weight_than_can_be_counted_is_not_merged() -> None:
+    heavy = [QuantileSketch() for _ in range(2)]
+    for sketch in heavy:
+        sketch.update([0.5], [(1 << 61) + 1])
+    with pytest.raises(ValueError, match="more weight than"):
+        heavy[0].merge(heavy[1])
 
 
 def test_merging_leaves_the_other_as_it_is_even_itself():

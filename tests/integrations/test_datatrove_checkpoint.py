@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datatrove.io import get_datafolder
 
@@ -281,6 +283,44 @@ def test_a_part_that_cannot_be_read_is_named(content: bytes, block: Made, tmp_pa
     assert str(parts(tmp_path)[1]) in str(caught.value)
 
 
+def changed(table: pa.Table, name: str) -> pa.Table:
+    """A part of a checkpoint as no task writes it."""
+    if name == "no rows":
+        return table.slice(0, 0)
+    if name == "a null":
+        status = pa.array([None, *table["status"].to_pylist()[1:]], pa.string())
+        return table.set_column(table.column_names.index("status"), "status", status)
+    if name == "another type":
+        at = table.column_names.index("n_tokens")
+        return table.set_column(at, "n_tokens", table["n_tokens"].cast(pa.float64()))
+    if name == "twice":
+        return table.append_column("score", table["score"])
+    return table.drop_columns(["text_digest" if name == "no digests" else "score"])
+
+
+@pytest.mark.parametrize(
+    "name", ["no rows", "a null", "another type", "twice", "no digests", "no scores"]
+)
+def test_a_part_that_no_task_wrote_is_refused(name: str, block: Made, tmp_path: Path) -> None:
+    """A part without rows was read again without end."""
+    list(block()(documents(TEXTS)))
+    path = parts(tmp_path)[0]
+    table = pq.read_table(path)
+    pq.write_table(changed(table, name).replace_schema_metadata(table.schema.metadata), path)
+    with pytest.raises(CheckpointError, match=f"{path}: not a part of a checkpoint: expected"):
+        list(block()(documents(TEXTS)))
+
+
+@pytest.mark.parametrize("made_how", [b"[]", b"null", b"[" * 100_000, b'{"a": NaN}', b"\xff"])
+def test_how_scores_were_made_is_an_object(made_how: bytes, block: Made, tmp_path: Path) -> None:
+    list(block()(documents(TEXTS)))
+    path = parts(tmp_path)[0]
+    table = pq.read_table(path).replace_schema_metadata({b"attninfluence.made_how": made_how})
+    pq.write_table(table, path)
+    with pytest.raises(CheckpointError, match=f"{path}: not a readable part"):
+        list(block()(documents(TEXTS)))
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace", "open"])
 def test_a_step_that_fails_is_reported_and_the_next_run_completes(
     step: str,
@@ -299,6 +339,8 @@ def test_a_step_that_fails_is_reported_and_the_next_run_completes(
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(first))
         return real(first, *rest, **named)
 
+    warm = block(checkpoint_folder=None)  # the model's own files are opened before
+    list(warm(documents(TEXTS)))
     with monkeypatch.context() as patch:
         patch.setattr(Path if step == "open" else os, step, fail_third)
         with pytest.raises(OSError, match=os.strerror(errno.EIO)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import pickle
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -220,6 +222,8 @@ def test_tasks_of_different_runs_are_not_merged(tmp_path: Path) -> None:
         ),
         (lambda m: m.update(domain=3.5), "'d3' has 3.5 as its 'domain'; expected a string or an"),
         (lambda m: m.update(domain=True), "'d3' has True as its 'domain'; expected a string or an"),
+        (lambda m: m.update(ai_score="good"), "'d3': ai_score must be a number, found 'good'"),
+        (lambda m: m.update(ai_score=1e308), r"'d3': ai_score must be a number .*, found 1e\+308"),
     ],
 )
 def test_documents_that_cannot_be_ranked(
@@ -249,6 +253,60 @@ def test_a_file_of_something_else(content: str, tmp_path: Path) -> None:
     (tmp_path / "merged.json").write_text(content)
     with pytest.raises(QuantilesError, match="merged.json: not a file of DomainQuantiles"):
         kept(tmp_path, documents)
+
+
+def change_merged(path: Path, **fields: Any) -> None:
+    stored = json.loads(path.read_text())
+    for name, value in fields.items():
+        stored[name] = value
+    path.write_text(json.dumps(stored))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"tasks": -1}, "tasks must be a whole number"),
+        ({"weight": ["documents"]}, "weight must be documents or tokens, found a list of 1"),
+        ({"prefix": None}, "prefix must be a string, found null"),
+        ({"domains": [{"domain": 1, "sketch": ""}]}, r"domains\[0\].domain must be a string"),
+        ({"domains": [{"domain": None, "sketch": "!"}]}, "base64"),
+        ({"domains": [{"domain": None, "sketch": ""}]}, "not a quantile sketch"),
+    ],
+)
+def test_quantiles_that_cannot_be_are_refused(
+    fields: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    documents = scored(random_scores(5))
+    sketch(tmp_path, documents)
+    change_merged(tmp_path / "merged.json", **fields)
+    with pytest.raises(QuantilesError, match=rf"merged.json: not a file of Dom.* \(.*{told}"):
+        kept(tmp_path, documents)
+
+
+def test_quantiles_of_a_fifo_are_not_waited_for(tmp_path: Path) -> None:
+    sketch(tmp_path, scored(random_scores(5)))
+    rank = tmp_path / "ranks" / "00000.json"
+    rank.unlink()
+    os.mkfifo(tmp_path / "fifo")
+    rank.symlink_to(tmp_path / "fifo")
+    with pytest.raises(QuantilesError):
+        list(MergeQuantiles(str(tmp_path)).run(None))
+
+
+def test_tasks_are_counted_without_as_many_names(tmp_path: Path) -> None:
+    """A file says how many there are."""
+    sketch(tmp_path, scored(random_scores(5)))
+    change_merged(tmp_path / "ranks" / "00000.json", tasks=1 << 52)
+    with pytest.raises(QuantilesError, match=f"{(1 << 52) - 1} of {1 << 52} tasks .* 00001.json"):
+        list(MergeQuantiles(str(tmp_path)).run(None))
+
+
+def test_tokens_that_are_no_number_are_refused(tmp_path: Path) -> None:
+    documents = scored(random_scores(5))
+    for spoilt, told in ((-1, "ai_n_tokens must be a whole"), (None, "a number, found None")):
+        documents[3].metadata["ai_n_tokens"] = spoilt
+        with pytest.raises(QuantilesError, match=f"'d3': .*{told}"):
+            list(DomainQuantiles(str(tmp_path), weight="tokens").run(iter(documents)))
 
 
 def test_arguments_that_cannot_be() -> None:

@@ -26,13 +26,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attninfluence.base.json_values import parse_json_object
+from attninfluence.base.json_values import STRICT, parse_json_object
 from attninfluence.integrations.datatrove.files import (
     is_published,
     list_names,
     publish_bytes,
+    read_bytes,
     remove_unfinished,
 )
+from attninfluence.output.schema import score_schema
 from attninfluence.run.lock import LockedError, RunLock, UnlockableError
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class TaskCheckpoint:
         CheckpointError for scores that were made in another way.
         """
         while (name := _part_name(self._rows)) in self._names:
-            rows = self._read(name).to_pylist()
+            rows = self._read(name).to_pylist()  # at least one, so that this goes on
             yield from rows
             self._rows += len(rows)
         self._published = time.monotonic()
@@ -177,11 +179,17 @@ class TaskCheckpoint:
 
         path = f"{self._path()}/{name}"
         try:
-            table = pq.read_table(io.BytesIO(self._folder.cat_file(f"{self._name}/{name}")))
-            made_how = parse_json_object((table.schema.metadata or {})[MADE_HOW])
-        except (pa.ArrowException, KeyError, ValueError) as error:
+            stored = io.BytesIO(read_bytes(self._folder, f"{self._name}/{name}"))
+            with pq.ParquetFile(stored) as file:
+                table = file.read()
+            table.validate(full=True)
+            made_how = parse_json_object((table.schema.metadata or {})[MADE_HOW], **STRICT)
+        except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
             raise CheckpointError(f"{path}: not a readable part of a checkpoint") from error
         _check_made_how(path, made_how, self._made_how)
+        _check_table(path, table, has_control=bool(made_how.get("control")))
         return table
 
     def _path(self) -> str:
@@ -199,6 +207,23 @@ def text_digest(text: object) -> bytes:
 
 def _part_name(first_row: int) -> str:
     return f"rows-{first_row:09d}.parquet"
+
+
+def _check_table(path: str, table: pa.Table, *, has_control: bool) -> None:
+    """CheckpointError unless the table holds rows of scores with the digests of their texts."""
+    import pyarrow as pa
+
+    schema = score_schema(has_control)
+    scored = schema.names[schema.get_field_index("n_tokens") :]
+    expected = {TEXT: pa.binary(16), **{name: schema.field(name).type for name in scored}}
+    found = {field.name: field.type for field in table.schema}
+    if found != expected or len(found) != table.num_columns:
+        told = f"the columns {', '.join(expected)} with their types"
+    elif not table.num_rows or any(column.null_count for column in table.columns):
+        told = "a row or more, each with a value in every column"
+    else:
+        return
+    raise CheckpointError(f"{path}: not a part of a checkpoint: expected {told}")
 
 
 def _check_made_how(path: str, stored: dict[str, Any], now: dict[str, Any]) -> None:

@@ -13,11 +13,23 @@ import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from attninfluence.base.json_shapes import (
+    ListOf,
+    Number,
+    Object,
+    OrNull,
+    Shape,
+    ShapeError,
+    Text,
+    Whole,
+)
 from attninfluence.base.json_values import STRICT, parse_json_object
-from attninfluence.base.quantiles import QuantileSketch
-from attninfluence.integrations.datatrove.files import list_names, publish_bytes
+from attninfluence.base.quantiles import K, QuantileSketch
+from attninfluence.base.regular_file import UnreadableFileError
+from attninfluence.integrations.datatrove.files import list_names, publish_bytes, read_bytes
+from attninfluence.output.part_rows import MOST_TOKENS
 
 if TYPE_CHECKING:
     from datatrove.data import Document
@@ -28,6 +40,16 @@ VERSION = 1
 MERGED = "merged.json"
 RANKS = "ranks"
 WEIGHTS = ("documents", "tokens")
+_SCORE, _TOKENS = Number(), Whole(0, MOST_TOKENS)
+_STORED = Object(
+    {
+        "prefix": Text(),
+        "domain_key": OrNull(Text()),
+        "weight": Text("|".join(WEIGHTS), " or ".join(WEIGHTS)),
+        "tasks": Whole(1),
+        "domains": ListOf(Object({"domain": OrNull(Text()), "sketch": Text()})),
+    }
+)
 
 
 class QuantilesError(ValueError):
@@ -55,7 +77,8 @@ class Fields:
                 f"documents that AttentionInfluenceScorer(prefix={self.prefix!r}) has scored"
             )
         value = document.metadata[key]
-        return None if value is None or math.isnan(value) else float(value)
+        score = math.nan if value is None else _number(document, key, float, _SCORE)
+        return None if math.isnan(score) else score
 
     def domain(self, document: Document) -> str | None:
         """The domain's name. QuantilesError for what is neither a string nor an integer."""
@@ -70,8 +93,25 @@ class Fields:
         )
 
     def tokens(self, document: Document) -> int:
-        """Tokens of the document."""
-        return int(document.metadata[f"{self.prefix}n_tokens"])
+        """Tokens of the document. QuantilesError where their number is none."""
+        return _number(document, f"{self.prefix}n_tokens", int, _TOKENS)
+
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _number(document: Document, key: str, kind: type[_Number], shape: Shape) -> _Number:
+    """The number that a document's metadata hold; QuantilesError for what is none."""
+    value = document.metadata.get(key)
+    try:
+        number = kind(value)
+        if number == number:  # NaN is no score, and no mistake
+            shape.check(number, key)
+    except (TypeError, ValueError, OverflowError) as error:
+        told = f"{key} must be a number, found {value!r}"
+        told = str(error) if isinstance(error, ShapeError) else told
+        raise QuantilesError(f"the document with id {document.id!r}: {told}") from None
+    return number
 
 
 class Cut(NamedTuple):
@@ -115,7 +155,10 @@ class DomainSketches:
                     f"{getattr(self, name)!r} in one and {getattr(other, name)!r} in another"
                 )
         for domain, sketch in other.by_domain.items():
-            self.sketch(domain).merge(sketch)
+            try:
+                self.sketch(domain).merge(sketch)
+            except ValueError as error:
+                raise QuantilesError(f"domain {domain!r}: {error}") from None
 
     def cut(self, domain: str | None, fraction: Fraction) -> Cut:
         """Where the domain's best ceil(fraction * weight) end. KeyError for an unknown domain."""
@@ -148,14 +191,17 @@ class DomainSketches:
             stored = parse_json_object(data, **STRICT)
             if (stored["format"], stored["version"]) != (FORMAT, VERSION):
                 raise ValueError("another format")
+            _STORED.check(stored)
             fields = Fields(stored["prefix"], stored["domain_key"])
-            by_domain: dict[str | None, QuantileSketch] = {
-                entry["domain"]: QuantileSketch.from_bytes(base64.b64decode(entry["sketch"]))
-                for entry in stored["domains"]
-            }
-            return cls(fields, stored["weight"], stored["tasks"], by_domain=by_domain)
-        except (ValueError, KeyError, TypeError) as error:
-            raise QuantilesError(f"{path}: not a file of DomainQuantiles") from error
+            sketches = cls(fields, stored["weight"], stored["tasks"])
+            for entry in stored["domains"]:
+                sketch = QuantileSketch.from_bytes(base64.b64decode(entry["sketch"], validate=True))
+                if sketch.k != K or entry["domain"] in sketches.by_domain:
+                    raise ValueError(f"two sketches of a domain, or one of k {sketch.k}")
+                sketches.by_domain[entry["domain"]] = sketch
+            return sketches
+        except (ValueError, KeyError) as error:
+            raise QuantilesError(f"{path}: not a file of DomainQuantiles ({error})") from error
 
 
 def write_rank(folder: DataFolder, rank: int, sketches: DomainSketches) -> None:
@@ -175,16 +221,34 @@ def merge_ranks(folder: DataFolder) -> DomainSketches:
     if not names:
         raise QuantilesError(f"{folder.resolve_paths(RANKS)}: no quantiles; run DomainQuantiles")
     merged = _read(folder, f"{RANKS}/{names[0]}")
-    expected = {f"{rank:05d}.json" for rank in range(merged.tasks)}
-    if missing := sorted(expected - set(names)):
+    first, missing = _missing(names, merged.tasks)
+    if missing:
         raise QuantilesError(
-            f"{folder.resolve_paths(RANKS)}: quantiles of {len(missing)} of {merged.tasks} tasks "
-            f"are missing, {missing[0]} among them; finish the run first"
+            f"{folder.resolve_paths(RANKS)}: quantiles of {missing} of {merged.tasks} tasks "
+            f"are missing, {first} among them; finish the run first"
         )
     for name in names[1:]:
         merged.merge(_read(folder, f"{RANKS}/{name}"))
     publish_bytes(folder, MERGED, merged.to_json())
     return merged
+
+
+def _missing(names: list[str], tasks: int) -> tuple[str, int]:
+    """The first file of a task that is not among the names, and how many are not.
+
+    A file says how many tasks there are: there may be far more than names.
+    """
+    there = {name for name in names if (rank := _rank(name)) is not None and rank < tasks}
+    expected = (f"{rank:05d}.json" for rank in range(tasks))
+    return next((name for name in expected if name not in there), ""), tasks - len(there)
+
+
+def _rank(name: str) -> int | None:
+    """The task of a file of this name; None for a name that no task gives."""
+    number = name.removesuffix(".json")
+    if not number.isdecimal() or len(number) > 18 or name != f"{int(number):05d}.json":
+        return None
+    return int(number)
 
 
 def read_merged(folder: DataFolder) -> DomainSketches:
@@ -198,7 +262,12 @@ def read_merged(folder: DataFolder) -> DomainSketches:
 
 
 def _read(folder: DataFolder, name: str) -> DomainSketches:
-    return DomainSketches.from_json(folder.cat_file(name), folder.resolve_paths(name))
+    path = folder.resolve_paths(name)
+    try:
+        data = read_bytes(folder, name)
+    except UnreadableFileError as error:
+        raise QuantilesError(f"{path}: not a file of DomainQuantiles ({error})") from None
+    return DomainSketches.from_json(data, path)
 
 
 def _uniform(document: Document) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attninfluence.base.json_values import MOST_OWN_BYTES
+from attninfluence.base.regular_file import UnreadableFileError, read_regular_file
 from attninfluence.base.replacing import whole_file
 
 if TYPE_CHECKING:
@@ -24,6 +26,15 @@ def publish_bytes(folder: DataFolder, name: str, data: bytes) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(final, final) as file:
         file.write_bytes(data)
+
+
+def read_bytes(folder: DataFolder, name: str) -> bytes:
+    """What a file holds; UnreadableFileError for what no task can have written."""
+    if folder.is_local():
+        return read_regular_file(folder.resolve_paths(name), MOST_OWN_BYTES)
+    if int(folder.size(name) or 0) > MOST_OWN_BYTES:
+        raise UnreadableFileError(f"is larger than {MOST_OWN_BYTES >> 20} MiB")
+    return bytes(folder.cat_file(name))
 
 
 def list_names(folder: DataFolder, subfolder: str) -> set[str]:
