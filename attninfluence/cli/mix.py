@@ -27,9 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--root",
+        action="append",
         metavar="FOLDER",
         help="where relative names of the input files start from (default: the folder that"
-        " `score` ran in)",
+        " `score` ran in), and a place to read them below: needed where they are neither below"
+        " the current folder nor below one that holds SELECTED or MIX; a URL's beginning too",
     )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,8 +27,9 @@ from attninfluence.base.arrays import Ints
 from attninfluence.base.progress import Progress
 from attninfluence.corpus.files import file_size, open_binary
 from attninfluence.mix.extract import extract_rows, stated_columns
-from attninfluence.mix.names import check_folder, check_nameable, located, stored_name
+from attninfluence.mix.names import check_folder, check_nameable, stored_name
 from attninfluence.mix.new_files import NewFiles
+from attninfluence.mix.places import Places, Root
 from attninfluence.mix.recipe import RECIPE_NAME, Count, Recipe
 from attninfluence.output.contents import MIXED_RUN, MIXED_SUCCESS, check_content
 from attninfluence.output.files import (
@@ -50,7 +51,7 @@ def mix(
     output: str | os.PathLike[str],
     *,
     recipe_only: bool = False,
-    root: str | os.PathLike[str] | None = None,
+    root: Root | Sequence[Root] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write the mix of a finished selection into the new folder `output`; returns its summary.
@@ -63,7 +64,8 @@ def mix(
         output: a new folder.
         recipe_only: leave the corpus where it is: write the selected documents and the recipe only.
         root: the folder that relative names of the input files start from; None is the one that
-            `score` ran in.
+            `score` ran in. Input files are read below it, below the current folder and below those
+            that hold `selection` and `output`; more roots name other places, as beginnings of URLs.
         progress: told of each input file when it has been read.
 
     Raises:
@@ -80,7 +82,7 @@ def mix(
     folder.check_unused()
     check_folder(folder.path)
     scored = {entry["file"]: entry for entry in run.run["scores_totals"]["files"]}
-    inputs = _inputs(run, scored, root)
+    inputs = _inputs(run, scored, Places([selection, output], root))
     for path in inputs.values() if recipe_only else ():
         check_nameable(path)
     folder.start({"recipe_only": recipe_only, "inputs": inputs, "selection": run.run})
@@ -134,9 +136,7 @@ def _check_whole(run: FinishedRun) -> None:
             )
 
 
-def _inputs(
-    run: FinishedRun, scored: Container[str], root: str | os.PathLike[str] | None
-) -> dict[str, str]:
+def _inputs(run: FinishedRun, scored: Container[str], places: Places) -> dict[str, str]:
     """The scored files by the name in the table, and where each is now; sizes are checked."""
     found = {}
     for entry in run.run["scores"]["inputs"]:
@@ -146,8 +146,7 @@ def _inputs(
                 f"{run.path / RUN_NAME}: the input {name!r} must be a scored file, named once; the"
                 " file is damaged"
             )
-        start = os.path.abspath(root if root is not None else entry["folder"])
-        found[name] = located(name, start)
+        found[name] = places.of(name, entry["folder"])
         _check_size(name, found[name], entry["bytes"])
     return found
 

@@ -1,0 +1,65 @@
+"""Where the input files of a mix may be read.
+
+A selection says where its input files are, and may come from somebody else. So they are read only
+where the user pointed: below the current folder, below the folder that holds the selection or the
+mix, or below a root. Names decide, and links within such a folder are followed as scoring does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from attninfluence.base.paths import expand_home
+from attninfluence.corpus.files import is_url
+from attninfluence.mix.names import located
+from attninfluence.output.files import OutputError
+
+Root = str | os.PathLike[str]
+
+
+class Places:
+    """The folders below which files are read.
+
+    named  the selection and the mix, as the user names them
+    roots  folders, the first of which relative names start from, and beginnings of URLs
+    """
+
+    def __init__(self, named: Sequence[Root], roots: Root | Sequence[Root] | None) -> None:
+        given = [roots] if isinstance(roots, str | os.PathLike) else roots or []
+        self._urls = [_ended(str(root)) for root in given if is_url(str(root))]
+        folders = [os.path.abspath(expand_home(root)) for root in given if not is_url(str(root))]
+        self._start = folders[0] if folders else None
+        beside = {os.path.dirname(os.path.abspath(expand_home(path))) for path in named} - {"/"}
+        self._folders = [_ended(folder) for folder in (*folders, os.getcwd(), *sorted(beside))]
+
+    def of(self, name: str, folder: str) -> str:
+        """Where the input `name` is, which was read from the absolute `folder` when it was scored.
+
+        OutputError for a place that the user did not point to.
+        """
+        start = os.path.abspath(folder) if self._start is None else self._start
+        path = located(name, start)
+        last = path.split("::")[-1] if is_url(path) else path
+        if not self._holds(last):
+            starts_there = self._start is None and located(name, "") != path
+            root = start if starts_there and ".." not in name.split("/") else _parent(last)
+            raise OutputError(
+                f"{path}: the selection reads its input there, outside of the current folder and of"
+                f" those that hold SELECTED and MIX; if that is to be read, say --root {root}"
+            )
+        return path
+
+    def _holds(self, path: str) -> bool:
+        if is_url(path):
+            return ".." not in path.split("/") and path.startswith(tuple(self._urls))
+        return os.path.normpath(path).startswith(tuple(self._folders))
+
+
+def _ended(root: str) -> str:
+    return root if root.endswith("/") else f"{root}/"
+
+
+def _parent(path: str) -> str:
+    """The folder of a file, here or behind a URL."""
+    return path.rpartition("/")[0] if is_url(path) else os.path.dirname(os.path.normpath(path))
