@@ -14,6 +14,7 @@ PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 FUZZ_SECONDS ?= 60
 TARGET ?= safetensors config index packed run
+MUTATE_CASES ?= 2000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -102,11 +103,13 @@ torture: $(VENV_DEV)/.installed ## Kill 60 runs at random instants; score millio
 simulate-scale: $(VENV_DEV)/.installed ## Run a datatrove job of 200 tasks that are killed at random
 	PYTHONPATH=. $(VENV_DEV)/bin/python tools/simulate_scale.py
 
-.PHONY: fuzz fuzz-coverage
+.PHONY: fuzz fuzz-coverage mutate
 fuzz: $(VENV_DEV)/.installed ## Feed readers and runs malformed input (FUZZ_SECONDS=60 a TARGET)
 	$(MAKE) -s --no-print-directory -C csrc fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_TARGETS="$(TARGET)"
 fuzz-coverage: $(VENV_DEV)/.installed ## Tell the lines of the readers that the fuzzers reach, by clang
 	$(MAKE) -s --no-print-directory -C csrc fuzz-coverage
+mutate: $(VENV_DEV)/.installed ## Damage every file that commands read, by chance (MUTATE_CASES=2000)
+	$(VENV_DEV)/bin/python tools/mutate_files.py --cases $(MUTATE_CASES)
 
 .PHONY: bench bench-gemm error-table check-deltas
 bench: $(VENV_DEV)/.installed ## Compare the speed with other libraries (BENCH_FLAGS=--quick, --write)
