@@ -32,7 +32,11 @@ score)
     ;;
 select)
     attninfluence select "$work"/scores/* -o "$work/selected"
-    attninfluence mix "$work/selected" -o "$work/mix" --recipe
+    case $corpus in
+    /* | *://*) set -- --root "$corpus" ;; # elsewhere a mix reads files only where it is told
+    *) set -- ;;
+    esac
+    attninfluence mix "$work/selected" -o "$work/mix" --recipe "$@"
     ;;
 *)
     echo "slurm_array.sh: the stages are submit, score and select, not $stage" >&2
