@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+NAME_BYTES = 256.0
 BATCH_BYTES = 32 << 20  # of the rows that are in memory at once, as their row group has them
 
 
@@ -154,15 +156,25 @@ def _rows_in_memory(part: Path, file: pq.ParquetFile, columns: list[str] | None)
 
 
 def _widest(file: pq.ParquetFile, columns: list[str] | None) -> float:
-    """Bytes of a row of the widest row group, at least 1."""
-    names = file.schema_arrow.names
-    read = [names.index(name) for name in names if columns is None or name in columns]
-    widest = 1.0
-    for index in range(file.num_row_groups):
-        group = file.metadata.row_group(index)
-        stored = sum(group.column(at).total_uncompressed_size for at in read)
-        widest = max(widest, stored / max(group.num_rows, 1))
-    return widest
+    """Bytes of a row of the widest row group, at least 1; of some columns, no more than usual ones.
+
+    Their own sizes are told by chunks, and pyarrow ends the process over damaged ones.
+    """
+    groups = [file.metadata.row_group(index) for index in range(file.num_row_groups)]
+    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1)
+    if columns is not None:
+        schema = file.schema_arrow
+        widest = min(widest, sum(_usual_bytes(schema.field(name).type) for name in columns))
+    return max(1.0, widest)
+
+
+def _usual_bytes(kind: pa.DataType) -> float:
+    """Bytes that a value takes, of a name or an id at most as a rule; without end for texts."""
+    import pyarrow as pa
+
+    if pa.types.is_primitive(kind):
+        return 8.0
+    return NAME_BYTES if pa.types.is_string(kind) else math.inf
 
 
 def open_finished(path: str | os.PathLike[str], kind: str) -> FinishedRun:
