@@ -18,16 +18,17 @@ def read_regular_file(path: str | bytes | os.PathLike[str], most_bytes: int) -> 
     Raises UnreadableFileError for a larger one and for what is no regular file, at once: a FIFO
     would be waited for, a device may never end. OSError as `open` does.
     """
+    data = bytearray()
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | _WITHOUT_WAITING)
     try:
         check_is_regular(descriptor)
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(most_bytes + 1)
+        while len(data) <= most_bytes and (piece := os.read(descriptor, _PIECE)):
+            data += piece
     finally:
         os.close(descriptor)
     if len(data) > most_bytes:
         raise UnreadableFileError(f"is larger than {most_bytes >> 20} MiB")
-    return data
+    return bytes(data)
 
 
 def open_regular_file(path: str | bytes | os.PathLike[str]) -> BinaryIO:
@@ -75,6 +76,7 @@ def _not_regular(mode: int) -> UnreadableFileError:
     return UnreadableFileError(f"expected a regular file, found {kind}")
 
 
+_PIECE = 1 << 20  # read(n) takes n bytes of memory, however small the file is
 _WITHOUT_WAITING = os.O_NONBLOCK | os.O_NOCTTY  # for the other end of a FIFO
 _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a folder
 _KINDS = {
