@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
+from attninfluence._core import ModelError
+from attninfluence.base.regular_file import UnreadableFileError, open_regular_file
 from attninfluence.tokenizer.files import extra_files
 
 # Beside files that only some tokenizers are read from. heads.json is a result, not part of
@@ -33,11 +36,18 @@ def digest_stamps(stamps: Stamps) -> str:
 
 
 def digest_files(folder: str) -> str:
-    """SHA-256 over names and contents, as 64 hexadecimal digits."""
+    """SHA-256 over names and contents, as 64 hexadecimal digits.
+
+    ModelError for what is no regular file: a FIFO would be waited for, a device may never end.
+    """
     digest = hashlib.sha256()
     for path in _deciding_files(folder):
-        digest.update(f"{path.name}:{path.stat().st_size}:".encode())
-        with path.open("rb") as file:
+        try:
+            file = open_regular_file(path)
+        except UnreadableFileError as error:
+            raise ModelError(f"{path}: {error}") from None
+        with file:
+            digest.update(f"{path.name}:{os.fstat(file.fileno()).st_size}:".encode())
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()

@@ -6,6 +6,7 @@ import ast
 import copyreg
 import importlib.metadata
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -149,6 +150,21 @@ def test_configuration_and_tokenizer_count(model, tiny_folder, tmp_path, name):
     changed = json.loads((copy / name).read_text()) | {"transformers_version": "5"}
     (copy / name).write_text(json.dumps(changed))
     assert ai.load(copy).fingerprint != model.fingerprint
+
+
+@pytest.mark.parametrize("name", ["more.safetensors", "special_tokens_map.json"])
+@pytest.mark.parametrize("kind", ["FIFO", "device"])
+def test_a_fingerprint_is_of_regular_files(tiny_folder, tmp_path, name, kind):
+    """A FIFO would be waited for, and /dev/zero has no end."""
+    copy = shutil.copytree(tiny_folder, tmp_path / "copy")
+    (copy / name).unlink(missing_ok=True)
+    if kind == "FIFO":
+        os.mkfifo(copy / name)
+    else:
+        os.symlink("/dev/null", copy / name)
+    opened = ai.load(copy)
+    with pytest.raises(ai.ModelError, match=rf"/{name}: expected a regular file, found a {kind}"):
+        _ = opened.fingerprint
 
 
 def test_a_fingerprint_of_other_weights_is_refused(tmp_path):
