@@ -205,6 +205,10 @@ class _Parser:
     def _bounds(self) -> tuple[int, bool, bool] | None:
         """(least, more than once, gives back) of a quantifier, if one comes next."""
         if found := _BRACES.match(self.text, self.at):
+            if found[3] and int(found[3]) < int(
+                found[1] or 0
+            ):  # the engine takes them the other way
+                raise self._unknown()
             self.at = found.end()
             most = found[3] if found[2] else found[1]
             # In Oniguruma x{2}? is the optional x{2}.

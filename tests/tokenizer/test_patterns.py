@@ -75,6 +75,8 @@ def test_case_that_is_ignored():
     [
         "",
         "a*",
+        "a{5,0}",
+        "a{2,1}?b",
         "(a|)",
         "^a",
         r"\bword",
