@@ -135,8 +135,8 @@ def _replacement(path: Path, stage: str, step: _Json) -> int:
     if isinstance(text, str) and text:
         return max(1, -(-content // len(_utf8(text))))
     try:
-        Pattern(str(pattern.get("Regex")) if isinstance(pattern, dict) else "")
-    except Unproven:  # it may match between any two characters
+        Pattern(text if isinstance(text, str) else str(pattern.get("Regex")))
+    except Unproven:  # it may match between any two characters, as an empty text does
         return 1 + content
     return max(1, content)
 
@@ -161,17 +161,34 @@ def _longest_replacement(path: Path, field: str, step: _Json) -> int:
 
 
 def _check_post_processor(path: Path, settings: Any) -> None:
-    """The ids that it puts around a text."""
+    """The ids that it puts around a text, and how many: a step takes what the one before gave."""
     if settings is None:
         return
     expect(path, "post_processor", settings, "an object")
+    growth = 1
     for step in _objects(settings):
+        growth *= _pieces(path, step)
+        if growth > MOST_GROWTH:
+            raise ModelError(
+                f"{path}: the templates of the post_processor may make of a token more than "
+                f"{MOST_GROWTH}"
+            )
         for field in ("sep", "cls"):
             pair = step.get(field)
             if isinstance(pair, list) and len(pair) == 2:
                 check_ids(path, [(str(pair[0]), pair[1])])
         if isinstance(step.get("ids"), list):
             check_ids(path, [(str(step.get("id")), index) for index in step["ids"]])
+
+
+def _pieces(path: Path, step: _Json) -> int:
+    """What a template may make of one token: its pieces, each with the most ids that one has."""
+    if "single" not in step:
+        return 1
+    for field, kind in (("single", "a list"), ("special_tokens", "an object")):
+        expect(path, f"{field} of the post_processor", step.get(field, {}), kind)
+    named = [one["ids"] for one in _objects(step) if isinstance(one.get("ids"), list)]
+    return max(1, len(step["single"])) * max([1, *map(len, named)])
 
 
 def _utf8(text: str) -> bytes:

@@ -90,6 +90,34 @@ def test_an_id_in_a_post_processor(folder: Path, index: Any, rebuilt: bool) -> N
         refused(folder, "tokenizer.json: expected the id of the token '", "found ")
 
 
+def test_templates_that_multiply_a_text(folder: Path) -> None:
+    """By the ids of a token, by their pieces, or one after the other."""
+    special = {"<s>": {"id": "<s>", "ids": [0] * 200, "tokens": ["<s>"] * 200}}
+    token, text = (
+        {name: {"id": of, "type_id": 0}}
+        for name, of in (("SpecialToken", "<s>"), ("Sequence", "A"))
+    )
+    template = {
+        "type": "TemplateProcessing",
+        "single": [text, *[token] * 20],
+        "pair": [],
+        "special_tokens": special,
+    }
+    change(folder / "tokenizer.json", post_processor=template)
+    refused(folder, "tokenizer.json: the templates of the post_processor may make of a token")
+    doubled = template | {"single": [text, text], "special_tokens": {}}
+    change(
+        folder / "tokenizer.json",
+        post_processor={"type": "Sequence", "processors": [doubled] * 13},
+    )
+    refused(folder, "tokenizer.json: the templates of the post_processor may make of a token")
+    for field, value in (("single", "a $A"), ("special_tokens", [])):
+        change(folder / "tokenizer.json", post_processor=template | {field: value})
+        refused(folder, f"tokenizer.json: expected {field} of the post_processor to be ")
+    change(folder / "tokenizer.json", post_processor=template | {"single": [token, text]})
+    assert Tokenizer(folder).bos_ids() == [0] * 200
+
+
 def test_ids_in_the_other_files(folder: Path) -> None:
     change(folder / "added_tokens.json", far=10**8)
     refused(folder, "added_tokens.json: expected the id of the token 'far'", "found 100000000")
@@ -249,8 +277,17 @@ def test_steps_that_multiply_a_text(folder: Path) -> None:
     path = folder / "tokenizer.json"
     double = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
     anywhere = {"type": "Replace", "pattern": {"Regex": ""}, "content": "a"}
+    empty = {"type": "Replace", "pattern": {"String": ""}, "content": "a"}
+    swapped = {"type": "Replace", "pattern": {"Regex": "a{2,0}"}, "content": "a"}
     long = {"type": "Precompiled", "precompiled_charsmap": table(b"\0" * 8, None, b"a" * 5000)}
-    for steps in ([double] * 13, [anywhere] * 13, [{"type": "NFKD"}] * 4, [long]):
+    for steps in (
+        [double] * 13,
+        [anywhere] * 13,
+        [empty] * 13,
+        [swapped] * 13,
+        [{"type": "NFKD"}] * 4,
+        [long],
+    ):
         change(path, normalizer={"type": "Sequence", "normalizers": steps})
         refused(
             folder, "tokenizer.json: the steps of the normalizer may make a text more than 4096"
