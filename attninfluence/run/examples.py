@@ -194,7 +194,10 @@ def _example(row: pa.Table) -> Example:
     """One row; its lists never become objects of Python, of which there would be millions."""
     lists = ("token_ids", "offsets", "losses")
     fields = row.drop_columns(lists).to_pylist()[0]
-    ids, offsets, losses = (row[name][0].values.to_numpy().copy() for name in lists)
+    values = [row[name][0].values for name in lists]
+    for name, found in zip(lists, values, strict=True):
+        expect(not found.null_count, name, "numbers", None)
+    ids, offsets, losses = (found.to_numpy().copy() for found in values)
     readings = fields.pop("readings")
     for name in ("score", "base_loss", "ref_loss"):
         Number().check(fields[name], name)

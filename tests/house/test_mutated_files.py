@@ -13,13 +13,11 @@ from tests.kit.child import IS_SANITIZED, ROOT
 from tests.kit.mutations import mutate
 
 CASES = 6
-KINDS = ("inspect", "by score")
 
 
 @pytest.mark.skipif(IS_SANITIZED, reason="it limits its address space")
 def test_damaged_files_are_results_or_sentences() -> None:
     command = [sys.executable, "tools/mutate_files.py", "--cases", str(CASES)]
-    command += [word for kind in KINDS for word in ("--kind", kind)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
     )

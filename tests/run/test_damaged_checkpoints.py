@@ -136,6 +136,14 @@ TABLES: dict[str, tuple[Callable[[pa.Table], pa.Table], str]] = {
         lambda t: with_value(t, "offsets", 1, [1 << 30] * len(t["offsets"][1])),
         "offsets must be places in .* characters",
     ),
+    "a token of no number": (
+        lambda t: with_value(t, "token_ids", 1, [None] * len(t["token_ids"][1])),
+        "token_ids must be numbers",
+    ),
+    "a loss of no number": (
+        lambda t: with_value(t, "losses", 1, [None] * len(t["losses"][1])),
+        "losses must be numbers",
+    ),
     "losses of no token": (
         lambda t: with_value(t, "losses", 1, [0.5]),
         "losses must be 2 for each of .* tokens, found 1",
