@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from attninfluence._core import Model, ModelError
 from tests.kit.child import IS_SANITIZED, run_python
+from tests.kit.family_models import changed_settings, make_family_folder
 
 pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="sanitizers keep memory of their own")
 
@@ -55,6 +60,39 @@ assert np.isfinite(losses).all() and losses.shape == (2, n_tokens - 1)
 print(json.dumps({"started": started, "loaded": loaded, "peak": peak(),
                   "weights": model.weight_bytes}))
 """
+
+
+def test_matrices_of_padding_take_no_memory(tmp_path: Path) -> None:
+    """Each of 81,920 experts of one value would take a panel: 330 MB of a file of 1.2 MB."""
+    n_layers, n_experts = 20, 4096
+    folder = make_family_folder(tmp_path, "granitemoe", "multipliers")
+    sizes = {
+        "num_hidden_layers": n_layers,
+        "num_local_experts": n_experts,
+        "hidden_size": 2,
+        "intermediate_size": 1,
+        "num_attention_heads": 1,
+        "num_key_value_heads": 1,
+        "vocab_size": 8,
+        "tie_word_embeddings": True,
+        "attention_bias": False,
+        "num_experts_per_tok": 1,
+    }
+    tensors = {"embed_tokens": [8, 2], "norm": [2]}
+    for layer in (f"layers.{number}." for number in range(n_layers)):
+        tensors |= {f"{layer}self_attn.{one}_proj": [2, 2] for one in "qkvo"}
+        tensors |= {f"{layer}{one}_layernorm": [2] for one in ("input", "post_attention")}
+        experts = f"{layer}block_sparse_moe."
+        tensors[f"{experts}router.layer"] = [n_experts, 2]
+        tensors[f"{experts}input_linear"] = [n_experts, 2, 2]
+        tensors[f"{experts}output_linear"] = [n_experts, 2, 1]
+    save_file(
+        {f"model.{name}.weight": np.zeros(shape, np.float16) for name, shape in tensors.items()},
+        folder / "model.safetensors",
+    )
+    with changed_settings(folder, sizes), pytest.raises(ModelError) as caught:
+        Model(str(folder), "fp32", "portable")
+    assert re.search(r"values of the tensors in .* would take \d{9} bytes", str(caught.value))
 
 
 def n_parameters(folder: Path) -> int:

@@ -7,6 +7,12 @@
 #include "model/weights_memory.h"
 #include "model/weights_read.h"
 
+/* What a value may take in memory, and what all may besides. Of real models a value takes 5
+ * bytes at most; one whose matrices have a row or a column takes hundreds, since rows are padded
+ * to panels and columns to steps. */
+#define MOST_BYTES_A_VALUE ((size_t)16)
+#define MOST_PADDING ((size_t)64 << 20)
+
 static ati_status fail_size(ati_error *error) {
     return ati_fail(error, ATI_FORMAT, "the model's weights take more memory than there can be");
 }
@@ -34,9 +40,24 @@ static ati_status settle(const ati_config *config, const ati_kernel *kernel, ati
     return ATI_OK;
 }
 
-static ati_status make_room(const ati_config *config, const ati_kernel *kernel,
+/* Refuses weights that are padding for the most part: a small file could ask for any memory. */
+static ati_status check_padding(const char *folder, const ati_weights *weights, ati_error *error) {
+    size_t bytes = weights->bytes, values = weights->n_parameters;
+    return bytes <= MOST_PADDING || (bytes - MOST_PADDING) / MOST_BYTES_A_VALUE <= values
+               ? ATI_OK
+               : ati_fail(error, ATI_FORMAT,
+                          "the %zu values of the tensors in '%s' would take %zu bytes of memory, "
+                          "expected at most %zu for each and %zu besides: its matrices are too "
+                          "small",
+                          values, folder, bytes, MOST_BYTES_A_VALUE, MOST_PADDING);
+}
+
+static ati_status make_room(const char *folder, const ati_config *config, const ati_kernel *kernel,
                             ati_weights *weights, ati_error *error) {
     ati_status status = measure(config, kernel, &weights->bytes, error);
+    if (status == ATI_OK) {
+        status = check_padding(folder, weights, error);
+    }
     if (status != ATI_OK) {
         return status;
     }
@@ -68,7 +89,7 @@ ati_status ati_weights_load(const char *folder, const ati_config *config, const 
         status = ati_tensors_check(&tensors, &weights->n_parameters);
     }
     if (status == ATI_OK) {
-        status = make_room(config, kernel, weights, error);
+        status = make_room(folder, config, kernel, weights, error);
     }
     if (status == ATI_OK) {
         status = read_all(&tensors, weights);
