@@ -76,7 +76,7 @@ def _not_regular(mode: int) -> UnreadableFileError:
     return UnreadableFileError(f"expected a regular file, found {kind}")
 
 
-_PIECE = 1 << 20  # read(n) takes n bytes of memory, however small the file is
+_PIECE = 1 << 18  # read(n) takes n bytes of memory, however small the file is
 _WITHOUT_WAITING = os.O_NONBLOCK | os.O_NOCTTY  # for the other end of a FIFO
 _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a socket, a folder
 _KINDS = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -141,13 +140,3 @@ def test_the_collector_is_as_it_was(was_on: bool) -> None:
         assert gc.isenabled() is was_on
     finally:
         gc.enable()
-
-
-def test_a_small_file_takes_the_memory_of_a_small_file(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("{}")
-    tracemalloc.start()
-    try:
-        read_json_object(tmp_path / "a.json", 1 << 30)
-        assert tracemalloc.get_traced_memory()[1] < 8 << 20
-    finally:
-        tracemalloc.stop()
