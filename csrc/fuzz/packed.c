@@ -110,6 +110,10 @@ static bool open_and_read(size_t kind, const packed_model *model, const char *ke
     return status == ATI_OK;
 }
 
+static bool has_same_weights(const packed_model *model, const unsigned char *bytes) {
+    return memcmp(bytes + HEADER, model->bytes + HEADER, model->info.weight_bytes) == 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_bytes input = {data, size};
     size_t kind = fuzz_below(&input, N_KINDS);
@@ -134,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
          opened = open_and_read(kind, model, is_key ? KEY : LONG_KEY);
     fuzz_end_starving();
     FUZZ_HOLDS(is_key || !opened);
+    FUZZ_HOLDS(!opened || is_repaired || has_same_weights(model, bytes));
     FUZZ_HOLDS(!is_same || opened || is_starved || !is_key);
     FUZZ_HOLDS(!is_repaired || opened == (written == whole) || is_starved || !is_key);
     free(bytes);

@@ -10,6 +10,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static bool overlap(const ati_tensor *a, const ati_tensor *b) {
+    return a->bytes > 0 && b->bytes > 0 && a->offset < b->offset + b->bytes &&
+           b->offset < a->offset + a->bytes;
+}
+
 /* What a header was accepted for has to hold: that is what reading relies on. */
 static void check_tensors(const ati_safetensors *st, size_t data_bytes) {
     size_t total = 0;
@@ -17,6 +22,9 @@ static void check_tensors(const ati_safetensors *st, size_t data_bytes) {
         const ati_tensor *tensor = &st->tensors[i];
         FUZZ_HOLDS(tensor->bytes <= data_bytes && tensor->offset <= data_bytes - tensor->bytes);
         FUZZ_HOLDS(i == 0 || strcmp(tensor[-1].name, tensor->name) < 0);
+        for (size_t j = 0; j < i; j++) {
+            FUZZ_HOLDS(!overlap(tensor, &st->tensors[j]));
+        }
         total += tensor->bytes;
     }
     FUZZ_HOLDS(total == data_bytes);

@@ -226,7 +226,7 @@ static void test_windows(void) {
 static void test_experts(void) {
     ati_config config = accept_family(
         "qwen3_moe", "\"num_experts\":4,\"num_experts_per_tok\":2,\"moe_intermediate_size\":6,"
-                     "\"mlp_only_layers\":[1,7]");
+                     "\"mlp_only_layers\":[1,7,18446744073709551615]");
     CHECK(config.n_experts == 4 && config.experts_per_token == 2 && config.expert_size == 6);
     CHECK(config.layers[0].is_sparse && !config.layers[1].is_sparse);
     CHECK(!config.normalises_routing);
