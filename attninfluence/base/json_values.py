@@ -60,13 +60,18 @@ def parse_json(text: str | bytes, **hooks: Any) -> Any:
     """
     try:
         with _collector_paused():
-            value = json.loads(text, **hooks)
+            value = _loads(text, hooks)
+            _check_depth(value)
     except RecursionError:
         raise _too_deep() from None
+    return value
+
+
+def _loads(text: str | bytes, hooks: dict[str, Any]) -> Any:
+    try:
+        return json.loads(text, **hooks)
     except ValueError as error:
         raise JSONError(f"not valid JSON ({error})") from error
-    _check_depth(value)
-    return value
 
 
 def parse_json_object(text: str | bytes, **hooks: Any) -> dict[str, Any]:

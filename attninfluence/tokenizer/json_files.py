@@ -21,6 +21,9 @@ from attninfluence.base.regular_file import UnreadableFileError, read_regular_fi
 # Ids are below it. The core takes no model with a larger vocabulary (config.json's vocab_size).
 MOST_IDS = 1 << 24
 
+# A name and six properties for each of 300,000 added tokens; tokenizer.json may be larger.
+MOST_SETTINGS = 64 << 20
+
 _NAMED = tuple(f"{name}_token" for name in "bos eos unk sep pad cls mask".split())
 _FLAGS = "add_bos_token add_prefix_space fix_mistral_regex legacy split_special_tokens".split()
 _EXTRA = ("extra_special_tokens", "additional_special_tokens")
@@ -34,7 +37,7 @@ def read_json(path: Path) -> dict[str, Any]:
         return {}
     check_is_there(path)
     try:
-        return read_json_object(path)
+        return read_json_object(path, MOST_SETTINGS)
     except JSONError as error:
         raise ModelError(f"{path}: {error}") from None
 

@@ -248,6 +248,10 @@ def test_a_file_of_another_kind_or_too_large(folder: Path) -> None:
     (folder / "tokenizer.json").unlink(missing_ok=True)
     os.truncate(folder / "merges.txt", (256 << 20) + 1)
     refused(folder, "merges.txt: is larger than 256 MiB")
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        (folder / name).touch()
+        os.truncate(folder / name, (64 << 20) + 1)
+        refused(folder, f"{name}: is larger than 64 MiB")
 
 
 # -------------------------------------------------------------------------------- pipelines
