@@ -54,5 +54,8 @@ def digest_files(folder: str) -> str:
 
 
 def _deciding_files(folder: str) -> list[Path]:
+    os.scandir(
+        folder
+    ).close()  # raises for a folder that cannot be listed, where glob finds nothing
     patterns = (*_DECIDING, *extra_files(folder))
     return sorted({path for pattern in patterns for path in Path(folder).glob(pattern)})

@@ -19,6 +19,7 @@ import pytest
 import attninfluence as ai
 from attninfluence import _core
 from tests.kit.child import IS_SANITIZED
+from tests.kit.closed_folder import close_folder
 from tests.kit.tiny_models import make_llama_folder, random_ids
 
 
@@ -165,6 +166,14 @@ def test_a_fingerprint_is_of_regular_files(tiny_folder, tmp_path, name, kind):
     opened = ai.load(copy)
     with pytest.raises(ai.ModelError, match=rf"/{name}: expected a regular file, found a {kind}"):
         _ = opened.fingerprint
+
+
+def test_a_folder_that_cannot_be_listed_has_no_fingerprint(tiny_folder, tmp_path, monkeypatch):
+    """It would be that of every model with this configuration, whatever its weights."""
+    copy = shutil.copytree(tiny_folder, tmp_path / "closed")
+    close_folder(monkeypatch, "closed")
+    with pytest.raises(PermissionError):
+        _ = ai.load(copy).fingerprint
 
 
 def test_a_fingerprint_of_other_weights_is_refused(tmp_path):
