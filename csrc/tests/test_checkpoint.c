@@ -19,14 +19,25 @@ static void refuse(const char *folder, ati_status expected, const char *why) {
 
 static void refuse_index(const char *index, ati_status expected, const char *why) {
     char *folder = test_folder();
-    test_write_safetensors(folder, "one", "{" FLOAT("a", "0", "4") "," FLOAT("b", "4", "8") "}", 8);
+    test_write_safetensors(folder, "one.safetensors",
+                           "{" FLOAT("a", "0", "4") "," FLOAT("b", "4", "8") "}", 8);
     test_write_text(folder, "model.safetensors.index.json", index);
     refuse(folder, expected, why);
 }
 
 static void test_names(void) {
     static const char *const names[] = {
-        "../one", "/etc/passwd", "sub/one", "..", ".", "", ".hidden", "a\\\\b", "one\\u0000",
+        "../one.safetensors",
+        "/etc/a.safetensors",
+        "sub/one.safetensors",
+        "..",
+        ".",
+        "",
+        ".safetensors",
+        ".one.safetensors",
+        "a\\\\b.safetensors",
+        "one.safetensors\\u0000",
+        "one",
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char index[200];
@@ -34,7 +45,7 @@ static void test_names(void) {
         refuse_index(index, ATI_FORMAT, "expected the name of a file in the same folder");
     }
     refuse_index(EMPTY_MAP "\"a\":7}}", ATI_FORMAT, "a number");
-    refuse_index(EMPTY_MAP "\"a\\u0000\":\"one\"}}", ATI_FORMAT, "NUL");
+    refuse_index(EMPTY_MAP "\"a\\u0000\":\"one.safetensors\"}}", ATI_FORMAT, "NUL");
 }
 
 static void test_index(void) {
@@ -42,14 +53,19 @@ static void test_index(void) {
     refuse_index("[]", ATI_FORMAT, "weight_map");
     refuse_index("{\"weight_map\":[]}", ATI_FORMAT, "weight_map");
     refuse_index("", ATI_FORMAT, "not valid JSON");
-    refuse_index(EMPTY_MAP "\"a\":\"one\",\"b\":\"one\",\"c\":\"two\"}}", ATI_IO, "/two'");
-    refuse_index(EMPTY_MAP "\"a\":\"one\",\"b\":\"one\",\"c\":\"one\"}}", ATI_FORMAT,
-                 "places tensor 'c'");
-    refuse_index(EMPTY_MAP "\"a\":\"one\",\"aa\":\"one\",\"b\":\"one\"}}", ATI_FORMAT,
-                 "places tensor 'aa'");
-    refuse_index(EMPTY_MAP "\"b\":\"one\"}}", ATI_FORMAT, "holds tensor 'a'");
-    refuse_index(EMPTY_MAP "\"a\":\"one\"}}", ATI_FORMAT, "holds tensor 'b'");
-    refuse_index(EMPTY_MAP "\"a\":\"one\",\"a\":\"one\"}}", ATI_FORMAT, "'a' occurs twice");
+    refuse_index(EMPTY_MAP
+                 "\"a\":\"one.safetensors\",\"b\":\"one.safetensors\",\"c\":\"two.safetensors\"}}",
+                 ATI_IO, "/two.safetensors'");
+    refuse_index(EMPTY_MAP
+                 "\"a\":\"one.safetensors\",\"b\":\"one.safetensors\",\"c\":\"one.safetensors\"}}",
+                 ATI_FORMAT, "places tensor 'c'");
+    refuse_index(EMPTY_MAP
+                 "\"a\":\"one.safetensors\",\"aa\":\"one.safetensors\",\"b\":\"one.safetensors\"}}",
+                 ATI_FORMAT, "places tensor 'aa'");
+    refuse_index(EMPTY_MAP "\"b\":\"one.safetensors\"}}", ATI_FORMAT, "holds tensor 'a'");
+    refuse_index(EMPTY_MAP "\"a\":\"one.safetensors\"}}", ATI_FORMAT, "holds tensor 'b'");
+    refuse_index(EMPTY_MAP "\"a\":\"one.safetensors\",\"a\":\"one.safetensors\"}}", ATI_FORMAT,
+                 "'a' occurs twice");
 }
 
 static void test_many_shards(void) {
@@ -59,7 +75,7 @@ static void test_many_shards(void) {
     }
     int used = snprintf(index, 64, EMPTY_MAP);
     for (int i = 0; i < 1025; i++) {
-        used += snprintf(index + used, 64, "%s\"t%d\":\"f%d\"", i > 0 ? "," : "", i, i);
+        used += snprintf(index + used, 64, "%s\"t%d\":\"f%d.safetensors\"", i > 0 ? "," : "", i, i);
     }
     snprintf(index + used, 64, "}}");
     test_write_text(folder, "model.safetensors.index.json", index);
@@ -71,12 +87,12 @@ enum { SHARDS = 40, TENSORS = 25 };
 
 /* Shards whose names interleave: tensor i of shard s is called "i.s". */
 static void write_interleaved(const char *folder) {
-    static char index[SHARDS * TENSORS * 24], header[TENSORS * 96];
+    static char index[SHARDS * TENSORS * 48], header[TENSORS * 96];
     size_t used = (size_t)snprintf(index, sizeof index, EMPTY_MAP);
     for (int s = 0; s < SHARDS; s++) {
-        char name[16];
+        char name[32];
         size_t at = 0;
-        snprintf(name, sizeof name, "f%d", s);
+        snprintf(name, sizeof name, "f%d.safetensors", s);
         for (int i = 0; i < TENSORS; i++) {
             const char *comma = s + i > 0 ? "," : "";
             used += (size_t)snprintf(index + used, sizeof index - used, "%s\"%d.%d\":\"%s\"", comma,
@@ -124,10 +140,12 @@ static void test_reading(void) {
     bool same = false;
     ati_checkpoint checkpoint;
     ati_error error;
-    test_write_safetensors(folder, "x", "{" FLOAT("a", "0", "4") "," FLOAT("c", "4", "8") "}", 8);
-    test_write_safetensors(folder, "y", "{" FLOAT("b", "0", "4") "}", 4);
+    test_write_safetensors(folder, "x.safetensors",
+                           "{" FLOAT("a", "0", "4") "," FLOAT("c", "4", "8") "}", 8);
+    test_write_safetensors(folder, "y.safetensors", "{" FLOAT("b", "0", "4") "}", 4);
     test_write_text(folder, "model.safetensors.index.json",
-                    EMPTY_MAP "\"b\":\"y\",\"c\":\"x\",\"a\":\"x\"}}");
+                    EMPTY_MAP
+                    "\"b\":\"y.safetensors\",\"c\":\"x.safetensors\",\"a\":\"x.safetensors\"}}");
     CHECK(ati_checkpoint_open(folder, NULL, &checkpoint, &error) == ATI_OK);
     CHECK(checkpoint.n_shards == 2);
     CHECK(ati_checkpoint_read_f32(&checkpoint, "b", 0, 1, out, &error) == ATI_OK);
@@ -147,10 +165,11 @@ static void open_names(const char *first, const char *second, const char *found)
     ati_checkpoint checkpoint;
     ati_error error;
     snprintf(text, sizeof text, header, first);
-    test_write_safetensors(folder, "one", text, 4);
+    test_write_safetensors(folder, "one.safetensors", text, 4);
     snprintf(text, sizeof text, header, second);
-    test_write_safetensors(folder, "two", text, 4);
-    snprintf(text, sizeof text, EMPTY_MAP "\"%s\":\"one\",\"%s\":\"two\"}}", first, second);
+    test_write_safetensors(folder, "two.safetensors", text, 4);
+    snprintf(text, sizeof text, EMPTY_MAP "\"%s\":\"one.safetensors\",\"%s\":\"two.safetensors\"}}",
+             first, second);
     test_write_text(folder, "model.safetensors.index.json", text);
     CHECK(ati_checkpoint_open(folder, NULL, &checkpoint, &error) == ATI_OK);
     CHECK(ati_checkpoint_find(&checkpoint, found) != NULL);

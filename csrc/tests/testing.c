@@ -221,16 +221,17 @@ static void write_shard(const char *folder, const char *name, const tensor_list 
 }
 
 static void write_shards(const char *folder, const tensor_list *list, test_model model) {
-    char index[16384], name[32];
+    char index[16384], name[48];
     size_t used = (size_t)snprintf(index, sizeof index, "{\"weight_map\":{");
     for (size_t i = 0; i < list->n; i++) {
-        used += (size_t)snprintf(index + used, sizeof index - used, "%s\"%s\":\"part-%zu\"",
-                                 i > 0 ? "," : "", list->tensors[i].name, i % model.n_shards);
+        used +=
+            (size_t)snprintf(index + used, sizeof index - used, "%s\"%s\":\"part-%zu.safetensors\"",
+                             i > 0 ? "," : "", list->tensors[i].name, i % model.n_shards);
     }
     snprintf(index + used, sizeof index - used, "}}");
     test_write_text(folder, "model.safetensors.index.json", index);
     for (size_t i = 0; i < model.n_shards; i++) {
-        snprintf(name, sizeof name, "part-%zu", i);
+        snprintf(name, sizeof name, "part-%zu.safetensors", i);
         write_shard(folder, name, list, i, model.n_shards, model);
     }
 }

@@ -45,9 +45,13 @@ static const char *plain_string(const ati_json *json, ati_json_value value) {
     return text != NULL && strlen(text) == length ? text : NULL;
 }
 
-/* Shards lie beside the index: nothing in a name may lead out of the folder. */
-static bool is_file_name(const char *name) {
-    return name != NULL && name[0] != '\0' && name[0] != '.' && strpbrk(name, "/\\") == NULL;
+/* Shards lie beside the index: nothing in a name may lead out of the folder. Its ending tells
+ * others, such as who digests the folder, which files hold tensors. */
+static bool is_shard_name(const char *name) {
+    static const char ending[] = ".safetensors";
+    size_t length = name != NULL ? strlen(name) : 0;
+    return length >= sizeof ending && strcmp(name + length - (sizeof ending - 1), ending) == 0 &&
+           name[0] != '.' && strpbrk(name, "/\\") == NULL;
 }
 
 static ati_status list_places(shard_index *index) {
@@ -62,10 +66,10 @@ static ati_status list_places(shard_index *index) {
             return ati_fail(index->error, ATI_FORMAT, "'%s' has a tensor with a NUL in its name",
                             index->path);
         }
-        if (!is_file_name(place->file)) {
+        if (!is_shard_name(place->file)) {
             return ati_fail(index->error, ATI_FORMAT,
                             "'%s' places tensor '%.200s' in %s '%.200s', expected the name of a "
-                            "file in the same folder",
+                            "file in the same folder that ends in .safetensors",
                             index->path, place->tensor, ati_json_describe(index->json, value),
                             place->file != NULL ? place->file : "");
         }

@@ -23,7 +23,7 @@ typedef struct {
 } ati_checkpoint;
 
 /* Opens every shard and checks it (safetensors.h). A shard's name must be a
- * plain file name; each tensor of the index must be in the shard it names, and
+ * plain file name that ends in .safetensors; each tensor of the index must be in the shard it names, and
  * each tensor of a shard in the index. Where every name begins with "module." or
  * "_orig_mod.", as a wrapper's state dict has them, it goes without. On ATI_OK the
  * caller owns what *checkpoint holds, but for `poller`, which outlives it or is NULL; otherwise
