@@ -86,7 +86,10 @@ def read_settings(folder: str | os.PathLike[str], name: str) -> dict[str, Any]:
     for field in _EXTRA:
         _check(path, field, settings.get(field), "a list", "an object")
         for at, token in _items(settings.get(field) or []):
-            _check_token(path, f"{field}[{at!r}]", token)
+            check_token(path, f"{field}[{at!r}]", token)
+    for field, value in settings.items():
+        if field.endswith("_token") and isinstance(value, dict):
+            check_token(path, field, value)
     if "added_tokens_decoder" in settings:
         _check_decoder(path, settings["added_tokens_decoder"])
     return settings
