@@ -34,6 +34,7 @@ _CODE = re.compile(r"x\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})
 _BRACES = re.compile(r"\{(?=\d|,\d)(\d*)(,?)(\d*)\}")
 
 # Far beyond those of published expressions.
+_MOST_CHARACTERS = 1 << 12
 _MOST_PAIRS = 1 << 16
 _MOST_DEPTH = 64  # of groups within each other
 
@@ -95,6 +96,8 @@ class Pattern:
     """An expression, read; Unproven for one that is not known here or may match nothing."""
 
     def __init__(self, expression: str) -> None:
+        if len(expression) > _MOST_CHARACTERS:
+            raise Unproven(f"an expression of more than {_MOST_CHARACTERS} characters")
         parser = _Parser(expression)
         self._whole = parser.read()
         self._pairs = parser.pairs

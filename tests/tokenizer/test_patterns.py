@@ -109,3 +109,11 @@ def test_what_is_not_known_is_refused(expression):
 def test_expressions_without_an_end(expression: str) -> None:
     with pytest.raises(Unproven):
         Pattern(expression)
+
+
+def test_a_long_expression_is_not_read() -> None:
+    """Its parts are joined one after the other, and each keeps what the ones before began with."""
+    assert Pattern("a" * 4096).takes("a")
+    for expression in ("a" * 4097, "(?i:[" + "ab" * 5000 + "])", "a{" + "9" * 5000 + "}"):
+        with pytest.raises(Unproven, match="more than 4096 characters"):
+            Pattern(expression)
