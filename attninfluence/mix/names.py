@@ -46,11 +46,16 @@ def _safe(character: str) -> str:
 def located(name: str, start: str) -> str:
     """Where the input `name` is now, if relative names start from the absolute folder `start`.
 
-    In a chain it is the last link that may be a path of this machine.
+    In a chain it is the last link that may be a path of this machine; where no other link says that
+    the chain is a URL, it says so itself.
     """
     *links, last = name.split("::") if is_url(name) else [name]
     last = last.removeprefix("file://")
-    return "::".join([*links, last if is_url(last) else os.path.join(start, last)])
+    if not is_url(last):
+        last = os.path.join(start, last)
+        if links and not any(map(is_url, links)):
+            last = f"file://{last}"
+    return "::".join([*links, last])
 
 
 def pattern(path: str) -> str:

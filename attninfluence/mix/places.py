@@ -3,6 +3,8 @@
 A selection says where its input files are, and may come from somebody else. So they are read only
 where the user pointed: below the current folder, below the folder that holds the selection or the
 mix, or below a root. Names decide, and links within such a folder are followed as scoring does.
+Of a chained URL this holds for the last link, which archives and caches before it read, and for
+every link that is neither: what such a one reads need not be what comes after it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from attninfluence.mix.names import located
 from attninfluence.output.files import OutputError
 
 Root = str | os.PathLike[str]
+
+# The file systems that read nothing but the next link of a chain.
+_OF_THE_NEXT = frozenset(("zip", "tar", "libarchive", "simplecache", "filecache", "blockcache"))
 
 
 class Places:
@@ -40,13 +45,17 @@ class Places:
         """
         start = os.path.abspath(folder) if self._start is None else self._start
         path = located(name, start)
-        last = path.split("::")[-1] if is_url(path) else path
-        if not self._holds(last):
-            starts_there = self._start is None and located(name, "") != path
-            root = start if starts_there and ".." not in name.split("/") else _parent(last)
+        *links, last = path.split("::") if is_url(path) else [path]
+        last = last.removeprefix("file://")
+        starts_there = self._start is None and located(name, "") != path
+        root = start if starts_there and ".." not in name.split("/") else _parent(last)
+        outside = [] if self._holds(last) else [root]
+        outside += [_parent(_as_url(link)) for link in links if not self._holds_link(link)]
+        if outside:
             raise OutputError(
                 f"{path}: the selection reads its input there, outside of the current folder and of"
-                f" those that hold SELECTED and MIX; if that is to be read, say --root {root}"
+                " those that hold SELECTED and MIX; if that is to be read, say"
+                f" {' '.join(f'--root {one}' for one in outside)}"
             )
         return path
 
@@ -55,11 +64,23 @@ class Places:
             return ".." not in path.split("/") and path.startswith(tuple(self._urls))
         return os.path.normpath(path).startswith(tuple(self._folders))
 
+    def _holds_link(self, link: str) -> bool:
+        """Whether a link of a chain, which another one follows, is to be read."""
+        return link.partition("://")[0] in _OF_THE_NEXT or self._holds(_as_url(link))
+
 
 def _ended(root: str) -> str:
     return root if root.endswith("/") else f"{root}/"
 
 
+def _as_url(link: str) -> str:
+    """A link of a chain, which need not have more than the name of its file system."""
+    return link if is_url(link) else f"{link}://"
+
+
 def _parent(path: str) -> str:
     """The folder of a file, here or behind a URL."""
-    return path.rpartition("/")[0] if is_url(path) else os.path.dirname(os.path.normpath(path))
+    protocol, parts, rest = path.partition("://")
+    if parts:
+        return f"{protocol}://{rest.rpartition('/')[0]}"
+    return os.path.dirname(os.path.normpath(path))

@@ -7,6 +7,8 @@ import os
 from fractions import Fraction
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from attninfluence.mix.places import Places
@@ -80,6 +82,12 @@ def rename(selection: Path, old: str, new: str) -> None:
         ("zip://a.jsonl::FAR/c.zip", "HOME"),
         ("zip://a.jsonl::../far/c.zip", "HOME"),
         ("simplecache::s3://b/a.jsonl", "HOME"),
+        ("file://FAR/a.jsonl::HOME/c.zip", "HOME"),
+        ("local://FAR/a.jsonl::c.zip", "HOME"),
+        ("https://host/a.jsonl::c.zip", "HOME"),
+        ("reference://a.jsonl::refs.json", "HOME"),
+        ("zip://a.jsonl::reference::file://HOME/refs.json", "HOME"),
+        ("zip://a.jsonl::https://host/c.zip::d.zip", "HOME"),
         ("https://host/a.jsonl", "HOME"),
         ("HOMEless/a.jsonl", "HOME"),
     ],
@@ -102,6 +110,25 @@ def test_roots_may_be_several_and_begin_urls(tmp_path: Path) -> None:
             places.of(url, "/old")
     with pytest.raises(OutputError, match=r"\.\./a.jsonl: the selection"):
         places.of("../a.jsonl", "/old")
+
+
+def test_what_is_refused_names_roots_that_read_it(tmp_path: Path) -> None:
+    for name in ("memory://a.jsonl", "reference://a.jsonl::/far/refs.json"):
+        with pytest.raises(OutputError) as refused:
+            Places(["sel"], None).of(name, "/old")
+        roots = str(refused.value).partition("say --root ")[2].split(" --root ")
+        assert Places(["sel"], roots).of(name, "/old") == name
+
+
+def test_a_file_behind_a_cache_is_read_as_it_was_scored(tmp_path: Path) -> None:
+    url = f"simplecache::file://{Path('corpus/a.jsonl').resolve()}"
+    selection = select_from(tmp_path, "corpus/a.jsonl", tmp_path / "home")
+    rename(selection, "corpus/a.jsonl", url)
+    part = selection / "part-00000.parquet"
+    table = pq.read_table(part)
+    pq.write_table(table.set_column(0, table.schema.field(0), pa.array([url])), part)
+    mix(selection, "work/mix")
+    assert Path("work/mix/selected/00000-a.jsonl").read_text() == '{"text": "b"}\n'
 
 
 def test_the_root_of_all_is_read_where_it_is_named(tmp_path: Path) -> None:
