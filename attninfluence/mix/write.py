@@ -182,15 +182,23 @@ def _chosen(run: FinishedRun, domains: dict[str | None, Count]) -> Iterator[_Cho
         for start, stop in zip(starts[:-1], starts[1:], strict=True):
             piece = _Chosen(str(files[at[start]]), rows[start:stop], int(tokens[start:stop].sum()))
             if pending and pending[0].file != piece.file:
-                yield _joined(pending)
+                yield _joined(run, pending)
                 pending = []
             pending.append(piece)
     if pending:
-        yield _joined(pending)
+        yield _joined(run, pending)
 
 
-def _joined(pieces: list[_Chosen]) -> _Chosen:
+def _joined(run: FinishedRun, pieces: list[_Chosen]) -> _Chosen:
+    """OutputError unless the rows ascend: one that comes twice would be written twice."""
     rows = np.concatenate([piece.rows for piece in pieces])
+    amiss = np.flatnonzero(np.diff(rows) <= 0)
+    if len(amiss):
+        before, after = rows[amiss[0] : amiss[0] + 2].tolist()
+        raise OutputError(
+            f"{run.path}: the selected rows of {pieces[0].file!r} must ascend, found {after} after"
+            f" {before}; the selection is damaged"
+        )
     return _Chosen(pieces[0].file, rows, sum(piece.tokens for piece in pieces))
 
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -398,6 +399,20 @@ def test_shorter_file_of_the_same_size_is_refused(tmp_path, corpus):
     with pytest.raises(OutputError, match=r"changed since it was scored: row \d is selected"):
         mix(tmp_path / "sel", tmp_path / "mix")
     assert not (tmp_path / "mix" / "_SUCCESS").exists()
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv"])
+@pytest.mark.parametrize("rows", [[2, 2], [3, 2]])
+def test_selected_rows_that_do_not_ascend_are_refused(tmp_path, name, rows):
+    write_rows(tmp_path / name, [{"text": str(at)} for at in range(4)])
+    scored = [score_row(name, row, score=float(row)) for row in range(4)]
+    write_scores(tmp_path / "scores", [scored], tmp_path)
+    select(tmp_path / "scores", tmp_path / "sel", Rule(Fraction(1, 2)))
+    part = tmp_path / "sel" / "part-00000.parquet"
+    table = pq.read_table(part)
+    pq.write_table(table.set_column(1, table.schema.field(1), pa.array(rows, pa.int64())), part)
+    with pytest.raises(OutputError, match=f"{name}' must ascend, found 2 after {rows[0]}; "):
+        mix(tmp_path / "sel", tmp_path / "mix")
 
 
 def test_moved_corpus_is_found_by_root(tmp_path, corpus):
