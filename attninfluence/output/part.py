@@ -133,6 +133,20 @@ def open_part(part: Path, run_id: str) -> pq.ParquetFile:
     return file
 
 
+def last_key(part: Path, run_id: str) -> tuple[str, int] | None:
+    """The file and the row of a part's last row; None of one without rows. Raises as `open_part`.
+
+    Its last row group is read alone.
+    """
+    found: tuple[str, int] | None = None
+    with open_part(part, run_id) as file:
+        groups = [file.num_row_groups - 1] if file.num_row_groups else []
+        for batch in iter_rows(file, part, 65536, ["file", "row"], groups):
+            if batch.num_rows:
+                found = batch["file"][-1].as_py(), batch["row"][-1].as_py()
+    return found
+
+
 def part_is_missing(part: Path) -> OutputError:
     """The error for a part that is not there."""
     return OutputError(f"{part}: missing, though {SUCCESS_NAME} counts it; the run is damaged")

@@ -41,7 +41,7 @@ from attninfluence.output.files import (
     write_run,
     write_success,
 )
-from attninfluence.output.part import PartWriter, open_part
+from attninfluence.output.part import PartWriter, last_key, open_part
 from attninfluence.run.checkpoint import (
     keep_as_examples,
     read_checkpoint,
@@ -162,8 +162,22 @@ class ResumableFolder:
                 f"{self.path}: its parts hold {rows:,} rows, its checkpoint counts "
                 f"{state.tally.rows:,}; the run is damaged: name another folder"
             )
+        if rows:
+            self._check_place(state)
         remove_checkpoints(self.path, but=self.parts)
         return state, examples
+
+    def _check_place(self, state: RunState) -> None:
+        """OutputError unless the next row is the one after the last: another one would be lost, or
+        written twice."""
+        part = self.path / part_name(self.parts - 1)
+        last = last_key(part, self.run_id)
+        counted = self.description["inputs"][state.file]["file"], state.row - 1
+        if last != counted:
+            raise OutputError(
+                f"{part}: its last row is {_told(last)}, its checkpoint counts up to"
+                f" {_told(counted)}; the run is damaged: name another folder"
+            )
 
     def _count_parts(self) -> tuple[int, int]:
         """The parts that are there, of which none may be missing, and their rows by the footers."""
@@ -197,6 +211,10 @@ class ResumableFolder:
         """Write _SUCCESS: every part is published and the totals are these."""
         keep_as_examples(self.path, self.parts)
         write_success(self.path, self.run_id, self.parts, totals)
+
+
+def _told(key: tuple[str, int] | None) -> str:
+    return "none" if key is None else f"row {key[1]} of {key[0]!r}"
 
 
 def _check_kind(folder: Path, recorded: dict[str, Any]) -> None:

@@ -88,7 +88,7 @@ class RunState:
         _STATE.check(value)
         for number in (value["next"][0], *map(int, (*value["files"], *value["bad_files"]))):
             expect(number < max(inputs, 1), "an input", f"one of {inputs}, from 0", number)
-        return cls(
+        state = cls(
             file=value["next"][0],
             row=value["next"][1],
             tally=Tally.from_summary(value["totals"]),
@@ -97,6 +97,16 @@ class RunState:
             kernels=value["kernels"],
             seconds=value["seconds"],
         )
+        state._check_sums()
+        return state
+
+    def _check_sums(self) -> None:
+        """ShapeError unless the files add up to the totals, and none was read and left out."""
+        for name, total in (("rows", self.tally.rows), ("tokens", self.tally.tokens)):
+            found = sum(getattr(one, name) for one in self.files.values())
+            expect(found == total, "files", f"of {total} {name}, as its domains are", found)
+        both = sorted(self.files.keys() & self.bad_files.keys())
+        expect(not both, "bad_files", "files of which nothing was read", both)
 
 
 def _file_totals(value: dict[str, Any]) -> FileTotals:

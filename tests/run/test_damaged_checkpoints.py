@@ -89,6 +89,18 @@ STATES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         "files.0.modified must be a whole number",
     ),
     "no digest": (lambda s: s["files"]["0"].pop("digest"), "files.0.digest is missing"),
+    "rows that do not add up": (
+        lambda s: s["files"]["0"].update(rows=s["files"]["0"]["rows"] + 7),
+        "files must be of 30 rows, as its domains are, found 37",
+    ),
+    "tokens that do not add up": (
+        lambda s: s["files"]["0"].update(tokens=0),
+        "files must be of [0-9]+ tokens, as its domains are, found",
+    ),
+    "a file that was read and left out": (
+        lambda s: s["bad_files"].update({"0": "bad"}),
+        "bad_files must be files of which nothing was read",
+    ),
     "kernels in a list": (lambda s: s.update(kernels=[]), "kernels must be an object"),
 }
 
@@ -99,6 +111,15 @@ def test_a_state_that_cannot_be_is_refused(out: Path, name: str) -> None:
     change_state(checkpoint_of(out), change_it)
     before = sorted(os.listdir(out))
     with pytest.raises(OutputError, match=rf"-00005\.parquet: state: .*{told}.*damaged"):
+        again(out)
+    assert sorted(os.listdir(out)) == before
+
+
+@pytest.mark.parametrize("at", [[0, 3], [1, 0], [2, 1 << 40]])
+def test_a_place_that_is_not_after_the_last_row_is_refused(out: Path, at: list[int]) -> None:
+    change_state(checkpoint_of(out), lambda state: state.update(next=at))
+    before = sorted(os.listdir(out))
+    with pytest.raises(OutputError, match=r"part-00004\.parquet: its last row is row .* damaged"):
         again(out)
     assert sorted(os.listdir(out)) == before
 
