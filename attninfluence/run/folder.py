@@ -57,7 +57,8 @@ if TYPE_CHECKING:
 
 KERNEL_KEY = b"attninfluence.kernel"
 
-_TEMPORARY = re.compile(r"\..*\.tmp")
+# A new folder may hold hidden files of others.
+_TEMPORARY = re.compile(r"\.(part-\d{5,}|\.checkpoint-\d{5,}|run\.json|_SUCCESS)\..+\.tmp")
 _PART = re.compile(r"part-\d{5,}\.parquet")
 
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)

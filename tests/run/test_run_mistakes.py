@@ -105,10 +105,20 @@ def test_files_that_the_system_refuses_are_skipped_like_damaged_ones(tmp_path, c
 def test_a_refused_run_leaves_the_files_of_another_alone(tmp_path, corpus):
     out = tmp_path / "out"
     interrupted(corpus, out)
-    (out / ".summary.json.0123.tmp").write_text("of a living process")
+    (out / ".run.json.0123.tmp").write_text("of a living process")
     with pytest.raises(OutputError, match="was given something else"):
         run(corpus, out, keep_text=True)
-    assert (out / ".summary.json.0123.tmp").exists()
+    assert (out / ".run.json.0123.tmp").exists()
+
+
+def test_hidden_files_of_others_stay_in_a_folder_that_a_run_takes(tmp_path, corpus):
+    out = tmp_path / "out"
+    (out / ".editor.tmp").mkdir(parents=True)
+    (out / ".notes.tmp").write_text("of somebody else")
+    (out / ".run.json.0123.tmp").write_text("of a dead run")
+    run(corpus, out)
+    assert (out / ".editor.tmp").is_dir() and (out / ".notes.tmp").exists()
+    assert not (out / ".run.json.0123.tmp").exists()
 
 
 def test_archives_that_cannot_be_read_are_left_out(tmp_path, tiny_folder, monkeypatch):
