@@ -51,8 +51,8 @@ class Whole:
     high: int = MOST_COUNT
 
     def check(self, value: Any, name: str = "") -> None:
-        holds = type(value) is int and self.low <= value <= self.high
-        expect(holds, name, f"a whole number from {self.low} to {self.high}", value)
+        if not (type(value) is int and self.low <= value <= self.high):
+            expect(False, name, f"a whole number from {self.low} to {self.high}", value)
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Number:
     high: float = LARGEST
 
     def check(self, value: Any, name: str = "") -> None:
-        holds = type(value) in (int, float) and self.low <= value <= self.high
-        expect(holds, name, f"a number from {self.low:g} to {self.high:g}", value)
+        if not (type(value) in (int, float) and self.low <= value <= self.high):
+            expect(False, name, f"a number from {self.low:g} to {self.high:g}", value)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ class ListOf:
 
     def check(self, value: Any, name: str = "") -> None:
         expect(isinstance(value, list), name, "a list", value)
-        expect(self.length in (None, len(value)), name, f"a list of {self.length}", value)
+        if self.length is not None:
+            expect(len(value) == self.length, name, f"a list of {self.length}", value)
         for at, item in enumerate(value):
             self.item.check(item, f"{name}[{at}]")
 
