@@ -25,6 +25,7 @@ WAIT_SECONDS = 2.0  # after which a step that shows nothing is named
 LINE_SECONDS = 10.0  # between two lines of progress, where there is no bar
 MOST_ROWS = 60  # of a table; all of them are in the JSON
 GAPS = (3, 2, 1)  # between two columns of a table, the widest that fits
+MOST_LETTERS = 16_384  # of a line: a few paths, of which the system takes 4,096 bytes each
 LEAST_NAME = 10  # columns that a name keeps where a table is wider than the terminal
 
 _summary_only: ContextVar[bool] = ContextVar("summary_only", default=False)
@@ -102,7 +103,12 @@ def waiting(text: str) -> Iterator[None]:
 
 
 def printable(text: str) -> str:
-    """`text` without line breaks and control characters, which could drive a terminal."""
+    """`text` without line breaks and control characters, which could drive a terminal.
+
+    Of a longer one than any name makes, MOST_LETTERS: its beginning and its end.
+    """
+    if len(text) > MOST_LETTERS:
+        text = f"{text[: MOST_LETTERS // 2]}…{text[-MOST_LETTERS // 2 + 1 :]}"
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 

@@ -467,6 +467,17 @@ def test_a_bug_is_a_sentence_and_its_own_status(
     assert found == status and "Traceback" in err and sentence in err
 
 
+def test_a_name_without_end_does_not_make_a_sentence_without_end(
+    capsys: Captured, scores: Path
+) -> None:
+    path = scores / "scores" / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": "x" * 3_000_000}))
+    assert cli.main(["select", "scores", "-o", "o"]) == 2
+    told = capsys.readouterr().err
+    assert len(told) < 20_000 and "run.json says 'xxx" in told
+    assert told.endswith("expected a folder that `attninfluence score` wrote\n")
+
+
 def test_an_interrupted_selection_names_what_is_to_be_removed(
     capsys: Captured, scores: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
