@@ -52,7 +52,7 @@ def try_in_child(folder: str | os.PathLike[str], seconds: int = SECONDS) -> None
         cause = (
             f"the process that tried to was ended by signal {-status}"
             if status < 0
-            else (f"it takes more than {MOST_MEMORY >> 30} GiB")
+            else f"it takes more than {MOST_MEMORY >> 30} GiB, or than the limit of this process"
         )
         raise ModelError(f"{named!r}: its tokenizer cannot be opened: {cause}")
 
@@ -80,10 +80,9 @@ def _limit(seconds: int) -> None:
         resource.RLIMIT_CORE: 0,
     }
     for what, most in limits.items():
-        _, hard = resource.getrlimit(what)
-        resource.setrlimit(
-            what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
-        )
+        soft, hard = resource.getrlimit(what)
+        if soft == resource.RLIM_INFINITY or most < soft:
+            resource.setrlimit(what, (most, hard))
 
 
 def _address_space() -> int:

@@ -46,6 +46,21 @@ def test_a_child_that_crashes_is_told_of(
         trial.try_in_child(folder, seconds=2)
 
 
+def test_a_child_keeps_the_limits_that_it_has() -> None:
+    run_python(
+        """
+import resource, sys
+from attninfluence.tokenizer.trial import _limit
+_, hard = resource.getrlimit(resource.RLIMIT_CPU)
+resource.setrlimit(resource.RLIMIT_CPU, (50, hard))
+_limit(120)
+assert resource.getrlimit(resource.RLIMIT_CPU) == (50, hard)
+_limit(20)
+assert resource.getrlimit(resource.RLIMIT_CPU) == (40, hard)
+"""
+    )
+
+
 def test_inspect_tries_the_tokenizer_first(tiny_folder: Path) -> None:
     """A process that would be ended by the tokenizer tells of it instead."""
     script = """
