@@ -11,6 +11,7 @@ from attninfluence._core import ModelError
 from attninfluence.base.json_values import JSONError, read_json_object
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_MOST_SHOWN = 200  # characters of a name
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 
 
@@ -39,7 +40,8 @@ def _adapter(path: Path, names: list[str]) -> str:
     if "adapter_config.json" not in names:
         return ""
     try:
-        base = repr(str(read_json_object(path / "adapter_config.json")["base_model_name_or_path"]))
+        settings = read_json_object(path / "adapter_config.json")
+        base = repr(str(settings["base_model_name_or_path"])[:_MOST_SHOWN])
     except (OSError, JSONError, KeyError):
         base = "another model"
     return (

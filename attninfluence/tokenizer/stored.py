@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ _GROWTH = {
     "NFKC": 11,
     "NFKD": 11,
 }
+
+_TEXTS = re.compile(rb"[^\0]+")  # one after another, as a table may be nothing but their ends
 
 _Json = dict[str, Any]
 
@@ -157,7 +160,8 @@ def _longest_replacement(path: Path, field: str, step: _Json) -> int:
             f"{path}: {field} names a trie of {size} bytes, expected a multiple of 4 within the "
             f"{max(0, len(table) - 4)} that follow"
         )
-    return max(1, *map(len, table[4 + size :].split(b"\0")))
+    replacements = _TEXTS.finditer(table, 4 + size)
+    return max(1, max((one.end() - one.start() for one in replacements), default=0))
 
 
 def _check_post_processor(path: Path, settings: Any) -> None:

@@ -29,6 +29,11 @@ def adapter(folder: Path) -> None:
     write(folder, "adapter_model.safetensors", "tokenizer.json", "README.md")
 
 
+def adapter_of_a_long_name(folder: Path) -> None:
+    settings = {"base_model_name_or_path": "owner/" + 10**6 * "b"}
+    write(folder, "adapter_config.json", text=json.dumps(settings))
+
+
 def broken_adapter(folder: Path) -> None:
     write(folder, "adapter_config.json", "adapter_model.bin")
 
@@ -87,6 +92,7 @@ def of_another_name(folder: Path) -> None:
 
 CASES: list[tuple[Callable[[Path], None], str]] = [
     (adapter, "an adapter (LoRA or another of PEFT's) of 'owner/base'; merge the two once: peft."),
+    (adapter_of_a_long_name, f"of PEFT's) of 'owner/{194 * 'b'}'; merge the two once: peft."),
     (broken_adapter, "an adapter (LoRA or another of PEFT's) of another model; merge"),
     (hub_repository, "the hub's cache of 'owner/name'; name that id, or '"),
     (hub_cache, "a cache of the hub; name a hub id, such as 'owner/name'"),

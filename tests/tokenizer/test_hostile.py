@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,19 @@ def test_a_table_that_is_larger_than_its_data(folder: Path, charsmap: str) -> No
         change(folder / "tokenizer.json", normalizer=step)
         refused(folder, "tokenizer.json: the normalizer's precompiled_charsmap ")
         step = {"type": "Sequence", "normalizers": [step]}
+
+
+def test_a_table_of_replacements_of_nothing_takes_the_memory_of_its_text(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    n_bytes = 2 << 20
+    step = {"type": "Precompiled", "precompiled_charsmap": table(b"\0" * 8, None, b"\0" * n_bytes)}
+    change(path, normalizer=step)
+    tracemalloc.start()
+    try:
+        stored.read_checked(path)
+        assert tracemalloc.get_traced_memory()[1] < 16 * n_bytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_steps_that_multiply_a_text(folder: Path) -> None:

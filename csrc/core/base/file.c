@@ -96,7 +96,7 @@ ati_status ati_file_open(const char *folder, const char *name, ati_file *file, a
     }
     /* Not blocking: a named pipe would otherwise wait for its writer. */
     do {
-        file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        file->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     } while (file->fd < 0 && errno == EINTR);
     status = file->fd < 0 ? ati_fail_io(error, file->path, "open") : measure(file, error);
     if (status == ATI_OK) {

@@ -7,8 +7,8 @@
 #include "model/weights_memory.h"
 #include "model/weights_read.h"
 
-/* What a value may take in memory, and what all may besides. Of real models a value takes 5
- * bytes at most; one whose matrices have a row or a column takes hundreds, since rows are padded
+/* What a value may take in memory, and what all may besides. Of real models a value takes some
+ * 5 bytes at most; one whose matrices have a row or a column takes hundreds, since rows are padded
  * to panels and columns to steps. */
 #define MOST_BYTES_A_VALUE ((size_t)16)
 #define MOST_PADDING ((size_t)64 << 20)
