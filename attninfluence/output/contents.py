@@ -6,6 +6,7 @@ cannot do without says so by a shape of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,28 @@ def check_content(path: Path, value: Any, shape: Shape) -> None:
         shape.check(value)
     except ShapeError as error:
         raise OutputError(f"{path}: {error}; the file is damaged") from None
+
+
+def check_sums(path: Path, totals: Mapping[str, Any]) -> None:
+    """OutputError where the totals of scores, their content checked, do not add up.
+
+    That is what they tell by status, domain and file; what they do not tell is not missed.
+    """
+    for name, what, found in _sums(totals):
+        if what in totals and found != totals[what]:
+            raise OutputError(
+                f"{path}: {name} must add up to {totals[what]} {what}, found {found}; the file is"
+                " damaged"
+            )
+
+
+def _sums(totals: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """The name of what adds up to a total, the total's name, and the sum."""
+    if "statuses" in totals:
+        yield "statuses", "rows", sum(totals["statuses"].values())
+    if "domains" in totals:
+        statuses = (sum(one["statuses"].values()) for one in totals["domains"])
+        yield "the statuses of domains", "rows", sum(statuses)
+    for name in ("domains", "files"):
+        for what in ("rows", "tokens") if name in totals else ():
+            yield name, what, sum(one[what] for one in totals[name])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.json_shapes import MOST_COUNT
 from attninfluence.base.paths import expand_home
-from attninfluence.output.contents import RUN_JSON, SUCCESS, check_content
+from attninfluence.output.contents import RUN_JSON, SUCCESS, check_content, check_sums
 from attninfluence.output.files import (
     FORMAT_VERSION,
     RUN_NAME,
@@ -200,6 +200,8 @@ def open_finished(path: str | os.PathLike[str], kind: str) -> FinishedRun:
         raise OutputError(f"{folder}: no {SUCCESS_NAME}: the run did not finish; {_REMEDIES[kind]}")
     totals = read_json(folder / SUCCESS_NAME)
     check_content(folder / SUCCESS_NAME, totals, SUCCESS[kind])
+    if kind == "scores":
+        check_sums(folder / SUCCESS_NAME, totals)
     if totals["run_id"] != run["run_id"]:
         raise OutputError(f"{folder}: {RUN_NAME} and {SUCCESS_NAME} are of different runs")
     _check_parts(folder, totals["parts"])

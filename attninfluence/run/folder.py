@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attninfluence.base.paths import expand_home
-from attninfluence.output.contents import RUN_JSON, WHOLE_SUCCESS, check_content
+from attninfluence.output.contents import RUN_JSON, WHOLE_SUCCESS, check_content, check_sums
 from attninfluence.output.differences import (
     Difference,
     differences,
@@ -144,6 +144,7 @@ class ResumableFolder:
             if self.totals.get("run_id") != self.run_id:
                 raise OutputError(f"{self.path / SUCCESS_NAME}: is not of the run in its folder")
             check_content(self.path / SUCCESS_NAME, self.totals, WHOLE_SUCCESS)
+            check_sums(self.path / SUCCESS_NAME, self.totals)
         return self._load()
 
     def _remove_temporaries(self) -> None:

@@ -17,6 +17,7 @@ from attninfluence.output.tally import DomainTotals, Tally
 STATUSES = np.array(["ok", "empty", "too_short"])
 PART_ROWS = 100_000
 AT_ONCE = 8192
+FILE = "corpus.jsonl"
 
 
 class Made(NamedTuple):
@@ -69,7 +70,9 @@ def write_made(path: Path, made: Made) -> Path:
         with folder.part(table.schema) as part:
             for first in range(0, table.num_rows, AT_ONCE):
                 part.write(table.slice(first, AT_ONCE))
-    folder.finish({**_tally(made).summary(), "files": [], "bad_files": []})
+    totals = _tally(made).summary()
+    counts = {name: totals[name] for name in ("rows", "tokens")}
+    folder.finish({**totals, "files": [{"file": FILE, **counts}], "bad_files": []})
     return path
 
 
@@ -96,7 +99,7 @@ def _table(whole: Made, rows: slice, start: int) -> pa.Table:
     }
     filled = {
         **numbers,
-        "file": pa.repeat("corpus.jsonl", n),
+        "file": pa.repeat(FILE, n),
         "row": places,
         "id": places.cast(pa.string()),
         "domain": pa.array([made.names[at] for at in domains]).take(pa.array(which)),

@@ -175,6 +175,25 @@ def test_tokens_are_those_of_the_totals(scores: Path, tokens: int) -> None:
         use(scores)
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"domains.0.rows": 4}, "domains must add up to 6 rows, found 7"),
+        ({"domains.1.tokens": 31}, "domains must add up to 60 tokens, found 61"),
+        ({"domains.0.statuses.ok": 2}, "the statuses of domains must add up to 6 rows, found 5"),
+        ({"statuses.empty": 3}, "statuses must add up to 6 rows, found 9"),
+        ({"files.0.rows": 7}, "files must add up to 6 rows, found 7"),
+        ({"files.0.tokens": 0}, "files must add up to 60 tokens, found 0"),
+    ],
+)
+def test_totals_that_do_not_add_up_are_refused(
+    scores: Path, fields: dict[str, Any], told: str
+) -> None:
+    change(scores / "_SUCCESS", **fields)
+    with pytest.raises(OutputError, match=f"_SUCCESS: {told}; the file is damaged"):
+        open_finished(scores, "scores")
+
+
 COLUMNS: dict[str, tuple[Callable[[pa.Table], pa.Table], str]] = {
     "missing": (lambda t: t.drop_columns(["score"]), "has no column 'score'"),
     "renamed": (

@@ -84,17 +84,21 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = OutputFolder(path, "scores")
     folder.start({"folder": "/", "inputs": []})
     made = columns(np.random.default_rng(0))
+    files = []
     for part in range(PARTS):
         rows = slice(part * ROWS // PARTS, (part + 1) * ROWS // PARTS)
         table = table_of(part, {name: values[rows] for name, values in made.items()})
         with folder.part(table.schema) as writer:
             for start in range(0, table.num_rows, 8192):
                 writer.write(table.slice(start, 8192))
+        tokens = int(table["n_tokens"].to_numpy().sum())
+        name = table["file"][0].as_py()
+        files.append({"file": name, "rows": table.num_rows, "tokens": tokens})
     tally = Tally()
     for number, (name, (size, _)) in enumerate(DOMAINS.items()):
         tokens = int(made["n_tokens"][made["domain"] == number].sum())
         tally.domains[name] = DomainTotals(Counter(ok=size), tokens, tokens)
-    folder.finish({**tally.summary(), "files": [], "bad_files": []})
+    folder.finish({**tally.summary(), "files": files, "bad_files": []})
     return path
 
 
