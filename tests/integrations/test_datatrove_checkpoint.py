@@ -283,6 +283,18 @@ def test_a_part_that_cannot_be_read_is_named(content: bytes, block: Made, tmp_pa
     assert str(parts(tmp_path)[1]) in str(caught.value)
 
 
+def test_a_part_with_a_bit_of_a_score_changed_is_named(block: Made, tmp_path: Path) -> None:
+    list(block()(documents(TEXTS)))
+    part = parts(tmp_path)[0]
+    column = pq.read_metadata(part).schema.names.index("score")
+    chunk = pq.read_metadata(part).row_group(0).column(column)
+    data = bytearray(part.read_bytes())
+    data[chunk.dictionary_page_offset + chunk.total_compressed_size // 2] ^= 1
+    part.write_bytes(data)
+    with pytest.raises(CheckpointError, match=f"{part.name}: not a readable part"):
+        list(block()(documents(TEXTS)))
+
+
 def changed(table: pa.Table, name: str) -> pa.Table:
     """A part of a checkpoint as no task writes it."""
     if name == "no rows":

@@ -133,7 +133,12 @@ class TaskCheckpoint:
             table = pa.concat_tables(pending)
             made_how = {MADE_HOW: json.dumps(self._made_how)}
             buffer = pa.BufferOutputStream()
-            pq.write_table(table.replace_schema_metadata(made_how), buffer, compression="zstd")
+            pq.write_table(
+                table.replace_schema_metadata(made_how),
+                buffer,
+                compression="zstd",
+                write_page_checksum=True,
+            )
             name = f"{self._name}/{_part_name(self._rows)}"
             if not is_published(self._folder, name):
                 publish_bytes(self._folder, name, buffer.getvalue().to_pybytes())
@@ -180,7 +185,7 @@ class TaskCheckpoint:
         path = f"{self._path()}/{name}"
         try:
             stored = io.BytesIO(read_bytes(self._folder, f"{self._name}/{name}"))
-            with pq.ParquetFile(stored) as file:
+            with pq.ParquetFile(stored, page_checksum_verification=True) as file:
                 table = file.read()
             table.validate(full=True)
             made_how = parse_json_object((table.schema.metadata or {})[MADE_HOW], **STRICT)
