@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 
 from attninfluence.base.paths import expand_home
-from attninfluence.corpus.files import is_url
+from attninfluence.corpus.files import is_url, local_path
 from attninfluence.mix.names import located
 from attninfluence.output.files import OutputError
 
@@ -27,14 +27,15 @@ class Places:
     """The folders below which files are read.
 
     named  the selection and the mix, as the user names them
-    roots  folders, the first of which relative names start from, and beginnings of URLs
+    roots  folders, from which relative names start where their file is there, and beginnings of
+           URLs
     """
 
     def __init__(self, named: Sequence[Root], roots: Root | Sequence[Root] | None) -> None:
         given = [roots] if isinstance(roots, str | os.PathLike) else roots or []
         self._urls = [_ended(str(root)) for root in given if is_url(str(root))]
         folders = [os.path.abspath(expand_home(root)) for root in given if not is_url(str(root))]
-        self._start = folders[0] if folders else None
+        self._starts = folders
         beside = {os.path.dirname(os.path.abspath(expand_home(path))) for path in named} - {"/"}
         self._folders = [_ended(folder) for folder in (*folders, os.getcwd(), *sorted(beside))]
 
@@ -43,12 +44,14 @@ class Places:
 
         OutputError for a place that the user did not point to.
         """
-        start = os.path.abspath(folder) if self._start is None else self._start
-        path = located(name, start)
+        starts = [*self._starts, os.path.abspath(folder)]
+        paths = [located(name, start) for start in starts]
+        at = next((at for at, path in enumerate(paths) if _is_there(path)), 0)
+        path = paths[at]
         *links, last = path.split("::") if is_url(path) else [path]
         last = last.removeprefix("file://")
-        starts_there = self._start is None and located(name, "") != path
-        root = start if starts_there and ".." not in name.split("/") else _parent(last)
+        starts_there = located(name, "") != path and ".." not in name.split("/")
+        root = starts[at] if starts_there else _parent(last)
         outside = [] if self._holds(last) else [root]
         outside += [_parent(_as_url(link)) for link in links if not self._holds_link(link)]
         if outside:
@@ -67,6 +70,12 @@ class Places:
     def _holds_link(self, link: str) -> bool:
         """Whether a link of a chain, which another one follows, is to be read."""
         return link.partition("://")[0] in _OF_THE_NEXT or self._holds(_as_url(link))
+
+
+def _is_there(path: str) -> bool:
+    """Whether this machine has the file, or the archive that it lies in."""
+    last = (path.split("::")[-1] if is_url(path) else path).removeprefix("file://")
+    return not is_url(last) and os.path.lexists(local_path(last))
 
 
 def _ended(root: str) -> str:

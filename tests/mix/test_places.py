@@ -131,6 +131,21 @@ def test_a_file_behind_a_cache_is_read_as_it_was_scored(tmp_path: Path) -> None:
     assert Path("work/mix/selected/00000-a.jsonl").read_text() == '{"text": "b"}\n'
 
 
+def test_a_root_for_one_name_takes_no_other_from_its_place(tmp_path: Path) -> None:
+    home, far = tmp_path / "home", tmp_path / "far"
+    (home / "a.jsonl").touch()
+    (far / "b.jsonl").touch()
+    places = Places(["sel"], far)
+    assert places.of(f"{far}/c.jsonl", str(home)) == f"{far}/c.jsonl"
+    assert places.of("a.jsonl", str(home)) == f"{home}/a.jsonl"
+    assert places.of("b.jsonl", str(home)) == f"{far}/b.jsonl"
+    assert places.of("nowhere.jsonl", str(home)) == f"{far}/nowhere.jsonl"
+    (far / "a.jsonl").touch()
+    assert places.of("a.jsonl", str(home)) == f"{far}/a.jsonl"
+    with pytest.raises(OutputError, match=f"say --root {far}$"):
+        Places(["sel"], home / "work").of("b.jsonl", str(far))
+
+
 def test_the_root_of_all_is_read_where_it_is_named(tmp_path: Path) -> None:
     assert Places(["sel"], "/").of("/x/a.jsonl", "/") == "/x/a.jsonl"
     with pytest.raises(OutputError, match="say --root /x"):
