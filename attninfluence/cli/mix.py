@@ -30,8 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="FOLDER",
         help="where relative names of the input files start from, as far as the files are there"
-        " (else: the folder that `score` ran in), and a place to read them below: needed where they are neither below"
-        " the current folder nor below one that holds SELECTED or MIX; a URL's beginning too",
+        " (else: the folder that `score` ran in), and a place to read them below: needed where they"
+        " are neither below the current folder nor below one that holds SELECTED or MIX; a URL's"
+        " beginning too",
     )
 
 

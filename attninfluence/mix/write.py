@@ -64,8 +64,9 @@ def mix(
         output: a new folder.
         recipe_only: leave the corpus where it is: write the selected documents and the recipe only.
         root: the folder that relative names of the input files start from, where the files are
-            there; else they start from the one that `score` ran in. Input files are read below it, below the current folder and below those
-            that hold `selection` and `output`; more roots name other places, as beginnings of URLs.
+            there; else they start from the one that `score` ran in. Input files are read below it,
+            below the current folder and below those that hold `selection` and `output`; more roots
+            name other places, as beginnings of URLs.
         progress: told of each input file when it has been read.
 
     Raises:
