@@ -10,6 +10,7 @@ from attninfluence.base.json_values import parse_json
 from attninfluence.base.paths import expand_home
 from attninfluence.cli.numbers import positive
 
+MOST_LETTERS = 64 << 20  # of a file: a million domains with long names
 _JSON_STARTS = ("{", "[", "@")
 _BUDGETS = """budgets like {"a, b": "1B"} or [{"domain": null, "tokens": "1B"}]"""
 
@@ -86,7 +87,9 @@ def _json(text: str) -> Any:
     try:
         if text.startswith("@"):
             with open(expand_home(text[1:]), encoding="utf-8-sig") as file:
-                stored = file.read()
+                stored = file.read(MOST_LETTERS + 1)  # a device may never end
+            if len(stored) > MOST_LETTERS:
+                raise ValueError(f"it is larger than {MOST_LETTERS >> 20} MiB")
         else:
             stored = text
         return parse_json(stored, object_pairs_hook=_Object, parse_int=str, parse_float=str)

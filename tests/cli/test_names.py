@@ -74,6 +74,16 @@ def test_budgets_that_are_none_are_refused(tmp_path, monkeypatch, text, sentence
     assert sentence in str(told.value)
 
 
+def test_a_file_is_read_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("attninfluence.cli.names.MOST_LETTERS", 1 << 20, raising=False)
+    stored = '{"a": "1B"}'
+    (tmp_path / "b.json").write_text(stored.ljust(1 << 20))
+    assert names.budgets([f"@{tmp_path}/b.json"]) == {"a": 10**9}
+    (tmp_path / "b.json").write_text(stored.ljust((1 << 20) + 1))
+    with pytest.raises(argparse.ArgumentTypeError, match="b.json' is not .* larger than 1 MiB"):
+        names.budgets([f"@{tmp_path}/b.json"])
+
+
 @pytest.mark.parametrize("text", ['{"a": 1}', "[1.5]x", '["a", null]', "@no"])
 def test_columns_that_are_none_are_refused(text):
     with pytest.raises(argparse.ArgumentTypeError):
