@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pickle
+import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -169,6 +170,16 @@ def test_a_task_that_is_missing_is_named(tmp_path: Path) -> None:
     for rank in (0, 2):
         list(block.run(iter(scored(random_scores(5))), rank, 4))
     with pytest.raises(QuantilesError, match=r"2 of 4 tasks are missing, 00001.json among them"):
+        list(MergeQuantiles(str(tmp_path)).run(None))
+
+
+@pytest.mark.parametrize("name", ["00000 (copy).json", "00000.json~", "00002.json", "0.json"])
+def test_a_file_of_no_task_is_named(tmp_path: Path, name: str) -> None:
+    for rank in (0, 1):
+        list(DomainQuantiles(str(tmp_path)).run(iter(scored(random_scores(5))), rank, 2))
+    (tmp_path / "ranks" / name).write_bytes((tmp_path / "ranks" / "00000.json").read_bytes())
+    told = f"ranks/{re.escape(name)}: is of none of the 2 tasks; remove it"
+    with pytest.raises(QuantilesError, match=told):
         list(MergeQuantiles(str(tmp_path)).run(None))
 
 

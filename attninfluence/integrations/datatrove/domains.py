@@ -215,12 +215,19 @@ def write_rank(folder: DataFolder, rank: int, sketches: DomainSketches) -> None:
 def merge_ranks(folder: DataFolder) -> DomainSketches:
     """Merge the sketches of all tasks and publish the result; the tasks' order decides nothing.
 
-    QuantilesError, naming some, when sketches of tasks are missing.
+    QuantilesError, naming some, when sketches of tasks are missing, and for a file of no task, as a
+    copy is, whose documents would count twice.
     """
     names = sorted(list_names(folder, RANKS))
     if not names:
         raise QuantilesError(f"{folder.resolve_paths(RANKS)}: no quantiles; run DomainQuantiles")
     merged = _read(folder, f"{RANKS}/{names[0]}")
+    for name in names:
+        if (rank := _rank(name)) is None or rank >= merged.tasks:
+            raise QuantilesError(
+                f"{folder.resolve_paths(f'{RANKS}/{name}')}: is of none of the {merged.tasks}"
+                " tasks; remove it, or run DomainQuantiles in another folder"
+            )
     first, missing = _missing(names, merged.tasks)
     if missing:
         raise QuantilesError(
