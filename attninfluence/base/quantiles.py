@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import zlib
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,8 @@ _HEAD = Object(
         "weight": Whole(0, MOST_WEIGHT),
         "compactions": Whole(0, MOST_WEIGHT),
         "sizes": ListOf(Whole(0, 1 << 32)),
-    }
+    },
+    {"crc32": Whole(0, (1 << 32) - 1)},  # sketches of before have none
 )
 
 
@@ -135,8 +137,9 @@ class QuantileSketch:
             "sizes": [len(values) for values in (*self._levels, self._waiting)],
         }
         kept = [values.astype("<f8").tobytes() for values in (*self._levels, self._waiting)]
-        weights = self._weights.astype("<i8").tobytes()
-        return b"".join([MAGIC, json.dumps(head).encode(), b"\n", *kept, weights])
+        body = b"".join([*kept, self._weights.astype("<i8").tobytes()])
+        text = json.dumps({**head, "crc32": zlib.crc32(body)})
+        return b"".join([MAGIC, text.encode(), b"\n", body])
 
     @classmethod
     def from_bytes(cls, data: bytes) -> QuantileSketch:
@@ -148,6 +151,8 @@ class QuantileSketch:
         try:
             head = parse_json_object(text, **STRICT)
             _HEAD.check(head)
+            if head.get("crc32") not in (None, zlib.crc32(body)):
+                raise ValueError("its values are not those that were stored")
             *kept, weights = _stored(body, head["sizes"])
         except ValueError as error:
             raise ValueError(f"a damaged quantile sketch: {error}") from error

@@ -228,9 +228,29 @@ def test_values_that_cannot_be_are_refused(at: int, value: float) -> None:
     head, magic, body = head_and_body(fed(2000).to_bytes())
     numbers = np.frombuffer(body, np.float64 if at == 0 else np.int64).copy()
     numbers[at] = value
+    head.pop("crc32", None)  # which tells before the values do
     spoilt = b"\n".join([magic, json.dumps(head).encode(), numbers.tobytes()])
     with pytest.raises(ValueError, match="a damaged quantile sketch"):
         QuantileSketch.from_bytes(spoilt)
+
+
+@pytest.mark.parametrize("n", [2000, 40_000])
+def test_a_changed_bit_is_no_other_value(n: int) -> None:
+    head, magic, body = head_and_body(fed(n).to_bytes())
+    text = json.dumps(head).encode()
+    for at in range(0, len(body), len(body) // 50):
+        spoilt = bytearray(body)
+        spoilt[at] ^= 1
+        with pytest.raises(ValueError, match="a damaged quantile sketch: its values are not"):
+            QuantileSketch.from_bytes(b"\n".join([magic, text, spoilt]))
+
+
+def test_a_sketch_of_before_is_read() -> None:
+    sketch = fed(2000)
+    head, magic, body = head_and_body(sketch.to_bytes())
+    head.pop("crc32", None)
+    again = QuantileSketch.from_bytes(b"\n".join([magic, json.dumps(head).encode(), body]))
+    assert again.to_bytes() == sketch.to_bytes()
 
 
 def test_more_weight_than_can_be_counted_is_not_merged() -> None:
