@@ -35,6 +35,8 @@ _GROWTH = {
     "NFKC": 11,
     "NFKD": 11,
 }
+# What BPEDecoder and CTC replace by a space.
+_BLANKED = ("suffix", "word_delimiter_token")
 
 _TEXTS = re.compile(rb"[^\0]+")  # one after another, as a table may be nothing but their ends
 
@@ -117,17 +119,20 @@ def _objects(value: Any) -> Iterator[_Json]:
 
 
 def _growth(path: Path, stage: str, step: _Json) -> int:
-    """By how much a step may multiply the bytes of a text. Its fields tell what it is: the library
-    does not need its type.
+    """By how much a step may multiply the bytes of a text: the most of what its type and its
+    fields say. The library does not need a type, and does not mind fields of another one.
     """
+    growth = [_GROWTH.get(str(step.get("type")), 1)]
     if "precompiled_charsmap" in step:
-        return _longest_replacement(path, f"the {stage}'s precompiled_charsmap", step)
+        growth.append(_longest_replacement(path, f"the {stage}'s precompiled_charsmap", step))
     if "pattern" in step and "content" in step:
-        return _replacement(path, stage, step)
+        growth.append(_replacement(path, stage, step))
     if "prepend" in step:
         expect(path, f"prepend of the {stage}", step["prepend"], "a string")
-        return 1 + len(_utf8(step["prepend"]))
-    return _GROWTH.get(str(step.get("type")), 1)
+        growth.append(1 + len(_utf8(step["prepend"])))
+    if "" in map(step.get, _BLANKED):
+        growth.append(3)  # a space on both sides of each character
+    return max(growth)
 
 
 def _replacement(path: Path, stage: str, step: _Json) -> int:

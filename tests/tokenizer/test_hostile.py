@@ -328,6 +328,36 @@ def test_steps_that_multiply_a_text(folder: Path) -> None:
     refused(folder, "the steps of the pre_tokenizer may make a text")
 
 
+def test_a_step_with_fields_of_another_one(folder: Path) -> None:
+    """The library goes by the type and leaves the rest; each way to read the step counts."""
+    double = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    for step in (
+        {"type": "ByteLevel", "prepend": ""},
+        {"type": "NFKD", "pattern": {"String": "a"}, "content": ""},
+        {**double, "precompiled_charsmap": table(b"\0" * 8)},
+        {"type": "Prepend", "prepend": "aa", "pattern": {"String": "a"}, "content": "a"},
+    ):
+        steps = {"type": "Sequence", "normalizers": [step] * 13}
+        change(folder / "tokenizer.json", normalizer=steps)
+        refused(folder, "tokenizer.json: the steps of the normalizer may make a text more than")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"type": "BPEDecoder", "suffix": ""},
+        {"suffix": ""},
+        {"type": "CTC", "pad_token": "b", "word_delimiter_token": "", "cleanup": True},
+    ],
+)
+def test_decoders_that_put_a_space_between_any_two_characters(folder: Path, step: Any) -> None:
+    change(folder / "tokenizer.json", decoder={"type": "Sequence", "decoders": [step] * 8})
+    refused(folder, "tokenizer.json: the steps of the decoder may make a text more than 4096")
+    step = {name: value or "</w>" for name, value in step.items()}
+    change(folder / "tokenizer.json", decoder={"type": "Sequence", "decoders": [step] * 8})
+    assert Tokenizer(folder).decode([0])
+
+
 def test_steps_of_published_tokenizers_are_taken() -> None:
     """The longest pipelines: those of ALBERT, XLM-RoBERTa and Llama 2."""
     table_of = table(b"\0" * 8, None, b"a" * 33)
