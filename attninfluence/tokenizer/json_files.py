@@ -137,8 +137,8 @@ def check_token(path: Path, field: str, token: Any) -> None:
     expect(path, field, token, "a string", "an object")
     if isinstance(token, dict):
         expect(path, f"{field}.content", token.get("content"), "a string")
-        for name in _PROPERTIES:
-            _check(path, f"{field}.{name}", token.get(name), "a boolean")
+        for name in filter(token.__contains__, _PROPERTIES):
+            expect(path, f"{field}.{name}", token[name], "a boolean")
 
 
 def _check(path: Path, field: str, value: Any, *kinds: str) -> None:

@@ -22,6 +22,7 @@ from tests.kit.tiny_models import write_tokenizer
 from tests.tokenizer import tokenizer_kinds as kinds
 
 A_TOKEN = {"content": "<s>", "special": True}
+A_NULL = {"content": "a", "special": None}
 
 
 @pytest.fixture
@@ -197,6 +198,11 @@ def test_deep_json(folder: Path, name: str, opened: str, closed: str) -> None:
         ("bos_token", 5, "bos_token to be a string or an object, found a number"),
         ("bos_token", {"content": 5}, "bos_token.content to be a string, found a number"),
         ("bos_token", {"content": "a", "special": "yes"}, "bos_token.special to be a boolean"),
+        (
+            "bos_token",
+            {"content": "a", "lstrip": None},
+            "bos_token.lstrip to be a boolean, found null",
+        ),
         ("extra_special_tokens", 5, "to be a list or an object, found a number"),
         ("additional_special_tokens", [5], "additional_special_tokens[0] to be a string or an"),
         ("extra_special_tokens", {"a": []}, "extra_special_tokens['a'] to be a string or an"),
@@ -205,6 +211,11 @@ def test_deep_json(folder: Path, name: str, opened: str, closed: str) -> None:
         ("image_token", {"content": 3}, "image_token.content to be a string, found a number"),
         ("added_tokens_decoder", [], "added_tokens_decoder to be an object, found a list"),
         ("added_tokens_decoder", {"1": 5}, "added_tokens_decoder['1'] to be a string or an"),
+        (
+            "added_tokens_decoder",
+            {"1": A_NULL},
+            "added_tokens_decoder['1'].special to be a boolean",
+        ),
         ("add_bos_token", "no", "add_bos_token to be a boolean, found a string"),
         ("split_special_tokens", [], "split_special_tokens to be a boolean, found a list"),
         ("fix_mistral_regex", 1, "fix_mistral_regex to be a boolean, found a number"),
