@@ -31,7 +31,7 @@ static PyObject *take_values(PyObject *object, int type, const char *name) {
                                        PyArray_CanCastSafely(found_type, NPY_INT64);
     if (!fits && PyArray_SIZE((PyArrayObject *)found) > 0) {
         PyErr_Format(PyExc_TypeError, "%s: expected %s, found %S", name,
-                     type == NPY_BOOL ? "booleans" : "integers of 64 bits or fewer",
+                     type == NPY_BOOL ? "booleans" : "integers that int64 holds",
                      PyArray_DESCR((PyArrayObject *)found));
         goto exit;
     }

@@ -41,7 +41,7 @@ NO_INTEGERS: list[Any] = [
 def test_arrays_of_something_else_than_integers(core: _core.Model, values: Any) -> None:
     """One value a document, a pair, or the ids themselves."""
     pair = [[values[0], values[0]]] if isinstance(values, list) else np.stack([values, values], 1)
-    found = r": expected integers of 64 bits or fewer, found \S+"
+    found = r": expected integers that int64 holds, found \S+"
     with pytest.raises(TypeError, match="^first_scored" + found):
         core.run([IDS], first_scored=values)
     with pytest.raises(TypeError, match="^answers" + found):
