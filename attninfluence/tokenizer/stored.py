@@ -49,6 +49,7 @@ def read_checked(path: Path) -> tuple[bytes, _Json]:
     expect(path, "model", stored.get("model"), "an object")
     _check_vocab(path, stored["model"].get("vocab"))
     _check_merges(path, stored["model"].get("merges"))
+    _check_prefix(path, stored["model"])
     _check_added(path, stored.get("added_tokens"))
     for stage in _STAGES:
         _check_stage(path, stage, stored.get(stage))
@@ -79,6 +80,22 @@ def _check_merges(path: Path, merges: Any) -> None:
     if wrong:
         at = next(at for at, one in enumerate(merges) if type(one) in wrong)
         expect(path, f"model.merges[{at}]", merges[at], "a string", "a list")
+
+
+def _check_prefix(path: Path, model: _Json) -> None:
+    """Of a merge, the library cuts as many bytes as the prefix has off the second part, wherever
+    they end, and ends the process where that is within a character.
+    """
+    prefix, merges = model.get("continuing_subword_prefix"), model.get("merges")
+    if not (isinstance(prefix, str) and prefix and merges):
+        return
+    for at, merge in enumerate(merges):
+        for part in (merge.split(" ") if isinstance(merge, str) else merge)[1:]:
+            if not (isinstance(part, str) and part.startswith(prefix)):
+                raise ModelError(
+                    f"{path}: expected the second part of model.merges[{at}] to begin with "
+                    f"{prefix[:80]!r}, the continuing_subword_prefix, found {str(part)[:80]!r}"
+                )
 
 
 def _check_added(path: Path, added: Any) -> None:

@@ -252,6 +252,22 @@ def test_a_part_of_a_wrong_type(folder: Path, field: str, value: Any, found: str
     refused(folder, "tokenizer.json: ", found)
 
 
+@pytest.mark.parametrize(
+    ("prefix", "merge"), [("x", ["a", "é"]), ("x", "a é"), ("é", ["a", "xé"]), ("##", ["a", 5])]
+)
+def test_a_merge_that_is_cut_within_a_character(folder: Path, prefix: str, merge: Any) -> None:
+    """The library ends the process over one, so this test does where it is not refused."""
+    model = {"type": "BPE", "vocab": {"a": 0, "é": 1, "xé": 2}, "continuing_subword_prefix": prefix}
+    change(folder / "tokenizer.json", model={**model, "merges": [merge]})
+    refused(folder, "tokenizer.json: expected the second part of model.merges[0] to begin with ")
+
+
+def test_merges_of_what_continues_a_word(folder: Path) -> None:
+    model = {"type": "BPE", "vocab": {"a": 0, "##b": 1, "ab": 2}, "merges": [["a", "##b"]]}
+    change(folder / "tokenizer.json", model={**model, "continuing_subword_prefix": "##"})
+    assert Tokenizer(folder).vocab_size >= 3
+
+
 def test_a_name_that_is_given_twice(folder: Path) -> None:
     path = folder / "tokenizer.json"
     path.write_text(path.read_text().rstrip()[:-1] + ', "normalizer": null}')
