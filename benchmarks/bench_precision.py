@@ -36,7 +36,7 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class Text:
-    """One document, cut to the model's context."""
+    """One document, cut to the tokens that are read."""
 
     domain: str
     ids: NDArray[np.int32]
@@ -81,10 +81,10 @@ def choose_texts(folder: Path, count: int) -> list[tuple[str, str]]:
     return [(domain, text) for domain, texts in by_domain.items() for text in texts[:quota]]
 
 
-def tokenize(model: Model, rows: Sequence[tuple[str, str]]) -> list[Text]:
-    """Documents of two tokens or more."""
+def tokenize(model: Model, rows: Sequence[tuple[str, str]], length: int | None) -> list[Text]:
+    """Documents of two tokens or more, cut to `length` tokens, or to the model's context."""
     encodings = model.tokenizer.encode([text for _, text in rows], offsets=False)
-    cut = [encoding.ids[: model.context] for encoding in encodings]
+    cut = [encoding.ids[: length or model.context] for encoding in encodings]
     return [Text(domain, ids) for (domain, _), ids in zip(rows, cut, strict=True) if len(ids) > 1]
 
 
@@ -225,6 +225,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", help="a folder with heads.json (default: the bundled model)")
     parser.add_argument("--precision", default="bf16,int8", help="by comma")
     parser.add_argument("--documents", type=int, default=DOCUMENTS)
+    parser.add_argument("--max-length", type=int, help="tokens read (default: the context)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--write", action="store_true", help=f"also in {results.RESULTS.name}")
     return parser.parse_args(argv)
@@ -236,12 +237,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     options = parse(argv)
     exact = attninfluence.load(options.model, precision="fp32", threads=options.threads)
-    texts = tokenize(exact, choose_texts(options.corpus, options.documents))
+    texts = tokenize(exact, choose_texts(options.corpus, options.documents), options.max_length)
     reading = read_all(exact, texts, _variant(exact))
     name = Path(options.model).name if options.model else "bundled model"
     for precision in options.precision.split(","):
         text = report(precision, exact, options, texts, reading)
         flags = f"--corpus CORPUS --precision {precision} --documents {options.documents}"
+        flags += f" --model {name}" if options.model else ""
+        flags += f" --max-length {options.max_length}" if options.max_length else ""
         command = f"python -m benchmarks.bench_precision {flags}"
         results.publish(f"Accuracy of {precision}, {name}", text, command, write=options.write)
     return 0

@@ -1,5 +1,6 @@
 #include "products.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,15 @@ static float read_bf16(const char *at) {
     return value;
 }
 
+enum { GROUP = 4 * ATI_GROUP_STEPS, ROW_GROUP = GROUP + 4, PANEL_GROUP = ATI_PANEL * (GROUP + 8) };
+
+/* value * the scale that is `at`. */
+static float scaled(int value, const char *at) {
+    float scale;
+    memcpy(&scale, at, sizeof scale);
+    return (float)value * scale;
+}
+
 /* Value i of a block of a row of x. */
 static float read_value(const ati_layout *layout, const char *block, size_t i) {
     float value;
@@ -68,8 +78,8 @@ static float read_value(const ati_layout *layout, const char *block, size_t i) {
         return read_bf16(block + 2 * i);
     }
     if (layout->format == &ati_format_int8) {
-        memcpy(&value, block + layout->steps * ATI_STEP_BYTES, sizeof value);
-        return (float)((int)(unsigned char)block[i] - 128) * value;
+        const char *group = block + i / GROUP * ROW_GROUP;
+        return scaled((unsigned char)group[i % GROUP] - 128, group + GROUP);
     }
     memcpy(&value, block + 4 * i, sizeof value);
     return value;
@@ -84,13 +94,47 @@ void test_read_x(const ati_layout *layout, const char *x, float *values) {
     }
 }
 
+/* The values [n] of row `row` of an int8 panel's block. */
+static void read_turned(const char *block, size_t n, size_t row, float *values) {
+    for (size_t i = 0; i < n; i++) {
+        const char *group = block + i / GROUP * PANEL_GROUP;
+        size_t at = (i % GROUP / 4 * ATI_PANEL + row) * 4 + i % 4;
+        values[i] = scaled((signed char)group[at], group + (size_t)ATI_PANEL * GROUP + 4 * row);
+    }
+}
+
 void test_read_w(const ati_layout *layout, const char *panels, size_t row, float *values) {
     size_t n = ati_block_values(layout);
-    const char *panel = panels + row / ATI_PANEL * layout->panel;
-    for (size_t b = 0; b < layout->n_blocks; b++) {
-        layout->format->unpack_block(panel + b * layout->panel_block, n, layout->steps,
-                                     row % ATI_PANEL, values + b * n);
+    const char *block = panels + row / ATI_PANEL * layout->panel;
+    for (size_t b = 0; b < layout->n_blocks; b++, block += layout->panel_block) {
+        if (layout->format == &ati_format_int8) {
+            read_turned(block, n, row % ATI_PANEL, values + b * n);
+        } else {
+            layout->format->unpack_block(block, n, layout->steps, row % ATI_PANEL, values + b * n);
+        }
     }
+}
+
+void test_turn(double *x, size_t n) {
+    double turned[GROUP];
+    for (size_t first = 0; first < n; first += GROUP) {
+        for (unsigned i = 0; i < GROUP; i++) {
+            turned[i] = 0;
+            for (unsigned j = 0; j < GROUP; j++) {
+                bool negative = __builtin_popcount(i & j) % 2 != 0;
+                turned[i] += (negative ? -1 : 1) * x[first + j] / 8;
+            }
+        }
+        memcpy(x + first, turned, sizeof turned);
+    }
+}
+
+float test_max_abs(const float *x, size_t n) {
+    float largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        largest = fmaxf(largest, fabsf(x[i]));
+    }
+    return largest;
 }
 
 test_product test_product_new(const ati_gemm *gemm, size_t n_rows, size_t n, size_t k,

@@ -21,8 +21,14 @@ const ati_gemm *test_portable(const ati_gemm *gemm);
 /* Values of all blocks together, padding included: at least layout->k. */
 size_t test_whole(const ati_layout *layout);
 
+/* x = H x for each 64 of n values, by the definition of a Hadamard matrix of 1/8 and -1/8. */
+void test_turn(double *x, size_t n);
+
+/* The largest |x[i]|. */
+float test_max_abs(const float *x, size_t n);
+
 /* Reads a row of x, or row number `row` of panels of w, as it was rounded: [test_whole]
- * values, of which those past k are padding. */
+ * values, of which those past k are padding. Those of int8 are turned. */
 void test_read_x(const ati_layout *layout, const char *x, float *values);
 void test_read_w(const ati_layout *layout, const char *panels, size_t row, float *values);
 

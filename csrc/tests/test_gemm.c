@@ -10,12 +10,14 @@
 
 /* How often a sum of k products is rounded, at most, by up to 2^-24 of the sum of
  * |x w| each time. fp32 rounds at each product and addition, or at each multiply-add;
- * products of bf16 are exact, additions are not. int8 sums integers without error,
- * which become floats, are scaled twice, and are added block by block; and the scale
- * times the integer that stands for a value of w here is rounded, too. */
+ * products of bf16 are exact, additions are not. int8 sums the integers of a group without
+ * error, which become floats, are scaled twice, the second time as they are added, and are
+ * added block by block; and the scale times the integer that stands for a value of x or w
+ * here is rounded, too. */
 static double count_roundings(const ati_layout *layout) {
-    double blocks = (double)layout->n_blocks;
-    return layout->format == &ati_format_int8 ? 4 + blocks : (double)layout->k + 1 + blocks;
+    double blocks = (double)layout->n_blocks, groups = (double)layout->steps / ATI_GROUP_STEPS;
+    return layout->format == &ati_format_int8 ? 4 + groups + blocks
+                                              : (double)layout->k + 1 + blocks;
 }
 
 /* The rows of x, or of w, as doubles [rows, whole]. */

@@ -37,6 +37,7 @@ int main(int n, char **words) {
         {"config", test_config, false},
         {"rope", test_rope, false},
         {"vector", test_vector, false},
+        {"turned", test_turned, false},
         {"activation", test_activation, false},
         {"norm", test_norm, false},
         {"row_map", test_row_map, false},

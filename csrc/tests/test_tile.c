@@ -7,6 +7,7 @@
 #include "batch/pack.h"
 #include "products.h"
 #include "testing.h"
+#include "vector/turned.h"
 
 /* Columns that all kinds of panels have, and the last of which is not full. */
 enum { COLUMNS = 45 };
@@ -50,15 +51,19 @@ static void check_equal_sizes(const test_multiplier *g) {
     }
 }
 
-/* Values of one size and a sign that goes by `kind`, so that all are 127 steps. */
+/* What turns, without rounding, into values of one size and a sign that goes by `kind`, so
+ * that all are 127 steps. */
 static void fill_extreme(float *values, size_t k, unsigned kind) {
     for (size_t i = 0; i < k; i++) {
         bool negative = kind == 1 || (kind == 2 && i % 2 == 1) || (kind == 3 && i % 4 >= 2);
         values[i] = negative ? -127.0F : 127.0F;
     }
+    for (size_t i = 0; i < k; i += ATI_TURNED) {
+        ati_turn(values + i);
+    }
 }
 
-/* The largest sums there are: of a whole block, all of x and w at an end. Sums of two
+/* The largest sums there are: of whole groups, all of x and w at an end. Sums of two
  * products do not fit 16 bits, which is what instructions without VNNI may offer. */
 static void check_extremes(const test_multiplier *g) {
     enum { K = 4 * ATI_MOST_STEPS };

@@ -43,24 +43,6 @@ static void check_edges_of_exp(void) {
     CHECK(fabs((double)x[4] / exp((double)87.9F) - 1) < 1e-6);
 }
 
-static void check_max_abs(void) {
-    float x[LONGEST] = {0};
-    CHECK(ati_max_abs(x, 0) == 0.0F);
-    for (size_t n = 1; n <= LONGEST; n++) {
-        for (size_t place = 0; place < n; place++) {
-            test_fill(x, n, (unsigned)n);
-            x[place] = place % 2 == 0 ? -9.0F : 9.0F; /* above all others */
-            CHECK(ati_max_abs(x, n) == 9.0F);
-            x[place] = place % 2 == 0 ? -INFINITY : INFINITY;
-            CHECK(ati_max_abs(x, n) == INFINITY);
-            x[n - 1 - place] = place % 2 == 0 ? NAN : -NAN;
-            CHECK(isnan(ati_max_abs(x, n)));
-        }
-    }
-    const float small[] = {-0.0F, 0x1p-149F, -0x1p-148F};
-    CHECK(ati_max_abs(small, 1) == 0.0F && ati_max_abs(small, 3) == 0x1p-148F);
-}
-
 static float float_of(uint32_t bits) {
     float value;
     memcpy(&value, &bits, sizeof value);
@@ -123,43 +105,6 @@ static void check_bf16_lengths(void) {
     }
 }
 
-/* The product is rounded once, to an integer: in double precision it is exact. */
-static void check_int8(size_t n) {
-    const float factors[] = {0.0F, 1.0F, 15.875F, 15.3F};
-    float x[LONGEST];
-    uint8_t y[LONGEST + 1];
-    test_fill(x, n, (unsigned)n);
-    for (size_t f = 0; f < 4; f++) {
-        for (uint32_t offset = 0; offset <= 128; offset += 128) {
-            y[n] = 0x55;
-            ati_round_int8(x, n, factors[f], offset, y);
-            for (size_t i = 0; i < n; i++) {
-                int whole = (int)nearbyint((double)x[i] * (double)factors[f]);
-                CHECK(y[i] == (uint8_t)(whole + (int)offset));
-            }
-            CHECK(y[n] == 0x55);
-        }
-    }
-}
-
-/* Halves go to the even neighbour; negative numbers wrap around without an offset. */
-static void check_edges_of_int8(void) {
-    const float x[] = {0.5F,    1.5F,   -0.5F,   -1.5F, 126.5F,
-                       -126.5F, 127.0F, -127.0F, -0.0F, 0x1p-149F};
-    const int expected[] = {0, 2, 0, -2, 126, -126, 127, -127, 0, 0};
-    uint8_t y[10];
-    for (uint32_t offset = 0; offset <= 128; offset += 128) {
-        ati_round_int8(x, 10, 1.0F, offset, y);
-        for (size_t i = 0; i < 10; i++) {
-            CHECK(y[i] == (uint8_t)(expected[i] + (int)offset));
-        }
-    }
-    /* 3.5 (1 - 2^-26) is nearer to 3, but as a float it is 3.5, and so nearest to 4. */
-    const float below_half = 3.5F * (1.0F + 0x1p-13F);
-    ati_round_int8(&below_half, 1, 1.0F - 0x1p-13F, 0, y);
-    CHECK(y[0] == 3);
-}
-
 /* Clamping keeps NaN; dividing and adding a multiple are single roundings. */
 static void check_clamp_divide_add(size_t n) {
     float x[70], y[70], z[70];
@@ -202,13 +147,10 @@ static void check_scale_and_add(size_t n) {
 void test_vector(void) {
     for (size_t n = 1; n <= LONGEST; n++) {
         check_length(n);
-        check_int8(n);
         check_scale_and_add(n);
         check_clamp_divide_add(n);
     }
     check_edges_of_exp();
-    check_max_abs();
     check_bf16();
     check_bf16_lengths();
-    check_edges_of_int8();
 }

@@ -77,6 +77,7 @@ void test_allocations(void);
 void test_packed(void);
 void test_mapped(void);
 void test_vector(void);
+void test_turned(void);
 void test_activation(void);
 void test_norm(void);
 void test_row_map(void);

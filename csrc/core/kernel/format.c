@@ -7,6 +7,7 @@
  * values in multiples of a panel: neither 16 columns of a gated projection nor a panel
  * of a plain one then straddle two blocks of the next product. */
 enum { STEP_MULTIPLE = 16, CACHE_LINE = 64 };
+_Static_assert(STEP_MULTIPLE % ATI_GROUP_STEPS == 0, "blocks are whole groups");
 
 static size_t step_multiple(const ati_format *format, size_t n_blocks) {
     return n_blocks > 1 && format->values_per_step == 1 ? ATI_PANEL : STEP_MULTIPLE;
@@ -25,12 +26,13 @@ ati_layout ati_layout_of(const ati_format *format, size_t k) {
         layout.steps = divide_up(divide_up(layout.steps, layout.n_blocks), multiple) * multiple;
         layout.n_blocks = divide_up(k, ati_block_values(&layout));
     }
-    layout.row_block = layout.steps * ATI_STEP_BYTES + format->row_tail;
+    size_t n_groups = format->group_steps == 0 ? 1 : layout.steps / format->group_steps;
+    layout.row_block = layout.steps * ATI_STEP_BYTES + n_groups * format->row_tail;
     if (format->blocked) { /* an odd number of cache lines */
-        layout.row_block = (layout.row_block / CACHE_LINE | 1) * CACHE_LINE;
+        layout.row_block = (divide_up(layout.row_block, CACHE_LINE) | 1) * CACHE_LINE;
     }
     layout.row = layout.row_block * layout.n_blocks;
-    layout.panel_block = layout.steps * ATI_PANEL * ATI_STEP_BYTES + format->panel_tail;
+    layout.panel_block = layout.steps * ATI_PANEL * ATI_STEP_BYTES + n_groups * format->panel_tail;
     layout.panel = layout.panel_block * layout.n_blocks;
     return layout;
 }

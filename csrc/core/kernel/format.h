@@ -9,13 +9,15 @@
  *     tile    the innermost loop: ATI_TILE_ROWS rows of x times a panel, over a block
  *     chunk   the panels after which something is done with the columns of y (product.h)
  *
- *     a row of x     | block 0: steps * 4 bytes, tail             | block 1 ...
- *     a panel of w   | block 0: steps * ATI_PANEL * 4 bytes, tail | block 1 ...
+ *     group   the steps of a block that share a scale, and the tail that holds it: int8
+ *             alone has several in a block
  *
- * Within a panel's block the ATI_PANEL values of one step stand together. The
- * tail makes a row's block an odd number of cache lines: at distances of a power
- * of two rows would compete for the same few places of a cache. int8 keeps a
- * block's scale there.
+ *     a row of x     | block 0: group 0: steps * 4 bytes, tail             | group 1 ...
+ *     a panel of w   | block 0: group 0: steps * ATI_PANEL * 4 bytes, tail | group 1 ...
+ *
+ * Within a panel's block the ATI_PANEL values of one step stand together. A row's
+ * block is an odd number of cache lines long: at distances of a power of two rows
+ * would compete for the same few places of a cache.
  */
 #ifndef ATI_FORMAT_H
 #define ATI_FORMAT_H
@@ -24,15 +26,18 @@
 #include <stddef.h>
 
 enum {
-    ATI_PANEL = 32,      /* rows of w, columns of y, that a tile of a product covers */
-    ATI_STEP_BYTES = 4,  /* of one row in one step */
-    ATI_MOST_STEPS = 640 /* of a block: 192 rows of x and a panel of w stay in a cache of 1 MiB */
+    ATI_PANEL = 32,       /* rows of w, columns of y, that a tile of a product covers */
+    ATI_STEP_BYTES = 4,   /* of one row in one step */
+    ATI_MOST_STEPS = 640, /* of a block: 192 rows of x and a panel of w stay in a cache of 1 MiB */
+    ATI_GROUP_STEPS = 16  /* of a group of int8 */
 };
+_Static_assert(ATI_MOST_STEPS % ATI_GROUP_STEPS == 0, "blocks are whole groups");
 
 typedef struct {
     size_t values_per_step; /* 1, 2 or 4 */
-    size_t row_tail;        /* bytes after each block of a row of x, at least */
-    size_t panel_tail;      /* bytes after each block of a panel of w */
+    size_t group_steps;     /* of a group; 0 where a block is one */
+    size_t row_tail;        /* bytes after each group of a row of x */
+    size_t panel_tail;      /* bytes after each group of a panel of w */
     bool blocked;           /* false: one block, and panels row-major, as OpenBLAS wants them */
 
     /* Writes x [n], n <= steps * values_per_step, as a block of a row of x; zeros
@@ -54,7 +59,7 @@ typedef struct {
 
 extern const ati_format ati_format_fp32;
 extern const ati_format ati_format_bf16;
-extern const ati_format ati_format_int8;  /* symmetric, one scale a row and block */
+extern const ati_format ati_format_int8;  /* turned, symmetric, one scale a row and group */
 extern const ati_format ati_format_plain; /* fp32, row-major */
 
 /* The sizes of rows and panels of k values. */

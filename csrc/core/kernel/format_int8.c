@@ -1,70 +1,96 @@
 /*
- * int8: x and w are rounded to -127..127 times a scale, one for each row and
- * block. Instructions want unsigned times signed, so x is stored with 128 added:
+ * int8: each group of x and w is turned by a Hadamard matrix, H, and rounded to -127..127
+ * times a scale of its own, one for each row and group. H is its own inverse,
+ *
+ *     x w^T = (x H) (w H)^T,
+ *
+ * and spreads one large value over the group, whose scale would else leave nothing of the
+ * others (QuaRot, arXiv 2404.00456). Instructions want unsigned times signed, so x is stored
+ * with 128 added:
  *
  *     sum (x + 128) w  =  sum x w  +  128 sum w
  *
- * and a panel's block ends with the scales and -128 sum w of its rows, with which
- * a product's sums begin.
+ * and a panel's group ends with the scales and -128 sum w of its rows, with which a
+ * product's sums begin.
  */
 #include "kernel/format.h"
-#include "vector/vector.h"
+#include "vector/turned.h"
 
-#include <assert.h>
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-enum { VALUES = 4, LARGEST = 127, OFFSET = 128 };
+enum { VALUES = 4, OFFSET = 128, GROUP = ATI_GROUP_STEPS * VALUES };
+_Static_assert((int)GROUP == (int)ATI_TURNED, "a group is turned as a whole");
 
-/* Rounds x [n] to y; returns the distance of neighbouring values: NaN, and y 0, for
- * what holds a NaN or an infinity. */
-static float round_block(const float *x, size_t n, uint32_t offset, uint8_t *y) {
-    float largest = ati_max_abs(x, n), inverse = (float)LARGEST / largest;
-    if (!isfinite(inverse) || !isfinite(largest)) { /* zeros, or nearly, or not finite */
-        memset(y, (int)offset, n);
-        return isfinite(largest) ? 0.0F : NAN;
-    }
-    ati_round_int8(x, n, inverse, offset, y);
-    return largest / (float)LARGEST;
+/* The group of x [n] that begins with value number `first`; zeros fill it up. */
+static void copy_group(const float *x, size_t n, size_t first, float group[GROUP]) {
+    size_t count = first < n ? n - first : 0;
+    count = count < GROUP ? count : GROUP;
+    memcpy(group, x + (count > 0 ? first : 0), count * sizeof *group);
+    memset(group + count, 0, (GROUP - count) * sizeof *group);
 }
 
 static void write_int8(const float *x, size_t n, void *block, size_t steps) {
     uint8_t *to = block;
-    float scale = round_block(x, n, OFFSET, to);
-    memset(to + n, OFFSET, steps * VALUES - n);
-    memcpy(to + steps * VALUES, &scale, sizeof(scale));
+    float group[GROUP];
+    for (size_t first = 0; first < steps * VALUES; first += GROUP) {
+        copy_group(x, n, first, group);
+        float scale = ati_round_turned(group, OFFSET, to);
+        memcpy(to + GROUP, &scale, sizeof scale);
+        to += GROUP + sizeof scale;
+    }
 }
 
-static void pack_int8(const float *w, size_t n, void *block, size_t steps, size_t row) {
-    uint8_t *to = (uint8_t *)block + row * VALUES, rounded[VALUES * ATI_MOST_STEPS] = {0};
-    float scale = round_block(w, n, 0, rounded);
+/* Writes values as row `row` of a panel's group. */
+static void pack_group(float values[GROUP], uint8_t *group, size_t row) {
+    uint8_t rounded[GROUP];
+    float scale = ati_round_turned(values, 0, rounded);
     int32_t total = 0;
-    for (size_t s = 0; s < steps; s++) {
-        memcpy(to + s * ATI_PANEL * VALUES, rounded + s * VALUES, VALUES);
+    for (size_t s = 0; s < ATI_GROUP_STEPS; s++) {
+        memcpy(group + (s * ATI_PANEL + row) * VALUES, rounded + s * VALUES, VALUES);
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < GROUP; i++) {
         total -= OFFSET * (int8_t)rounded[i];
     }
-    char *tail = (char *)block + steps * ATI_PANEL * VALUES;
-    memcpy(tail + row * sizeof(scale), &scale, sizeof(scale));
-    memcpy(tail + (ATI_PANEL + row) * sizeof(total), &total, sizeof(total));
+    uint8_t *tail = group + (size_t)ATI_PANEL * GROUP;
+    memcpy(tail + row * sizeof scale, &scale, sizeof scale);
+    memcpy(tail + (ATI_PANEL + row) * sizeof total, &total, sizeof total);
+}
+
+enum { PANEL_TAIL = ATI_PANEL * (sizeof(float) + sizeof(int32_t)) };
+
+static void pack_int8(const float *w, size_t n, void *block, size_t steps, size_t row) {
+    uint8_t *group = block;
+    float values[GROUP];
+    for (size_t first = 0; first < steps * VALUES; first += GROUP) {
+        copy_group(w, n, first, values);
+        pack_group(values, group, row);
+        group += (size_t)ATI_PANEL * GROUP + PANEL_TAIL;
+    }
 }
 
 static void unpack_int8(const void *block, size_t n, size_t steps, size_t row, float *w) {
-    const int8_t *from = (const int8_t *)block + row * VALUES;
-    float scale;
-    memcpy(&scale, (const char *)block + steps * ATI_PANEL * VALUES + row * sizeof(scale),
-           sizeof(scale));
-    for (size_t i = 0; i < n; i++) {
-        w[i] = (float)from[i / VALUES * ATI_PANEL * VALUES + i % VALUES] * scale;
+    const int8_t *group = block;
+    float values[GROUP], scale;
+    (void)steps;
+    for (size_t first = 0; first < n; first += GROUP) {
+        size_t count = n - first < GROUP ? n - first : GROUP;
+        memcpy(&scale, group + (size_t)ATI_PANEL * GROUP + row * sizeof scale, sizeof scale);
+        for (size_t i = 0; i < GROUP; i++) {
+            size_t at = (i / VALUES * ATI_PANEL + row) * VALUES + i % VALUES;
+            values[i] = (float)group[at] * scale;
+        }
+        ati_turn(values);
+        memcpy(w + first, values, count * sizeof *w);
+        group += (size_t)ATI_PANEL * GROUP + PANEL_TAIL;
     }
 }
 
 const ati_format ati_format_int8 = {
     .values_per_step = VALUES,
-    .row_tail = 64,
-    .panel_tail = ATI_PANEL * (sizeof(float) + sizeof(int32_t)),
+    .group_steps = ATI_GROUP_STEPS,
+    .row_tail = sizeof(float),
+    .panel_tail = PANEL_TAIL,
     .blocked = true,
     .write_block = write_int8,
     .pack_block = pack_int8,

@@ -110,7 +110,7 @@ AVX2 void ati_tile_bf16_avx2(const char *x, size_t x_stride, const char *w, size
 
 /* QUAD_ROWS by 8: products of 16 bits, two added at a time. Columns 0..3 and 4..7
  * have their sums of k 0, 1 and k 2, 3 side by side until the end. */
-AVX2 INLINE void add_quads(const char *x, size_t stride, const char *w, size_t steps,
+AVX2 INLINE void add_quads(const char *x, size_t stride, const char *w,
                            int32_t *totals /* [QUAD_ROWS, ATI_PANEL] */) {
     __m256i sum[QUAD_ROWS][2];
     const char *x2 = x + 2 * stride;
@@ -118,7 +118,7 @@ AVX2 INLINE void add_quads(const char *x, size_t stride, const char *w, size_t s
     for (size_t row = 0; row < QUAD_ROWS; row++) {
         sum[row][0] = sum[row][1] = _mm256_setzero_si256();
     }
-    for (size_t s = 0; s < steps; s++, w += 128, x += ATI_STEP_BYTES, x2 += ATI_STEP_BYTES) {
+    for (size_t s = 0; s < ATI_GROUP_STEPS; s++) {
         __m256i w0 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)w));
         __m256i w1 = _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)(w + 16)));
         UNROLL_ROWS
@@ -128,6 +128,9 @@ AVX2 INLINE void add_quads(const char *x, size_t stride, const char *w, size_t s
             sum[row][0] = _mm256_add_epi32(sum[row][0], _mm256_madd_epi16(quad, w0));
             sum[row][1] = _mm256_add_epi32(sum[row][1], _mm256_madd_epi16(quad, w1));
         }
+        w += ATI_PANEL * ATI_STEP_BYTES;
+        x += ATI_STEP_BYTES;
+        x2 += ATI_STEP_BYTES;
     }
     UNROLL_ROWS
     for (size_t row = 0; row < QUAD_ROWS; row++) {
@@ -140,13 +143,19 @@ AVX2 INLINE void add_quads(const char *x, size_t stride, const char *w, size_t s
 AVX2 void ati_tile_int8_avx2(const char *x, size_t x_stride, const char *w, size_t steps, bool add,
                              float *y, size_t y_stride) {
     int32_t totals[ATI_TILE_ROWS][ATI_PANEL];
-    for (size_t row = 0; row < ATI_TILE_ROWS; row += QUAD_ROWS) {
-        for (size_t column = 0; column < ATI_PANEL; column += 8) {
-            add_quads(x + row * x_stride, x_stride, w + column * ATI_STEP_BYTES, steps,
-                      totals[row] + column);
+    float sums[ATI_TILE_ROWS][ATI_PANEL] = {{0}};
+    for (size_t s = 0; s < steps; s += ATI_GROUP_STEPS) {
+        for (size_t row = 0; row < ATI_TILE_ROWS; row += QUAD_ROWS) {
+            for (size_t column = 0; column < ATI_PANEL; column += 8) {
+                add_quads(x + row * x_stride, x_stride, w + column * ATI_STEP_BYTES,
+                          totals[row] + column);
+            }
         }
+        ati_add_totals(totals, x, x_stride, w, sums);
+        x += ATI_NEXT_ROW;
+        w += ATI_NEXT_PANEL;
     }
-    ati_scale_totals(totals, x, x_stride, w, steps, add, y, y_stride);
+    ati_store_sums(sums, add, y, y_stride);
 }
 
 #endif

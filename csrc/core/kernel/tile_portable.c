@@ -57,14 +57,14 @@ void ati_tile_bf16_portable(const char *x, size_t x_stride, const char *w, size_
     }
 }
 
-void ati_tile_int8_portable(const char *x, size_t x_stride, const char *w, size_t steps, bool add,
-                            float *y, size_t y_stride) {
-    int32_t totals[ATI_TILE_ROWS][ATI_PANEL];
+/* totals = the sums of a group. */
+static void add_quads(const char *x, size_t x_stride, const char *w,
+                      int32_t totals[ATI_TILE_ROWS][ATI_PANEL]) {
     for (size_t row = 0; row < ATI_TILE_ROWS; row++) {
         const uint8_t *values = (const uint8_t *)x + row * x_stride;
         const int8_t *panel = (const int8_t *)w;
-        memset(totals[row], 0, sizeof(totals[row]));
-        for (size_t s = 0; s < steps; s++, values += 4, panel += 4 * ATI_PANEL) {
+        memset(totals[row], 0, sizeof totals[row]);
+        for (size_t s = 0; s < ATI_GROUP_STEPS; s++, values += 4, panel += 4 * ATI_PANEL) {
             for (size_t c = 0; c < ATI_PANEL; c++) {
                 for (size_t i = 0; i < 4; i++) {
                     totals[row][c] += (int32_t)values[i] * (int32_t)panel[4 * c + i];
@@ -72,5 +72,17 @@ void ati_tile_int8_portable(const char *x, size_t x_stride, const char *w, size_
             }
         }
     }
-    ati_scale_totals(totals, x, x_stride, w, steps, add, y, y_stride);
+}
+
+void ati_tile_int8_portable(const char *x, size_t x_stride, const char *w, size_t steps, bool add,
+                            float *y, size_t y_stride) {
+    int32_t totals[ATI_TILE_ROWS][ATI_PANEL];
+    float sums[ATI_TILE_ROWS][ATI_PANEL] = {{0}};
+    for (size_t s = 0; s < steps; s += ATI_GROUP_STEPS) {
+        add_quads(x, x_stride, w, totals);
+        ati_add_totals(totals, x, x_stride, w, sums);
+        x += ATI_NEXT_ROW;
+        w += ATI_NEXT_PANEL;
+    }
+    ati_store_sums(sums, add, y, y_stride);
 }

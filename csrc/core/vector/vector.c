@@ -81,20 +81,6 @@ float ati_max(const float *x, size_t n) {
 }
 
 ATI_VECTOR_CLONES
-float ati_max_abs(const float *x, size_t n) {
-    uint32_t largest = 0; /* NaN is larger than an infinity, as bits without the sign */
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof(bits));
-        bits &= 0x7fffffff;
-        largest = bits > largest ? bits : largest;
-    }
-    float value;
-    memcpy(&value, &largest, sizeof(value));
-    return value;
-}
-
-ATI_VECTOR_CLONES
 float ati_exp_sum(float *x, size_t n, float shift) {
     float lanes[LANES] = {0};
     size_t whole = n - n % LANES;
@@ -169,17 +155,5 @@ void ati_round_bf16_pairs(const float *restrict even, const float *restrict odd,
                           uint32_t *restrict pairs) {
     for (size_t i = 0; i < n; i++) {
         pairs[i] = (round_to_upper(even[i]) >> 16) | (round_to_upper(odd[i]) & 0xffff0000);
-    }
-}
-
-ATI_VECTOR_CLONES
-void ati_round_int8(const float *restrict x, size_t n, float factor, uint32_t offset,
-                    uint8_t *restrict y) {
-    const float round_to_integer = 12582912.0F; /* 1.5 * 2^23; ties go to even */
-    for (size_t i = 0; i < n; i++) {
-        float shifted = fmaf(x[i], factor, round_to_integer);
-        uint32_t bits;
-        memcpy(&bits, &shifted, sizeof(bits));
-        y[i] = (uint8_t)(bits + offset);
     }
 }

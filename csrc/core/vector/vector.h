@@ -39,9 +39,6 @@ float ati_sum(const float *x /* [n] */, size_t n);
 /* The largest of x; n is at least 1. */
 float ati_max(const float *x /* [n] */, size_t n);
 
-/* The largest |x[i]|, 0 for n = 0; NaN where any is one, else infinity where any is. */
-float ati_max_abs(const float *x /* [n] */, size_t n);
-
 /* Replaces x[i] by exp(x[i] - shift) and returns their sum. */
 float ati_exp_sum(float *x /* [n] */, size_t n, float shift);
 
@@ -67,9 +64,5 @@ void ati_round_bf16(const float *restrict x /* [n] */, size_t n, uint16_t *restr
 /* pairs[i] = even[i] in the lower half, odd[i] in the upper, both as bf16. */
 void ati_round_bf16_pairs(const float *restrict even /* [n] */, const float *restrict odd /* [n] */,
                           size_t n, uint32_t *restrict pairs /* [n] */);
-
-/* y[i] = the integer nearest to x[i] * factor, plus offset, modulo 256. */
-void ati_round_int8(const float *restrict x /* [n] */, size_t n, float factor, uint32_t offset,
-                    uint8_t *restrict y /* [n] */);
 
 #endif

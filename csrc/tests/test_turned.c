@@ -1,0 +1,119 @@
+/* Groups turned by a Hadamard matrix, worked out here by its definition, and rounded. */
+#include "vector/turned.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "products.h"
+#include "testing.h"
+
+enum { N = ATI_TURNED };
+
+static void check_turned(const float *values) {
+    double expected[N];
+    float x[N], largest = 0;
+    memcpy(x, values, sizeof x);
+    for (size_t i = 0; i < N; i++) {
+        expected[i] = (double)values[i];
+        largest = fmaxf(largest, fabsf(values[i]));
+    }
+    test_turn(expected, N);
+    ati_turn(x);
+    for (size_t i = 0; i < N; i++) { /* six additions, each rounded */
+        CHECK(fabs((double)x[i] - expected[i]) <= 6 * 8 * 0x1p-24 * (double)largest);
+    }
+    ati_turn(x);
+    for (size_t i = 0; i < N; i++) {
+        CHECK(fabsf(x[i] - values[i]) <= 100 * 0x1p-24F * largest);
+    }
+}
+
+/* Each value alone, so that no place nor sign can be another's; and all together. */
+static void check_turn(void) {
+    float x[N];
+    for (size_t place = 0; place < N; place++) {
+        memset(x, 0, sizeof x);
+        x[place] = 8.0F;
+        check_turned(x);
+        ati_turn(x);
+        for (size_t i = 0; i < N; i++) {
+            CHECK(fabsf(x[i]) == 1.0F);
+        }
+    }
+    for (unsigned seed = 0; seed < 20; seed++) {
+        test_fill(x, N, seed);
+        check_turned(x);
+    }
+}
+
+/* What is rounded is what ati_turn gives, once: in double precision the product is exact. */
+static void check_rounded(const float *values, uint32_t offset) {
+    float x[N], turned[N], largest = 0;
+    uint8_t y[N + 1];
+    memcpy(x, values, sizeof x);
+    memcpy(turned, values, sizeof turned);
+    ati_turn(turned);
+    for (size_t i = 0; i < N; i++) {
+        largest = fmaxf(largest, fabsf(turned[i]));
+    }
+    float inverse = 127.0F / largest;
+    y[N] = 0x55;
+    CHECK(ati_round_turned(x, offset, y) == largest / 127.0F);
+    for (size_t i = 0; i < N; i++) {
+        int whole = (int)nearbyint((double)turned[i] * (double)inverse);
+        CHECK(y[i] == (uint8_t)(whole + (int)offset));
+    }
+    CHECK(y[N] == 0x55);
+}
+
+static void check_all_rounded(void) {
+    float x[N];
+    for (unsigned seed = 0; seed < 50; seed++) {
+        test_fill(x, N, seed);
+        x[seed] *= seed % 2 == 0 ? 100.0F : 1.0F;
+        check_rounded(x, 0);
+        check_rounded(x, 128);
+    }
+}
+
+/* Halves go to the even neighbour, and the largest value, of whichever sign and wherever it
+ * is, is 127 steps: turned back and forth, multiples of 1/2 are exact. */
+static void check_halves(void) {
+    for (size_t place = 0; place < N; place++) {
+        float x[N];
+        uint8_t y[N];
+        for (size_t i = 0; i < N; i++) {
+            x[i] = (float)i - 31.5F;
+        }
+        x[place] = place % 2 == 0 ? -127.0F : 127.0F;
+        ati_turn(x);
+        CHECK(ati_round_turned(x, 128, y) == 1.0F);
+        for (size_t i = 0; i < N; i++) {
+            int expected = (int)nearbyint((double)i - 31.5);
+            expected = i == place ? (place % 2 == 0 ? -127 : 127) : expected;
+            CHECK(y[i] == expected + 128);
+        }
+    }
+}
+
+/* One NaN or infinity, wherever it is, makes a group of none; nothing is 0 steps of 0. */
+static void check_no_numbers(void) {
+    const float values[] = {NAN, -NAN, INFINITY, -INFINITY};
+    float x[N] = {0};
+    uint8_t y[N];
+    CHECK(ati_round_turned(x, 128, y) == 0.0F && y[0] == 128 && y[N - 1] == 128);
+    for (size_t place = 0; place < N; place++) {
+        for (size_t v = 0; v < 4; v++) {
+            test_fill(x, N, (unsigned)place);
+            x[place] = values[v];
+            CHECK(isnan(ati_round_turned(x, 128, y)) && y[0] == 128 && y[N - 1] == 128);
+        }
+    }
+}
+
+void test_turned(void) {
+    check_turn();
+    check_all_rounded();
+    check_halves();
+    check_no_numbers();
+}
