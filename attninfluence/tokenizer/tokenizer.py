@@ -194,8 +194,15 @@ class Tokenizer:
         return [int(token) for token in self.encode([text], bos="never", offsets=False)[0].ids]
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> str:
-        """The text of the ids, special tokens included."""
-        return str(self._plain.decode([int(token) for token in ids], skip_special_tokens=False))
+        """The text of the ids, special tokens included; ModelError where the decoder fails."""
+        try:
+            return str(self._plain.decode([int(token) for token in ids], skip_special_tokens=False))
+        except (Exception, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # the library's panics are no Exceptions
+            raise ModelError(
+                f"the tokenizer in {self.folder!r} cannot decode its tokens ({error})"
+            ) from error
 
     def token_strings(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> list[str]:
         """Each token's text by itself, its leading space kept.
@@ -230,7 +237,7 @@ class Tokenizer:
         piece = self._plain.id_to_token(token)
         if piece is None:
             return str(token)
-        text = str(self._plain.decode([token], skip_special_tokens=False))
+        text = self.decode([token])
         return " " + text if piece.startswith("\u2581") and not text.startswith(" ") else text
 
     def _named_bos(self) -> int:

@@ -385,6 +385,17 @@ def test_decoders_that_put_a_space_between_any_two_characters(folder: Path, step
     assert Tokenizer(folder).decode([0])
 
 
+def test_a_decoder_that_fails(folder: Path) -> None:
+    """A failure of the library within a call is none of Python's exceptions."""
+    text = Tokenizer(folder).token_strings([5])[0]
+    strip = {"type": "Strip", "content": text[-1], "start": 0, "stop": 9}
+    change(folder / "tokenizer.json", decoder=strip)
+    tokenizer = Tokenizer(folder)
+    for decode in (tokenizer.decode, tokenizer.token_strings):
+        with pytest.raises(ModelError, match="^the tokenizer in .* cannot decode its tokens"):
+            decode([5])
+
+
 def test_steps_of_published_tokenizers_are_taken() -> None:
     """The longest pipelines: those of ALBERT, XLM-RoBERTa and Llama 2."""
     table_of = table(b"\0" * 8, None, b"a" * 33)
