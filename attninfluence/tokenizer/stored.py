@@ -22,6 +22,7 @@ from attninfluence.tokenizer.patterns import Pattern, Unproven
 # replacement of a SentencePiece table, 11 times by NFKD.
 MOST_STEPS = 512
 MOST_GROWTH = 4096
+MOST_PIECE = 4096  # bytes of a token of a Unigram model, whose trie is taken apart by recursion
 
 _STAGES = ("normalizer", "pre_tokenizer", "decoder")
 # By how much a step may multiply the bytes of a text, where its type alone says it.
@@ -63,6 +64,7 @@ def _check_vocab(path: Path, vocab: Any) -> None:
     if isinstance(vocab, list):
         if len(vocab) > MOST_IDS:
             raise ModelError(f"{path}: model.vocab has more than {MOST_IDS} tokens")
+        _check_pieces(path, vocab)
         return
     values = vocab.values()
     if (
@@ -70,6 +72,16 @@ def _check_vocab(path: Path, vocab: Any) -> None:
         or not 0 <= min(values, default=0) <= max(values, default=0) < MOST_IDS
     ):
         check_ids(path, vocab.items())
+
+
+def _check_pieces(path: Path, vocab: list[Any]) -> None:
+    for at, piece in enumerate(vocab):
+        text = piece[0] if isinstance(piece, list) and piece else None
+        if isinstance(text, str) and (size := len(_utf8(text))) > MOST_PIECE:
+            raise ModelError(
+                f"{path}: the token in model.vocab[{at}] has {size} bytes, expected at most "
+                f"{MOST_PIECE}"
+            )
 
 
 def _check_merges(path: Path, merges: Any) -> None:

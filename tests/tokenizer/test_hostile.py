@@ -252,6 +252,18 @@ def test_a_part_of_a_wrong_type(folder: Path, field: str, value: Any, found: str
     refused(folder, "tokenizer.json: ", found)
 
 
+@pytest.mark.parametrize("text", ["a" * 200_000, "a" * 4097, "é" * 2049])
+def test_a_token_that_is_longer_than_a_stack_is_deep(folder: Path, text: str) -> None:
+    """The library ends the process over the longest, so this test does where it is not refused."""
+    for longest, is_refused in ((text, True), ("é" * 2048, False)):
+        vocab = [["<unk>", 0.0], [longest, -1.0]]
+        change(folder / "tokenizer.json", model={"type": "Unigram", "unk_id": 0, "vocab": vocab})
+        if is_refused:
+            refused(folder, "tokenizer.json: the token in model.vocab[1] has ", "at most 4096")
+        else:
+            assert Tokenizer(folder).kind == "Unigram"
+
+
 @pytest.mark.parametrize(
     ("prefix", "merge"), [("x", ["a", "é"]), ("x", "a é"), ("é", ["a", "xé"]), ("##", ["a", 5])]
 )
