@@ -114,6 +114,7 @@ def _as_stored(folder: str, settings: dict[str, Any]) -> Opened:
     backend.no_padding()
     tokens = _read_tokens(folder, settings, {}, [])
     tokens.add_to(backend)
+    _check_added(folder, backend)
     return Opened(
         backend,
         {**model, **_model_settings(backend.model)},
@@ -137,6 +138,7 @@ def _rebuilt(folder: str, name: str, settings: dict[str, Any]) -> Opened:
     pipeline.set_up(backend, tokens.settings)
     tokens.add_to(backend)
     pipeline.finish(backend, list(tokens.named.values()), tokens.others)
+    _check_added(folder, backend)
     if has_json and not pipeline.own_bos:
         backend.post_processor = _post_processor(stored)
         bos = _bos_of(backend)
@@ -146,6 +148,20 @@ def _rebuilt(folder: str, name: str, settings: dict[str, Any]) -> Opened:
         bos = [] if found is None else [found]
     own = _model_settings(backend.model)
     return Opened(backend, own, bos, tokens.bos, _splits_special(settings))
+
+
+def _check_added(folder: str, backend: Any) -> None:
+    """ModelError where the library would look for nothing beside other texts, without an end."""
+    added = backend.get_added_tokens_decoder().values()
+    texts = [token.content for token in added if token.normalized]
+    if backend.normalizer is None or len(texts) < 2:
+        return
+    for text in texts:
+        if not backend.normalizer.normalize_str(text):
+            raise ModelError(
+                f"{folder!r}: the normalizer of its tokenizer leaves nothing of the added token "
+                f"{text[:80]!r}, which is to be looked for in normalized text"
+            )
 
 
 def _model_settings(model: Any) -> dict[str, Any]:

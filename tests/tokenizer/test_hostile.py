@@ -397,6 +397,28 @@ def test_decoders_that_put_a_space_between_any_two_characters(folder: Path, step
     assert Tokenizer(folder).decode([0])
 
 
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_an_added_token_of_which_the_normalizer_leaves_nothing(folder: Path, rebuilt: bool) -> None:
+    """The library never ends, and takes all memory, where there is another normalized token."""
+    flags = dict.fromkeys(["single_word", "lstrip", "rstrip", "special"], False)
+    gone, other = (
+        {"id": at, "content": text, "normalized": True, **flags}
+        for at, text in ((900, "\u2581"), (901, "ab"))
+    )
+    replace = {"type": "Replace", "pattern": {"String": "\u2581"}, "content": ""}
+    path = folder / "tokenizer.json"
+    change(path, normalizer=replace, added_tokens=[gone])
+    assert Tokenizer(folder).encode(["ab"])
+    change(path, added_tokens=[gone, {**other, "normalized": False}])
+    assert Tokenizer(folder).encode(["ab"])
+    change(path, added_tokens=[gone, other])
+    if not rebuilt:
+        refused(folder, "leaves nothing of the added token '\u2581'")
+        return
+    change(folder / "tokenizer_config.json", tokenizer_class="GPT2Tokenizer")
+    assert Tokenizer(folder).encode(["ab"])  # its own normalizer leaves it
+
+
 def test_a_decoder_that_fails(folder: Path) -> None:
     """A failure of the library within a call is none of Python's exceptions."""
     text = Tokenizer(folder).token_strings([5])[0]
