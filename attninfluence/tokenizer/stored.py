@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from attninfluence._core import ModelError
+from attninfluence.base.json_values import json_kind
 from attninfluence.tokenizer.json_files import MOST_IDS, check_ids, check_token, expect, read_stored
 from attninfluence.tokenizer.patterns import Pattern, Unproven
 
@@ -22,7 +23,9 @@ from attninfluence.tokenizer.patterns import Pattern, Unproven
 # replacement of a SentencePiece table, 11 times by NFKD.
 MOST_STEPS = 512
 MOST_GROWTH = 4096
+MOST_WORD = 1024  # characters that WordPiece takes apart, in their square; published: 100
 MOST_PIECE = 4096  # bytes of a token of a Unigram model, whose trie is taken apart by recursion
+MOST_PIECES = 16 << 20  # of all, at up to 430 bytes of memory each; a quarter million have 3 MB
 
 _STAGES = ("normalizer", "pre_tokenizer", "decoder")
 # By how much a step may multiply the bytes of a text, where its type alone says it.
@@ -51,6 +54,7 @@ def read_checked(path: Path) -> tuple[bytes, _Json]:
     _check_vocab(path, stored["model"].get("vocab"))
     _check_merges(path, stored["model"].get("merges"))
     _check_prefix(path, stored["model"])
+    _check_longest_word(path, stored["model"].get("max_input_chars_per_word"))
     _check_added(path, stored.get("added_tokens"))
     for stage in _STAGES:
         _check_stage(path, stage, stored.get(stage))
@@ -75,13 +79,29 @@ def _check_vocab(path: Path, vocab: Any) -> None:
 
 
 def _check_pieces(path: Path, vocab: list[Any]) -> None:
+    total = 0
     for at, piece in enumerate(vocab):
         text = piece[0] if isinstance(piece, list) and piece else None
-        if isinstance(text, str) and (size := len(_utf8(text))) > MOST_PIECE:
+        size = len(_utf8(text)) if isinstance(text, str) else 0
+        total += size
+        if size > MOST_PIECE:
             raise ModelError(
                 f"{path}: the token in model.vocab[{at}] has {size} bytes, expected at most "
                 f"{MOST_PIECE}"
             )
+    if total > MOST_PIECES:
+        raise ModelError(
+            f"{path}: the tokens in model.vocab have {total} bytes, expected at most {MOST_PIECES}"
+        )
+
+
+def _check_longest_word(path: Path, most: Any) -> None:
+    if most is not None and (type(most) is not int or not 0 <= most <= MOST_WORD):
+        found = most if type(most) in (int, float) else json_kind(most)
+        raise ModelError(
+            f"{path}: expected model.max_input_chars_per_word to be a whole number from 0 to "
+            f"{MOST_WORD}, found {found}"
+        )
 
 
 def _check_merges(path: Path, merges: Any) -> None:

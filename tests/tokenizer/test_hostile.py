@@ -264,6 +264,34 @@ def test_a_token_that_is_longer_than_a_stack_is_deep(folder: Path, text: str) ->
             assert Tokenizer(folder).kind == "Unigram"
 
 
+def test_tokens_of_a_unigram_model_are_bounded_in_all(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "MOST_PIECES", 105)
+    vocab = [["<unk>", 0.0], ["a" * 100, -1.0]]
+    change(folder / "tokenizer.json", model={"type": "Unigram", "unk_id": 0, "vocab": vocab})
+    assert Tokenizer(folder).kind == "Unigram"
+    vocab.append(["b", -1.0])
+    change(folder / "tokenizer.json", model={"type": "Unigram", "unk_id": 0, "vocab": vocab})
+    refused(folder, "the tokens in model.vocab have 106 bytes, expected at most 105")
+
+
+@pytest.mark.parametrize("most", [1025, 1 << 60, -1, 1e3, "100"])
+def test_the_longest_word_of_a_wordpiece_model_is_bounded(folder: Path, most: Any) -> None:
+    """The library takes a word apart in the square of its length, and more."""
+    model = {
+        "type": "WordPiece",
+        "unk_token": "[UNK]",
+        "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100,
+        "vocab": {"[UNK]": 0, "a": 1},
+    }
+    change(folder / "tokenizer.json", model=model)
+    assert Tokenizer(folder).kind == "WordPiece"
+    change(folder / "tokenizer.json", model={**model, "max_input_chars_per_word": most})
+    refused(folder, "expected model.max_input_chars_per_word to be a whole number from 0 to 1024")
+
+
 @pytest.mark.parametrize(
     ("prefix", "merge"), [("x", ["a", "é"]), ("x", "a é"), ("é", ["a", "xé"]), ("##", ["a", 5])]
 )
