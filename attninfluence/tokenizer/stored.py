@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from attninfluence._core import ModelError
-from attninfluence.base.json_values import json_kind
+from attninfluence.base.json_shapes import ShapeError, Whole
 from attninfluence.tokenizer.json_files import MOST_IDS, check_ids, check_token, expect, read_stored
 from attninfluence.tokenizer.patterns import Pattern, Unproven
 
@@ -96,12 +96,12 @@ def _check_pieces(path: Path, vocab: list[Any]) -> None:
 
 
 def _check_longest_word(path: Path, most: Any) -> None:
-    if most is not None and (type(most) is not int or not 0 <= most <= MOST_WORD):
-        found = most if type(most) in (int, float) else json_kind(most)
-        raise ModelError(
-            f"{path}: expected model.max_input_chars_per_word to be a whole number from 0 to "
-            f"{MOST_WORD}, found {found}"
-        )
+    if most is None:
+        return
+    try:
+        Whole(high=MOST_WORD).check(most, "model.max_input_chars_per_word")
+    except ShapeError as error:
+        raise ModelError(f"{path}: {error}") from None
 
 
 def _check_merges(path: Path, merges: Any) -> None:

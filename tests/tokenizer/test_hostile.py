@@ -289,7 +289,7 @@ def test_the_longest_word_of_a_wordpiece_model_is_bounded(folder: Path, most: An
     change(folder / "tokenizer.json", model=model)
     assert Tokenizer(folder).kind == "WordPiece"
     change(folder / "tokenizer.json", model={**model, "max_input_chars_per_word": most})
-    refused(folder, "expected model.max_input_chars_per_word to be a whole number from 0 to 1024")
+    refused(folder, "model.max_input_chars_per_word must be a whole number from 0 to 1024")
 
 
 @pytest.mark.parametrize(
