@@ -24,6 +24,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     ATI_PANEL = 32,       /* rows of w, columns of y, that a tile of a product covers */
@@ -32,6 +33,15 @@ enum {
     ATI_GROUP_STEPS = 16  /* of a group of int8 */
 };
 _Static_assert(ATI_MOST_STEPS % ATI_GROUP_STEPS == 0, "blocks are whole groups");
+
+/* Bytes of a group of int8 before its tail, and from a group to the next: a row's tail is its
+ * scale, a panel's the scales of its rows and then their sums times -128. */
+enum {
+    ATI_GROUP_ROW = ATI_GROUP_STEPS * ATI_STEP_BYTES,
+    ATI_GROUP_PANEL = ATI_GROUP_ROW * ATI_PANEL,
+    ATI_NEXT_ROW = ATI_GROUP_ROW + sizeof(float),
+    ATI_NEXT_PANEL = ATI_GROUP_PANEL + ATI_PANEL * (sizeof(float) + sizeof(int32_t))
+};
 
 typedef struct {
     size_t values_per_step; /* 1, 2 or 4 */

@@ -37,7 +37,7 @@ static void write_int8(const float *x, size_t n, void *block, size_t steps) {
         copy_group(x, n, first, group);
         float scale = ati_round_turned(group, OFFSET, to);
         memcpy(to + GROUP, &scale, sizeof scale);
-        to += GROUP + sizeof scale;
+        to += ATI_NEXT_ROW;
     }
 }
 
@@ -52,12 +52,10 @@ static void pack_group(float values[GROUP], uint8_t *group, size_t row) {
     for (size_t i = 0; i < GROUP; i++) {
         total -= OFFSET * (int8_t)rounded[i];
     }
-    uint8_t *tail = group + (size_t)ATI_PANEL * GROUP;
+    uint8_t *tail = group + ATI_GROUP_PANEL;
     memcpy(tail + row * sizeof scale, &scale, sizeof scale);
     memcpy(tail + (ATI_PANEL + row) * sizeof total, &total, sizeof total);
 }
-
-enum { PANEL_TAIL = ATI_PANEL * (sizeof(float) + sizeof(int32_t)) };
 
 static void pack_int8(const float *w, size_t n, void *block, size_t steps, size_t row) {
     uint8_t *group = block;
@@ -65,7 +63,7 @@ static void pack_int8(const float *w, size_t n, void *block, size_t steps, size_
     for (size_t first = 0; first < steps * VALUES; first += GROUP) {
         copy_group(w, n, first, values);
         pack_group(values, group, row);
-        group += (size_t)ATI_PANEL * GROUP + PANEL_TAIL;
+        group += ATI_NEXT_PANEL;
     }
 }
 
@@ -75,22 +73,22 @@ static void unpack_int8(const void *block, size_t n, size_t steps, size_t row, f
     (void)steps;
     for (size_t first = 0; first < n; first += GROUP) {
         size_t count = n - first < GROUP ? n - first : GROUP;
-        memcpy(&scale, group + (size_t)ATI_PANEL * GROUP + row * sizeof scale, sizeof scale);
+        memcpy(&scale, group + ATI_GROUP_PANEL + row * sizeof scale, sizeof scale);
         for (size_t i = 0; i < GROUP; i++) {
             size_t at = (i / VALUES * ATI_PANEL + row) * VALUES + i % VALUES;
             values[i] = (float)group[at] * scale;
         }
         ati_turn(values);
         memcpy(w + first, values, count * sizeof *w);
-        group += (size_t)ATI_PANEL * GROUP + PANEL_TAIL;
+        group += ATI_NEXT_PANEL;
     }
 }
 
 const ati_format ati_format_int8 = {
     .values_per_step = VALUES,
     .group_steps = ATI_GROUP_STEPS,
-    .row_tail = sizeof(float),
-    .panel_tail = PANEL_TAIL,
+    .row_tail = ATI_NEXT_ROW - ATI_GROUP_ROW,
+    .panel_tail = ATI_NEXT_PANEL - ATI_GROUP_PANEL,
     .blocked = true,
     .write_block = write_int8,
     .pack_block = pack_int8,

@@ -10,13 +10,6 @@
 #include <stdint.h>
 #include <string.h>
 
-enum {
-    ATI_GROUP_ROW = ATI_GROUP_STEPS * ATI_STEP_BYTES, /* bytes of a group before its tail */
-    ATI_GROUP_PANEL = ATI_GROUP_ROW * ATI_PANEL,
-    ATI_NEXT_ROW = ATI_GROUP_ROW + sizeof(float), /* from a group to the next */
-    ATI_NEXT_PANEL = ATI_GROUP_PANEL + ATI_PANEL * (sizeof(float) + sizeof(int32_t))
-};
-
 /* sums += (totals - 128 sum w) * scale of w * scale of x, for the group that x and w begin
  * with. */
 static inline __attribute__((always_inline)) void
