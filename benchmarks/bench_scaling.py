@@ -48,6 +48,7 @@ class Bench:
             str(folder), precision=options.precision, threads=options.threads
         )
         self.heads = workload.choose_heads(shape)
+        self.peaks = limits.measure_peaks()
 
     def read(
         self, documents: Documents, heads: Iterable[Head] | None, threads: int | None = None
@@ -68,7 +69,7 @@ class Bench:
         operations = limits.count_operations(
             self.shape, lengths, self.heads[0][0], readings=readings
         )
-        return limits.limit(operations, sum(lengths), self.threads, self.precision)
+        return limits.limit(operations, sum(lengths), self.threads, self.precision, self.peaks)
 
     def documents(self, count: int) -> list[NDArray[np.int32]]:
         """Log-normal lengths of 64 to 1,024 tokens."""
@@ -190,7 +191,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(prog="bench_scaling", description="How scoring scales.")
     parser.add_argument("--shape", choices=("135m", "1b"), default="135m")
-    parser.add_argument("--precision", choices=tuple(limits.PEAKS), default="bf16")
+    parser.add_argument("--precision", choices=limits.PRECISIONS, default="bf16")
     parser.add_argument("--parts", help=f"only these, by comma: {', '.join(PARTS)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)

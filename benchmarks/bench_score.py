@@ -132,17 +132,16 @@ def measure(
         if entry in LIBRARIES[child.library] and entry.name not in child.refusals
     ]
     kept, wrong = contest.check(contestants, min(CHECKED, len(documents)))
-    failed = contest.time_rounds(kept, len(documents), options.rounds)
+    own = job.shape.own_heads
+    failed = contest.time_rounds(kept, len(documents), options.rounds, has_own_heads=bool(own))
     lengths = [len(document) for document in documents]
-    operations = limits.count_operations(job.shape, lengths, job.heads[0][0])
-    bounds = {
-        precision: limits.limit(operations, sum(lengths), job.threads, precision)
-        for precision in limits.PEAKS
-    }
+    peaks = limits.measure_peaks()
+    bounds = bound_rates(job, lengths, job.heads, peaks)
+    own_bounds = bound_rates(job, lengths, own, peaks) if own else None
     parts = [
         describe(job, lengths, options),
-        contest.table(kept, sum(lengths), bounds),
-        describe_limits(bounds),
+        contest.table(kept, sum(lengths), bounds, own_bounds),
+        describe_limits(bounds, peaks),
         _list(f"Losses of {min(CHECKED, len(documents))} documents, compared before:", kept),
         _bullets("Not run:", [*missing, *wrong, *failed]),
         "; ".join([results.machine(), *[child.software for child in children if child.software]])
@@ -151,22 +150,44 @@ def measure(
     return "\n\n".join(part for part in parts if part), 1 if wrong else 0
 
 
+def bound_rates(
+    job: Job, lengths: Sequence[int], heads: Sequence[workload.Head], peaks: dict[str, float]
+) -> dict[str, float]:
+    """By precision, the document tokens a second that the processor allows with heads masked."""
+    operations = limits.count_operations(job.shape, lengths, min(layer for layer, _ in heads))
+    return {
+        precision: limits.limit(operations, sum(lengths), job.threads, precision, peaks)
+        for precision in peaks
+    }
+
+
 def describe(job: Job, lengths: Sequence[int], options: argparse.Namespace) -> str:
     """What was measured, in sentences."""
     return (
         f"{job.shape.name} shape, random weights; {len(lengths)} documents of {min(lengths)} to "
         f"{max(lengths)} tokens (mean {np.mean(lengths):.0f}); base and reference reading with "
         f"{len(job.heads)} heads masked, the first in layer {job.heads[0][0]}; {job.threads} "
-        f"threads; {options.rounds} rounds. Tokens are document tokens, counted once for both "
-        "readings. zentorch, CTranslate2 and llama.cpp read twice without masking; llama.cpp "
-        "computes logits and no losses."
+        f"threads; {options.rounds} rounds. {describe_own_heads(job.shape)}Tokens are document "
+        "tokens, counted once for both readings. zentorch, CTranslate2 and llama.cpp read twice "
+        "without masking; llama.cpp computes logits and no losses."
     )
 
 
-def describe_limits(bounds: dict[str, float]) -> str:
+def describe_own_heads(shape: workload.Shape) -> str:
+    """A sentence and a space; empty where they are not known."""
+    layers = [layer for layer, _ in shape.own_heads]
+    if not layers:
+        return ""
+    return (
+        f"The trained model's own heads ({len(layers)}) lie in layers {min(layers)} to "
+        f"{max(layers)} of {shape.layers}. "
+    )
+
+
+def describe_limits(bounds: dict[str, float], peaks: dict[str, float]) -> str:
     """The limits and the rates that they assume, in a sentence."""
     limit = ", ".join(f"{precision} {bound:.0f}" for precision, bound in bounds.items())
-    peak = ", ".join(f"{precision} {rate:g}" for precision, rate in limits.PEAKS.items())
+    peak = ", ".join(f"{precision} {rate:g}" for precision, rate in peaks.items())
     return (
         f"Limits in tokens/s: {limit}; at {peak} thousand million operations a second and core "
         "(int8: attention at the rate of bf16)."

@@ -52,9 +52,10 @@ class Child:
         self._ask(do="losses", name=name, documents=documents, to=str(path))
         return load_arrays(path)
 
-    def work(self, name: str, documents: int) -> float:
+    def work(self, name: str, documents: int, *, own_heads: bool = False) -> float:
         """Seconds that the peer takes for the first `documents` documents."""
-        return float(self._ask(do="work", name=name, documents=documents)["seconds"])
+        do = "work_with_own_heads" if own_heads else "work"
+        return float(self._ask(do=do, name=name, documents=documents)["seconds"])
 
     def close(self) -> None:
         """Ends the process."""

@@ -20,12 +20,15 @@ FP32_TOLERANCE = 1e-3  # nats, the largest difference of a token between two fp3
 COARSE_TOLERANCES = {"bf16": 0.05, "int8": 0.2}
 
 
+OWN_TITLES = ["tokens/s with the model's own heads", "of its limit"]
+
+
 class Reader(Protocol):
     """What runs a peer by its name; `children.Child` is one."""
 
     def losses(self, name: str, documents: int) -> list[Losses]: ...
 
-    def work(self, name: str, documents: int) -> float: ...
+    def work(self, name: str, documents: int, *, own_heads: bool = False) -> float: ...
 
 
 @dataclass
@@ -35,12 +38,22 @@ class Contestant:
     entry: Entry
     reader: Reader
     seconds: list[float] = field(default_factory=list)
+    own_seconds: list[float] = field(default_factory=list)  # with the model's own heads
     agreement: str = ""
 
     def rates(self, tokens: int) -> tuple[float, float, float]:
         """Document tokens a second: median round, fastest, slowest."""
         taken = self.seconds
         return tokens / median(taken), tokens / min(taken), tokens / max(taken)
+
+    def time_once(self, documents: int, *, has_own_heads: bool) -> None:
+        """One more round."""
+        self.seconds.append(self.reader.work(self.entry.name, documents))
+        say(f"{self.entry.name} took {self.seconds[-1]:.1f} s")
+        if has_own_heads and self.entry.shares:
+            taken = self.reader.work(self.entry.name, documents, own_heads=True)
+            self.own_seconds.append(taken)
+            say(f"{self.entry.name} took {taken:.1f} s with the model's own heads")
 
 
 def check(contestants: Sequence[Contestant], documents: int) -> tuple[list[Contestant], list[str]]:
@@ -93,7 +106,9 @@ def _differences(a: Sequence[Losses], b: Sequence[Losses], readings: int) -> NDA
     return np.concatenate([np.abs(x[:readings] - y[:readings]).ravel() for x, y in pairs])
 
 
-def time_rounds(contestants: Sequence[Contestant], documents: int, rounds: int) -> list[str]:
+def time_rounds(
+    contestants: Sequence[Contestant], documents: int, rounds: int, *, has_own_heads: bool = False
+) -> list[str]:
     """Times each once a round, another first each time; names those who failed, and why."""
     running = list(contestants)
     failed: list[str] = []
@@ -103,29 +118,44 @@ def time_rounds(contestants: Sequence[Contestant], documents: int, rounds: int) 
             if one not in running:
                 continue
             try:
-                one.seconds.append(one.reader.work(one.entry.name, documents))
-                say(f"round {number + 1}: {one.entry.name} took {one.seconds[-1]:.1f} s")
+                one.time_once(documents, has_own_heads=has_own_heads)
             except PeerError as error:
                 running.remove(one)
                 failed.append(f"{one.entry.name}: {error}")
     return failed
 
 
-def table(contestants: Sequence[Contestant], tokens: int, limits: dict[str, float]) -> str:
-    """A Markdown table; `limits` in document tokens a second by precision."""
+def table(
+    contestants: Sequence[Contestant],
+    tokens: int,
+    limits: dict[str, float],
+    own_limits: dict[str, float] | None = None,
+) -> str:
+    """A Markdown table; `limits` in document tokens a second by precision.
+
+    own_limits: those with the model's own heads masked; None where they are not known.
+    """
     timed = [one for one in contestants if one.seconds]
     ours = [one for one in timed if one.entry.name.startswith("attninfluence")]
     heads = [f"{one.entry.name.replace('attninfluence', 'ours')} is" for one in ours]
     titles = ["who", "tokens/s, median", "fastest to slowest round", *heads, "of its limit"]
+    titles += OWN_TITLES if own_limits else []
     lines = [_row(titles), _row(["---", *["---:"] * (len(titles) - 1)])]
     for one in timed:
         rate, fast, slow = one.rates(tokens)
         ratios = [f"{mine.rates(tokens)[0] / rate:.2f}x" for mine in ours]
         share = f"{100 * rate / limits[one.entry.precision]:.0f} %"
-        lines.append(
-            _row([one.entry.name, f"{rate:.0f}", f"{fast:.0f} to {slow:.0f}", *ratios, share])
-        )
+        cells = [one.entry.name, f"{rate:.0f}", f"{fast:.0f} to {slow:.0f}", *ratios, share]
+        cells += _own_cells(one, tokens, own_limits) if own_limits else []
+        lines.append(_row(cells))
     return "\n".join(lines)
+
+
+def _own_cells(one: Contestant, tokens: int, limits: dict[str, float]) -> list[str]:
+    if not one.own_seconds:
+        return ["", ""]
+    rate = tokens / median(one.own_seconds)
+    return [f"{rate:.0f}", f"{100 * rate / limits[one.entry.precision]:.0f} %"]
 
 
 def say(what: str) -> None:

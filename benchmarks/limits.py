@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.workload import Shape
 
-# Of one core of the reference processor (Zen 4, 3.6 GHz), measured, in 1e9 operations a second.
-PEAKS = {"fp32": 115.0, "bf16": 230.0, "int8": 460.0}
+PRECISIONS = ("fp32", "bf16", "int8")
+CSRC = Path(__file__).resolve().parents[1] / "csrc"
+
+
+def measure_peaks() -> dict[str, float]:
+    """By precision, what one core of this processor can do, in 1e9 operations a second."""
+    command = ["make", "--silent", "--no-print-directory", "-C", str(CSRC), "bench-peak"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return {precision: float(rate) for precision, rate in map(str.split, found.splitlines())}
 
 
 class Operations(NamedTuple):
@@ -42,8 +51,10 @@ def count_operations(
     )
 
 
-def limit(operations: Operations, tokens: int, threads: int, precision: str) -> float:
+def limit(
+    operations: Operations, tokens: int, threads: int, precision: str, peaks: Mapping[str, float]
+) -> float:
     """Document tokens a second at peak rate; with int8, attention is at the rate of bf16."""
     attention = "bf16" if precision == "int8" else precision
-    seconds = operations.linear / PEAKS[precision] + operations.attention / PEAKS[attention]
+    seconds = operations.linear / peaks[precision] + operations.attention / peaks[attention]
     return tokens * threads * 1e9 / seconds

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from benchmarks.peers.peer import Documents, Entry, Job, Losses, Unavailable
+from benchmarks.workload import Head
 
 
 class Ours:
@@ -21,19 +23,30 @@ class Ours:
             )
         except ValueError as error:
             raise Unavailable(str(error)) from error
-        self.variant = self.model.mask_matrix(job.heads)[np.newaxis]
+        self.heads, self.own_heads = job.heads, job.shape.own_heads
 
     def losses(self, documents: Documents) -> list[Losses]:
-        """Both readings of all documents; the core shares them out among its threads."""
-        return self.model.core.run(
-            list(documents), variants=self.variant, n_threads=self.model.threads
-        )
+        return self._read(documents, self.heads)
 
     def work(self, documents: Documents) -> None:
-        self.losses(documents)
+        self._read(documents, self.heads)
+
+    def work_with_own_heads(self, documents: Documents) -> None:
+        self._read(documents, self.own_heads)
+
+    def _read(self, documents: Documents, heads: Sequence[Head]) -> list[Losses]:
+        """Both readings of all documents; the core shares them out among its threads."""
+        variants = self.model.mask_matrix(heads)[np.newaxis]
+        return self.model.core.run(list(documents), variants=variants, n_threads=self.model.threads)
 
 
 ENTRIES = tuple(
-    Entry(f"attninfluence {precision}", precision, True, partial(Ours, precision=precision))
+    Entry(
+        f"attninfluence {precision}",
+        precision,
+        True,
+        partial(Ours, precision=precision),
+        shares=True,
+    )
     for precision in ("fp32", "bf16", "int8")
 )

@@ -42,9 +42,14 @@ class Job:
     def parse(cls, text: str) -> Job:
         """The job that `dump` wrote."""
         fields = json.loads(text)
-        heads = tuple((layer, head) for layer, head in fields["heads"])
         folder, scratch = Path(fields["folder"]), Path(fields["scratch"])
-        return cls(folder, scratch, Shape(**fields["shape"]), heads, fields["threads"])
+        own = _as_heads(fields["shape"].pop("own_heads"))
+        shape = Shape(**fields["shape"], own_heads=own)
+        return cls(folder, scratch, shape, _as_heads(fields["heads"]), fields["threads"])
+
+
+def _as_heads(pairs: Sequence[Sequence[int]]) -> tuple[Head, ...]:
+    return tuple((layer, head) for layer, head in pairs)
 
 
 class Peer(Protocol):
@@ -57,14 +62,26 @@ class Peer(Protocol):
         """What is timed: `losses`, or less where the library cannot do all of it."""
 
 
+class SharingPeer(Peer, Protocol):
+    """One that gains where the first masked head lies deep."""
+
+    def work_with_own_heads(self, documents: Documents) -> None:
+        """`work`, with the trained model's own heads masked."""
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One row of the table. `masks`: the reference reading is one, not a second base reading."""
+    """One row of the table.
+
+    masks: the reference reading is one, not a second base reading.
+    shares: layers below the first masked head are read once, so that the heads decide the speed.
+    """
 
     name: str
     precision: str
     masks: bool
     open: Callable[[Job], Peer]
+    shares: bool = False
 
 
 class Unavailable(Exception):

@@ -81,7 +81,7 @@ def _serve(request: dict[str, Any], peer: Peer, documents: Documents) -> dict[st
         save_arrays(Path(request["to"]), peer.losses(chosen))
         return {}
     begin = time.perf_counter()
-    peer.work(chosen)
+    getattr(peer, request["do"])(chosen)
     return {"seconds": time.perf_counter() - begin}
 
 

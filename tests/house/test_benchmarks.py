@@ -48,10 +48,17 @@ def test_shared_layers_are_counted_once() -> None:
 
 @pytest.mark.parametrize(("precision", "expected"), [("fp32", 189), ("bf16", 378), ("int8", 677)])
 def test_limits_of_one_core(precision: str, expected: float) -> None:
-    """The table of documents of 1,024 tokens, worked out by hand."""
+    """The table of documents of 1,024 tokens on a Zen 4 core, worked out by hand."""
+    peaks = {"fp32": 115.0, "bf16": 230.0, "int8": 460.0}
     operations = limits.count_operations(workload.SMOLLM2_135M, [1024])
-    assert limits.limit(operations, 1024, 1, precision) == pytest.approx(expected, rel=5e-3)
-    assert limits.limit(operations, 1024, 2, precision) == pytest.approx(2 * expected, rel=5e-3)
+    one = limits.limit(operations, 1024, 1, precision, peaks)
+    assert one == pytest.approx(expected, rel=5e-3)
+    assert limits.limit(operations, 1024, 2, precision, peaks) == pytest.approx(2 * one)
+
+
+def test_peaks_are_measured() -> None:
+    peaks = limits.measure_peaks()
+    assert tuple(peaks) == limits.PRECISIONS and all(rate > 0 for rate in peaks.values())
 
 
 @pytest.mark.parametrize("count", [8, 16, 40, 2000])
@@ -123,10 +130,10 @@ class _Constant:
         rows = np.array([[self.base], [self.reference]], dtype=np.float32)
         return [np.repeat(rows, 9, axis=1)] * documents
 
-    def work(self, name: str, documents: int) -> float:
+    def work(self, name: str, documents: int, *, own_heads: bool = False) -> float:
         if self.base < 0:
             raise PeerError("broke down")
-        return 2.0
+        return 1.0 if own_heads else 2.0
 
 
 def contestant(name: str, base: float, reference: float, **fields: object) -> Contestant:
@@ -170,6 +177,19 @@ def test_a_peer_that_breaks_down_ends_alone() -> None:
     assert sound.seconds == [2.0, 2.0, 2.0] and broken.seconds == []
     lines = contest.table([sound, broken], 100, {"fp32": 200.0}).splitlines()
     assert lines[2:] == ["| attninfluence | 50 | 50 to 50 | 1.00x | 25 % |"]
+
+
+def test_own_heads_are_timed_where_layers_are_shared() -> None:
+    ours, other = contestant("attninfluence", 1.0, 1.0, shares=True), contestant("b", 1.0, 1.0)
+    assert contest.time_rounds([ours, other], 1, 3, has_own_heads=True) == []
+    table = contest.table([ours, other], 100, {"fp32": 200.0}, {"fp32": 400.0}).splitlines()
+    assert table[0].endswith(
+        "| of its limit | tokens/s with the model's own heads | of its limit |"
+    )
+    assert table[2:] == [
+        "| attninfluence | 50 | 50 to 50 | 1.00x | 25 % | 100 | 25 % |",
+        "| b | 50 | 50 to 50 | 1.00x | 25 % |  |  |",
+    ]
 
 
 def test_a_python_that_cannot_be_started_is_reported(tmp_path: Path) -> None:
@@ -222,6 +242,7 @@ def test_whole_benchmark_on_a_tiny_model(capsys: pytest.CaptureFixture[str]) -> 
         assert f"| transformers {precision}, tuned |" in printed
         assert f"| transformers {precision}, padded batches of 8 |" in printed
     assert "| attninfluence fp32 |" in printed
+    assert "The trained model's own heads (1) lie in layers 2 to 2 of 3." in printed
     # Everybody is either timed or said not to be.
     for entry in bench_score.choose("fp32,bf16,int8", "transformers,llama"):
         assert f"| {entry.name} |" in printed or f"- {entry.name}: " in printed
