@@ -26,6 +26,7 @@ ROOMS = (
     "base",
     "tokenizer",
     "corpus",
+    "texts",
     "views",
     "probe",
     "output",

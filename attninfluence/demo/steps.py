@@ -33,8 +33,9 @@ from attninfluence.demo.telling import (
     describe_texts,
     extremes_table,
 )
-from attninfluence.demo.texts import Text, collect_texts, write_texts
+from attninfluence.demo.texts import collect_texts, write_texts
 from attninfluence.output.files import OutputError, write_json
+from attninfluence.texts.packaged import Text
 
 if TYPE_CHECKING:
     from rich.console import Console

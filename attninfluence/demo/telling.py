@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attninfluence.base.stderr import open_stderr
-from attninfluence.demo.texts import Text
+from attninfluence.texts.packaged import Text
 from attninfluence.views.words import clip, number, percent, visible
 
 if TYPE_CHECKING:

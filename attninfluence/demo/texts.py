@@ -2,7 +2,7 @@
 
 code           the source of the standard library, one function or class a text
 documentation  Python's own help (`pydoc_data.topics`), cut at paragraphs
-the others     86 short texts in eight domains, written for the demo (texts.jsonl)
+the others     the texts of the package (`attninfluence.texts`)
 
 An installation without source files or without the help simply lacks that domain.
 """
@@ -15,24 +15,14 @@ import os
 import sysconfig
 import tokenize
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from attninfluence.base.json_values import parse_json_object
 from attninfluence.base.replacing import replacing
+from attninfluence.texts.packaged import Text, packaged_texts, spread
 
-PACKAGED = Path(__file__).parent / "texts.jsonl"
 SHORTEST, LONGEST = 300, 2500  # characters
 LARGEST_SOURCE = 60_000  # bytes
-
-
-@dataclass(frozen=True)
-class Text:
-    """One document."""
-
-    id: str
-    domain: str
-    text: str
 
 
 def collect_texts(limit: int) -> list[Text]:
@@ -44,18 +34,6 @@ def collect_texts(limit: int) -> list[Text]:
     for domain in dict.fromkeys(text.domain for text in packaged):
         texts += spread([text for text in packaged if text.domain == domain], limit)
     return texts
-
-
-def spread(texts: Sequence[Text], limit: int) -> list[Text]:
-    """`limit` of the texts at even distances, in order; all of them when they are no more."""
-    count = min(limit, len(texts))
-    return [texts[index * len(texts) // count] for index in range(count)]
-
-
-def packaged_texts() -> list[Text]:
-    """The texts that come with the package."""
-    with open(PACKAGED, encoding="utf-8") as lines:
-        return [Text(**parse_json_object(line)) for line in lines]
 
 
 def code_texts() -> Iterator[Text]:

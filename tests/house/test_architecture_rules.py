@@ -315,7 +315,7 @@ def tracked_files() -> list[Path]:
 
 def test_no_file_names_a_place_on_somebodys_machine() -> None:
     """Paths of the computer it was written on have no business in a repository."""
-    own_words = (Path(__file__).resolve(), ROOT / "attninfluence" / "demo" / "texts.jsonl")
+    own_words = (Path(__file__).resolve(), ROOT / "attninfluence" / "texts" / "packaged.jsonl")
     place = re.compile(rb"(?<![\w.])/(work|home|root|opt/venv|tmp/plan|Users)/\w")
     for path in tracked_files():
         if path.is_file() and path.resolve() not in own_words and path.stat().st_size < 2_000_000:

@@ -56,7 +56,7 @@ def test_contents_of_the_wheel(tree: Path, tmp_path: Path) -> None:
         "bundled/heads.json",
         "bundled/MODEL_CARD.md",
         "probe/sentences.txt",
-        "demo/texts.jsonl",
+        "texts/packaged.jsonl",
         "report/templates/report.html",
         "report/templates/report.css",
     ):

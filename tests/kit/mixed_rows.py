@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from attninfluence.demo.texts import packaged_texts
+from attninfluence.texts.packaged import packaged_texts
 
 # bytes stand for a string that is not valid UTF-8.
 ODD_TEXTS: list[str | bytes | None] = [

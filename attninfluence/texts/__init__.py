@@ -1,0 +1,1 @@
+"""Short texts of many kinds that come with the package."""
