@@ -1,9 +1,10 @@
 """How far bf16 and int8 are from fp32, in losses, logits and rankings, on real text.
 
-    python -m benchmarks.bench_precision --corpus FOLDER [--documents 1200] [--write]
+    python -m benchmarks.bench_precision --corpus FOLDER [--documents 1200] [--write] [--keep WORK]
 
 FOLDER holds .jsonl or .jsonl.gz files of {"id", "domain", "text"}. Each precision reads the same
-documents with the same heads masked; fp32 is what it is compared with.
+documents with the same heads masked; fp32 is what it is compared with. With --keep, what was read
+is kept in WORK, and a command that was killed goes on from there.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attninfluence.model.chosen_heads import as_head_list
 from benchmarks import results
+from benchmarks.kept import Kept
 
 if TYPE_CHECKING:
     from attninfluence import Model
@@ -46,8 +50,21 @@ class Text:
 class Reading:
     """What one precision made of all documents."""
 
-    tokens: Floats  # losses of base and reference readings, all documents end to end
-    documents: Floats  # [n, 2] mean losses, base and reference
+    losses: list[NDArray[np.float32]]  # [2, n_tokens - 1] of each, base and reference readings
+
+    @property
+    def tokens(self) -> Floats:
+        """All losses end to end."""
+        return np.concatenate([rows.astype(np.float64).ravel() for rows in self.losses])
+
+    @property
+    def documents(self) -> Floats:
+        """[n, 2] mean losses, base and reference."""
+        return np.stack([rows.mean(axis=1, dtype=np.float64) for rows in self.losses])
+
+    def of(self, chosen: Sequence[int]) -> Reading:
+        """Of some of the documents."""
+        return Reading([self.losses[at] for at in chosen])
 
     @property
     def scores(self) -> Floats:
@@ -88,30 +105,41 @@ def tokenize(model: Model, rows: Sequence[tuple[str, str]], length: int | None) 
     return [Text(domain, ids) for (domain, _), ids in zip(rows, cut, strict=True) if len(ids) > 1]
 
 
-def read_all(model: Model, texts: Sequence[Text], variant: NDArray[np.bool_]) -> Reading:
+def read_all(
+    model: Model, texts: Sequence[Text], variant: NDArray[np.bool_], kept: Kept
+) -> Reading:
     """Losses of all documents, both readings."""
     losses: list[NDArray[np.float32]] = []
     for start in range(0, len(texts), CHUNK):
         ids = [text.ids for text in texts[start : start + CHUNK]]
-        losses += model.core.run(ids, variants=variant, n_threads=model.threads)
-    return Reading(
-        tokens=np.concatenate([rows.astype(np.float64).ravel() for rows in losses]),
-        documents=np.stack([rows.mean(axis=1, dtype=np.float64) for rows in losses]),
-    )
+        read = partial(model.core.run, ids, variants=variant, n_threads=model.threads)
+        name = f"losses-{model.precision}-{start:05}"
+        losses += kept.arrays(name, [model], [variant, *ids], read)
+    return Reading(losses)
 
 
-def compare_logits(exact: Model, model: Model, texts: Sequence[Text]) -> tuple[Floats, float]:
+def compare_logits(
+    exact: Model, model: Model, texts: Sequence[Text], kept: Kept
+) -> tuple[Floats, float]:
     """KL(exact || model) of each token, and the share of tokens with the same most likely one."""
     divergences: list[Floats] = []
     same = tokens = 0
-    for text in texts:
+    for at, text in enumerate(texts):
         if tokens >= LOGIT_TOKENS:
             break
-        wanted, found = _log_softmax(exact.logits(text.ids)), _log_softmax(model.logits(text.ids))
-        divergences.append((np.exp(wanted) * (wanted - found)).sum(axis=1))
-        same += int((wanted.argmax(axis=1) == found.argmax(axis=1)).sum())
-        tokens += len(wanted)
+        compare = partial(_compare_document, exact, model, text.ids)
+        name = f"logits-{model.precision}-{at:05}"
+        divergence, agreed = kept.arrays(name, [exact, model], [text.ids], compare)
+        divergences.append(divergence)
+        same += int(agreed)
+        tokens += len(divergence)
     return np.concatenate(divergences), same / tokens
+
+
+def _compare_document(exact: Model, model: Model, ids: NDArray[np.int32]) -> list[NDArray[Any]]:
+    wanted, found = _log_softmax(exact.logits(ids)), _log_softmax(model.logits(ids))
+    agreed = (wanted.argmax(axis=1) == found.argmax(axis=1)).sum()
+    return [(np.exp(wanted) * (wanted - found)).sum(axis=1), np.asarray(agreed)]
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> Floats:
@@ -162,19 +190,26 @@ def _summary(values: Floats) -> list[str]:
 
 
 def ranking_rows(texts: Sequence[Text], exact: Reading, found: Reading) -> list[list[str]]:
-    """Rows of the second table: domain, documents, Spearman, overlap of the top."""
+    """Rows of the second table: domain, documents, what moved, Spearman, overlap of the top."""
     domains = np.array([text.domain for text in texts])
     rows: list[list[str]] = []
     kept = wanted = 0
     for domain in dict.fromkeys(domains.tolist()):
-        a, b = exact.scores[domains == domain], found.scores[domains == domain]
-        top, other = selected(a), selected(b)
+        chosen = np.flatnonzero(domains == domain).tolist()
+        here, there = exact.of(chosen), found.of(chosen)
+        top, other = selected(here.scores), selected(there.scores)
         kept, wanted = kept + len(top & other), wanted + len(top)
-        share = len(top & other) / len(top)
-        rows.append([domain, str(len(a)), f"{spearman(a, b):.6f}", f"{share:.3f}"])
-    overall = spearman(exact.scores, found.scores)
-    rows.append(["all", str(len(texts)), f"{overall:.6f}", f"{kept / wanted:.3f}"])
+        rows.append([domain, *_compared(here, there), f"{len(top & other) / len(top):.3f}"])
+    rows.append(["all", *_compared(exact, found), f"{kept / wanted:.3f}"])
     return rows
+
+
+def _compared(exact: Reading, found: Reading) -> list[str]:
+    """Documents, mean |dL|, error of the score as a share of its spread, Spearman."""
+    a, b = exact.scores, found.scores
+    error = math.sqrt(np.mean((b - a) ** 2)) / np.std(a)
+    moved = np.abs(found.tokens - exact.tokens).mean()
+    return [str(len(a)), f"{moved:.4f}", f"{error:.4f}", f"{spearman(a, b):.6f}"]
 
 
 def report(
@@ -187,30 +222,28 @@ def report(
         model = attninfluence.load(options.model, precision=precision, threads=options.threads)
     except ValueError as error:
         return f"Not run: {error}."
-    found = read_all(model, texts, _variant(model))
-    kl, same = compare_logits(exact, model, spread(texts))
+    found = read_all(model, texts, _variant(model, options.heads), Kept(options.keep))
+    kl, same = compare_logits(exact, model, spread(texts), Kept(options.keep))
     about = (
         f"{model.kernel} against {exact.kernel}; {len(texts)} documents, {len(reading.tokens)} "
         f"losses of both readings; logits of {len(kl)} tokens. {results.machine()}."
     )
     differences = difference_rows(reading, found, kl, same)
     ranking = ranking_rows(texts, reading, found)
-    top = f"overlap of the top {100 * TOP:.0f} %"
+    titles = ["domain", "documents", "nats a token", "error of the score / its spread"]
+    titles += ["Spearman of the score", f"overlap of the top {100 * TOP:.0f} %"]
     return "\n\n".join(
         [
             about,
             _table(["difference to fp32", "mean", "99.9 %", "largest"], differences),
-            _table(["domain", "documents", "Spearman of the score", top], ranking),
+            _table(titles, ranking),
             "The overlap of all is that of the documents selected within each domain.",
         ]
     )
 
 
-def _variant(model: Model) -> NDArray[np.bool_]:
-    heads = model.heads
-    if heads is None:
-        raise SystemExit(f"{model.path} has no heads.json: find its heads first")
-    return model.mask_matrix(heads)[np.newaxis]
+def _variant(model: Model, heads: Path | None) -> NDArray[np.bool_]:
+    return model.mask_matrix(as_head_list(heads, model))[np.newaxis]
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -222,11 +255,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(prog="bench_precision", description="Accuracy of precisions.")
     parser.add_argument("--corpus", type=Path, required=True, help="a folder of JSONL files")
-    parser.add_argument("--model", help="a folder with heads.json (default: the bundled model)")
+    parser.add_argument("--model", help="as of `load` (default: the bundled model)")
+    parser.add_argument("--heads", type=Path, help="a heads.json (default: the model's own)")
     parser.add_argument("--precision", default="bf16,int8", help="by comma")
     parser.add_argument("--documents", type=int, default=DOCUMENTS)
     parser.add_argument("--max-length", type=int, help="tokens read (default: the context)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--keep", type=Path, metavar="WORK", help="a folder: go on from there")
     parser.add_argument("--write", action="store_true", help=f"also in {results.RESULTS.name}")
     return parser.parse_args(argv)
 
@@ -238,7 +273,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
     exact = attninfluence.load(options.model, precision="fp32", threads=options.threads)
     texts = tokenize(exact, choose_texts(options.corpus, options.documents), options.max_length)
-    reading = read_all(exact, texts, _variant(exact))
+    reading = read_all(exact, texts, _variant(exact, options.heads), Kept(options.keep))
     name = Path(options.model).name if options.model else "bundled model"
     for precision in options.precision.split(","):
         text = report(precision, exact, options, texts, reading)
