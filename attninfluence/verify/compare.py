@@ -20,10 +20,14 @@ from numpy.typing import NDArray
 from attninfluence._core import Model as Core
 from attninfluence.base.progress import ProgressBar
 from attninfluence.base.stderr import for_libraries
+from attninfluence.model.chosen_heads import as_head_list
 from attninfluence.model.model import Model
 from attninfluence.model.opening import load
 from attninfluence.scores.losses import mean_loss, relative_rise
+from attninfluence.scores.rounding import gap
 from attninfluence.verify.documents import make_documents
+from attninfluence.verify.noise import SEEDS, noise_floors
+from attninfluence.verify.ranking import rank_texts
 from attninfluence.verify.table import READINGS, Difference, ErrorTable
 
 if TYPE_CHECKING:
@@ -47,6 +51,9 @@ def verify(
 
     Documents are built-in texts by the model's own tokenizer, or random ids where it has none;
     the masked heads are a random 5 % (at least one), masked either way (METHOD.md section 3).
+    In fp32 a loss may differ by as much as four times what the smallest change of its weights does
+    to transformers' own. The lower precisions are also compared with fp32 here in how they rank 60
+    texts by the score, with the model's own heads where it has any.
 
     Args:
         model: opened, or what `load` takes.
@@ -67,16 +74,27 @@ def verify(
     if wrong or not precisions:
         raise ValueError(f"precisions must be of {', '.join(PRECISIONS)}, got {list(precisions)}")
     opened = model if isinstance(model, Model) else load(model, precision=precisions[0])
+    own = None if opened.heads is None else opened.mask_matrix(as_head_list(None, opened))
     documents = make_documents(opened, length)
     reference = _open_reference(opened.path)
     masked = choose_heads(opened.n_layers, opened.n_heads, seed)
     cores = [_core_of(opened, precision, kernel) for precision in precisions]
     rows = compare(cores, reference, documents, masked, opened.threads, progress)
+    rankings = rank_texts(opened, cores, masked if own is None else own, own is not None)
     heads = tuple((int(layer), int(head)) for layer, head in np.argwhere(masked))
     lengths = [len(ids) for ids in documents]
     scored = sum(lengths) - len(lengths)
     window = opened.core.window if opened.core.window < opened.context else 0
-    return ErrorTable(tuple(rows), len(lengths), scored, max(lengths), window, heads, _versions())
+    return ErrorTable(
+        tuple(rows),
+        tuple(rankings),
+        len(lengths),
+        scored,
+        max(lengths),
+        window,
+        heads,
+        _versions(),
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -131,7 +149,7 @@ class _Gaps:
     means: list[tuple[float, float]] = field(default_factory=list)
 
     def add(self, ours: _Read, theirs: _Read) -> None:
-        self.losses.append(_gap(ours.losses, theirs.losses))
+        self.losses.append(gap(ours.losses, theirs.losses))
         self.logits = max(self.logits, _largest_gap(ours.logits, theirs.logits))
         self.means.append((mean_loss(ours.losses), mean_loss(theirs.losses)))
 
@@ -144,21 +162,31 @@ def compare(
     threads: int = 1,
     progress: bool = False,
 ) -> list[Difference]:
-    """A row for each core and reading; transformers reads every document once a reading.
+    """A row for each core and reading; those of fp32 have the reference's noise floor.
 
-    Two sets of one document's logits are in memory at a time. threads: of ours. progress: show
-    a bar on stderr.
+    transformers reads every document once a reading, and for fp32 again with each draw of noise in
+    its weights. Two sets of one document's logits are in memory at a time. threads: of ours.
+    progress: show a bar on stderr.
     """
     gaps = {(at, name): _Gaps() for at in range(len(cores)) for name in READINGS}
-    total = len(documents) * len(READINGS)
+    exact: dict[str, list[NDArray[np.float32]]] = {name: [] for name in READINGS}
+    draws = SEEDS if any(core.precision == "fp32" for core in cores) else 0
+    total = len(documents) * len(READINGS) * (1 + draws)
     with ProgressBar("verify", total=total, unit="reading", enabled=progress) as bar:
         for ids, name in product(documents, READINGS):
             theirs = _theirs(reference, ids, masked, name)
+            exact[name].append(theirs.losses)
             for at, core in enumerate(cores):
                 gaps[at, name].add(_ours(core, ids, masked, name, threads), theirs)
             bar.update(1)
+
+        def read(name: str, at: int) -> NDArray[np.float32]:
+            bar.update(1)
+            return _theirs(reference, documents[at], masked, name).losses
+
+        floors = noise_floors(reference, exact, read) if draws else {}
     return [
-        _difference(core, name, gaps[at, name], gaps[at, "base"])
+        _difference(core, name, gaps[at, name], gaps[at, "base"], floors.get(name))
         for at, core in enumerate(cores)
         for name in READINGS
     ]
@@ -181,22 +209,17 @@ def _ours(
     return _Read(losses, core.logits(ids, masked, name, threads))
 
 
-def _difference(core: Core, name: str, gaps: _Gaps, base: _Gaps) -> Difference:
+def _difference(core: Core, name: str, gaps: _Gaps, base: _Gaps, floor: float | None) -> Difference:
     losses = np.concatenate(gaps.losses)
     score = None if name == "base" else _largest_score_gap(base.means, gaps.means)
     largest, mean = float(losses.max()), float(losses.mean())
-    return Difference(core.precision, core.kernel, name, largest, mean, gaps.logits, score)
-
-
-def _gap(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """|ours - theirs|; infinite where either is no number."""
-    gap: NDArray[np.float64] = np.abs(ours.astype(np.float64) - theirs)
-    return np.where(np.isnan(gap), np.inf, gap)
+    noise = floor if core.precision == "fp32" else None
+    return Difference(core.precision, core.kernel, name, largest, mean, gaps.logits, score, noise)
 
 
 def _largest_gap(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> float:
-    """The largest `_gap` of two matrices, row by row."""
-    return max(float(_gap(a, b).max()) for a, b in zip(ours, theirs, strict=True))
+    """The largest `gap` of two matrices, row by row."""
+    return max(float(gap(a, b).max()) for a, b in zip(ours, theirs, strict=True))
 
 
 def _largest_score_gap(

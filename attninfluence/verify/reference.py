@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import copy
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,9 @@ from transformers import (
 from transformers.masking_utils import eager_mask
 
 NAME = "eager_with_masked_heads"
+
+# Weights moved at a time, so that moving them takes little memory beside the model.
+MOVED_AT_A_TIME = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -170,6 +175,31 @@ class Reference:
                 f"attention ran in layers {state.layers}, not once in each of {self.n_layers}"
             )
         return Reading(logits.numpy(), losses.numpy(), state.attention() if attention else None)
+
+    @contextmanager
+    def perturbed(self, seed: int) -> Iterator[None]:
+        """The model with every weight moved to one of its two float32 neighbours, and back.
+
+        Which one is drawn from `seed`. What the losses then differ by is rounding that no program
+        can be asked to do without. Not for use while another thread reads.
+        """
+        self._move_weights(seed, 1.0)
+        try:
+            yield
+        finally:
+            self._move_weights(seed, -1.0)
+
+    def _move_weights(self, seed: int, sign: float) -> None:
+        """Each weight to the neighbour that `seed` names, or with sign -1 back from it."""
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                rows = torch.atleast_1d(parameter)
+                step = max(1, MOVED_AT_A_TIME * len(rows) // max(1, rows.numel()))
+                for part in rows.split(step):
+                    up = torch.randint(2, part.shape, generator=generator, dtype=torch.int8)
+                    towards = (2 * up - 1) * (sign * torch.inf)
+                    part.copy_(torch.nextafter(part, towards))
 
     def _check(self, masked: NDArray[np.bool_], mask: str) -> None:
         if masked.shape != (self.n_layers, self.n_heads) or masked.dtype != bool:

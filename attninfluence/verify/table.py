@@ -6,12 +6,18 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from attninfluence.scores.rounding import MOST_MOVED
+from attninfluence.verify.ranking import Ranking
+
 READINGS = ("base", "uniform", "zero")
 
 # Nats: in fp32 what the loss of any token may differ by, else what losses may on average. bf16 and
 # int8 round every factor of every product: single tokens then move by several times the mean, and
 # in a mixture of experts by up to a nat, where rounding sends one to another expert.
-BOUNDS = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.2}
+BOUNDS = {"fp32": 1e-4, "bf16": MOST_MOVED, "int8": MOST_MOVED}
+
+# In fp32 a loss may differ by so many times what rounding of the weights does to the reference's.
+NOISE_FACTOR = 4
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,8 @@ class Difference:
         mean: the mean of these differences over all tokens, in nats.
         logits: the largest difference of a logit.
         score: the largest difference of a document's score; None in the base reading.
+        noise: in fp32 the largest difference of a token's loss that moving each weight of the
+            reference to a neighbouring number makes to the reference itself, in nats; else None.
     """
 
     precision: str
@@ -32,11 +40,15 @@ class Difference:
     mean: float
     logits: float
     score: float | None
+    noise: float | None = None
 
     @property
     def bound(self) -> float:
         """What `largest` may be in fp32, `mean` otherwise, in nats."""
-        return BOUNDS[self.precision]
+        fixed = BOUNDS[self.precision]
+        if self.noise is None or not math.isfinite(self.noise):
+            return fixed
+        return max(fixed, NOISE_FACTOR * self.noise)
 
     @property
     def is_within(self) -> bool:
@@ -48,6 +60,7 @@ class ErrorTable:
     """All differences, and what they were found on.
 
     Attributes:
+        rankings: of texts by their scores in the lower precisions; none without a tokenizer.
         documents: how many were read.
         tokens: how many were scored.
         longest: tokens of the longest document.
@@ -58,6 +71,7 @@ class ErrorTable:
     """
 
     rows: tuple[Difference, ...]
+    rankings: tuple[Ranking, ...]
     documents: int
     tokens: int
     longest: int
@@ -81,9 +95,9 @@ class ErrorTable:
                 )
                 return (
                     f"the {row.reading} losses in {row.precision} differ from transformers by "
-                    f"{found}, expected at most {row.bound:g}"
+                    f"{found}, expected at most {row.bound:.2g}"
                 )
-        return ""
+        return next((ranking.excess for ranking in self.rankings if ranking.excess), "")
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON values; None for what is not finite."""
@@ -97,6 +111,9 @@ class ErrorTable:
             "heads": [list(head) for head in self.heads],
             "versions": self.versions,
             "rows": [{k: finite(v) for k, v in row.items()} for row in rows],
+            "rankings": [
+                {k: finite(v) for k, v in ranking.as_dict().items()} for ranking in self.rankings
+            ],
         }
 
 

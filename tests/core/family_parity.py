@@ -7,15 +7,12 @@ rounding, and two exact programs may not be asked to agree better than that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from attninfluence import _core
@@ -120,24 +117,6 @@ def weight_noise(opened: Opened, document: int, name: str, mask: str) -> float:
     ids, heads = opened.documents[document], opened.sets.get(name)
     moved = 0.0
     for seed in range(NOISE_SEEDS):
-        with jittered(opened.reference.model, seed):
+        with opened.reference.perturbed(seed):
             moved = max(moved, difference(opened.reference.read(ids, heads, mask).losses, exact))
     return moved
-
-
-@contextmanager
-def jittered(model: Any, seed: int) -> Iterator[None]:
-    """The model with every weight moved to one of its two neighbours, and back."""
-    generator = torch.Generator().manual_seed(seed)
-    kept = [parameter.detach().clone() for parameter in model.parameters()]
-    try:
-        with torch.no_grad():
-            for parameter in model.parameters():
-                up = torch.rand(parameter.shape, generator=generator) < 0.5
-                towards = torch.where(up, torch.inf, -torch.inf)
-                parameter.copy_(torch.nextafter(parameter, towards))
-        yield
-    finally:
-        with torch.no_grad():
-            for parameter, before in zip(model.parameters(), kept, strict=True):
-                parameter.copy_(before)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from attninfluence.verify import reference as reference_module
 from attninfluence.verify.reference import Reading, Reference
 from tests.kit.family_models import (
     FAMILIES,
@@ -31,6 +32,10 @@ from tests.kit.parity import head_sets
 from tests.kit.tiny_models import random_ids
 
 VOCABULARY = 300
+
+
+def weights(reference: Reference) -> dict[str, NDArray[np.float32]]:
+    return {name: p.detach().numpy().copy() for name, p in reference.model.named_parameters()}
 
 
 @pytest.fixture(scope="module")
@@ -350,3 +355,28 @@ def test_wrong_arguments(folder: Callable[..., Path]) -> None:
         reference.read(ids, np.zeros((3, 4), dtype=np.int64))
     with pytest.raises(ValueError, match="mask must be 'uniform' or 'zero', not 'ones'"):
         reference.read(ids, mask="ones")
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt_oss", "apertus"])
+def test_every_weight_moves_to_a_neighbour_and_back(
+    folder: Callable[..., Path], family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole tensors and those taken in parts, matrices, experts and single numbers."""
+    monkeypatch.setattr(reference_module, "MOVED_AT_A_TIME", 1000)
+    reference = Reference(folder(family, next(iter(FAMILIES[family]))))
+    ids = random_ids(40, 3, VOCABULARY)
+    before, losses = weights(reference), reference.read(ids).losses
+    ups = []
+    with reference.perturbed(1):
+        for name, moved in weights(reference).items():
+            up = np.nextafter(before[name], np.float32(np.inf))
+            down = np.nextafter(before[name], np.float32(-np.inf))
+            assert ((moved == up) | (moved == down)).all(), name
+            ups.append((moved == up).mean())
+        noise = np.abs(reference.read(ids).losses - losses).max()
+    assert 0.3 < np.mean(ups) < 0.7 and 0 < noise < 1e-3
+    for name, back in weights(reference).items():
+        np.testing.assert_array_equal(back, before[name])
+    np.testing.assert_array_equal(reference.read(ids).losses, losses)
+    with reference.perturbed(2):
+        assert (reference.read(ids).losses != losses).any()

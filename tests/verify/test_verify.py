@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 import weakref
@@ -14,12 +15,16 @@ import numpy as np
 import pytest
 
 from attninfluence import ModelError, _core, cli, load
+from attninfluence.scores.rounding import Rounding, package_ids, read_both, rounding_of
 from attninfluence.verify import compare as compare_module
 from attninfluence.verify import reference as reference_module
 from attninfluence.verify.compare import choose_heads, verify
 from attninfluence.verify.documents import make_documents
-from attninfluence.verify.table import BOUNDS, READINGS
+from attninfluence.verify.noise import SEEDS
+from attninfluence.verify.ranking import LONGEST, TEXTS, Ranking
+from attninfluence.verify.table import BOUNDS, READINGS, Difference, ErrorTable
 from tests.kit.family_models import make_family_folder, read_folder, write_folder
+from tests.kit.made_heads import head_scores
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +50,95 @@ def test_a_model_is_within_its_bounds(ordinary: Path) -> None:
 def test_no_stderr_is_needed(ordinary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     assert len(verify(ordinary, ["fp32"], length=8, progress=True).rows) == 3
+
+
+def test_in_fp32_the_noise_of_the_reference_is_told(ordinary: Path) -> None:
+    table = verify(ordinary, ("fp32", "bf16"))
+    for row in table.rows:
+        assert (row.noise is None) == (row.precision != "fp32")
+    noise = [row.noise for row in table.rows[:3]]
+    assert all(0 < floor < 1e-4 for floor in noise if floor is not None)
+    assert [row.bound for row in table.rows[:3]] == [1e-4] * 3
+
+
+def difference(largest: float, noise: float | None, precision: str = "fp32") -> Difference:
+    return Difference(precision, "portable", "base", largest, largest / 9, 1e-3, None, noise)
+
+
+def test_a_model_is_judged_by_its_own_noise() -> None:
+    assert difference(1.7e-4, 5e-5).is_within and difference(1.7e-4, 5e-5).bound == 2e-4
+    assert not difference(2.1e-4, 5e-5).is_within
+    assert not difference(1.7e-4, 4e-5).is_within
+    assert not difference(1.1e-4, 0.0).is_within and difference(9e-5, 0.0).is_within
+    assert difference(1.0, None, "int8").bound == BOUNDS["int8"]
+    for broken in (math.inf, math.nan):  # a reference that gives no numbers allows nothing
+        assert difference(0.0, broken).bound == 1e-4
+
+
+def test_the_noise_is_that_of_the_model_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Peaked attention amplifies rounding; each reading has a floor of its own."""
+    peaked = make_family_folder(tmp_path, "gemma2", "capped", tokenizer=True)
+    table = verify(peaked, ("fp32",))
+    floors = [row.noise for row in table.rows]
+    assert len(set(floors)) == 3
+    monkeypatch.setattr(reference_module.Reference, "_move_weights", lambda *_: None)
+    assert [row.noise for row in verify(peaked, ("fp32",)).rows] == [0, 0, 0]
+
+
+def test_lower_precisions_rank_texts_by_the_models_own_heads(
+    ordinary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = shutil.copytree(ordinary, tmp_path / "with-heads")
+    model = load(path)
+    scores = np.full((model.n_layers, model.n_heads), 0.1)
+    own = ((1, 2), (0, 1))
+    head_scores(scores, own, model_fingerprint=model.fingerprint).save(path / "heads.json")
+    table = verify(path, ("fp32", "bf16", "int8"))
+    assert [(r.precision, r.own_heads) for r in table.rankings] == [("bf16", True), ("int8", True)]
+    bf16, int8 = (ranking.rounding for ranking in table.rankings)
+    assert 0 < bf16.moved < int8.moved and 0 < bf16.error < int8.error
+    assert bf16.spearman > int8.spearman > 0 and bf16.overlap >= int8.overlap
+    # The heads of heads.json, not those that transformers is compared with.
+    ids = package_ids(model.tokenizer, model.vocab_size, TEXTS, LONGEST)
+    exact = read_both(load(path, precision="fp32").core, ids, model.mask_matrix(own), 1)
+    rounded = read_both(load(path, precision="int8").core, ids, model.mask_matrix(own), 1)
+    assert rounding_of(exact, rounded) == int8
+    cli.main(["verify", str(path), "--precision", "int8"])
+    output = capsys.readouterr()
+    assert "scores of 60 texts with the model's own heads, against fp32" in output.err
+    assert json.loads(output.out)["rankings"][0]["moved"] == int8.moved
+
+
+def test_heads_of_another_model_are_told_before_minutes_are_spent(
+    ordinary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shutil.copytree(ordinary, tmp_path / "other")
+    head_scores(np.full((3, 4), 0.1), ((0, 1),)).save(path / "heads.json")
+    monkeypatch.setattr(compare_module, "compare", None)
+    with pytest.raises(ModelError, match="these are heads of another model"):
+        verify(path, ("int8",))
+
+
+def test_a_precision_that_moves_losses_too_far_is_told() -> None:
+    def table(moved: float, error: float, own_heads: bool) -> ErrorTable:
+        rounding = Rounding(60, 9000, moved, error, 0.9, 0.5)
+        rankings = (Ranking("int8", "portable", own_heads, rounding),)
+        return ErrorTable((), rankings, 5, 900, 640, 0, ((0, 1),), {})
+
+    assert table(0.04, 0.05, True).excess == ""
+    assert table(0.16, 0.05, True).excess == (
+        "the losses of 60 texts in int8 differ from those in fp32 by 0.16 nat on average,"
+        " expected at most 0.045"
+    )
+    assert table(0.04, 0.2, True).excess == (
+        "the scores of 60 texts in int8 differ from those in fp32 by 0.2 of their spread,"
+        " expected at most 0.053"
+    )
+    assert table(0.04, 0.2, False).excess == ""  # nobody selects by random heads
+    assert table(math.nan, 0.0, True).excess and table(0.04, math.inf, True).excess
+    json.dumps(table(math.nan, math.inf, True).as_dict(), allow_nan=False)
 
 
 def test_masked_readings_are_of_masked_heads(ordinary: Path) -> None:
@@ -95,7 +189,7 @@ def test_the_command(ordinary: Path, capsys: pytest.CaptureFixture[str]) -> None
     found = json.loads(output.out)
     assert set(found) == {
         *("model", "commit", "documents", "tokens", "longest", "window", "window_passed"),
-        *("heads", "versions", "rows"),
+        *("heads", "versions", "rows", "rankings"),
     }
     assert set(found["versions"]) == {"transformers", "torch"}
     assert f"versions: transformers {found['versions']['transformers']}, torch" in output.err
@@ -104,10 +198,18 @@ def test_the_command(ordinary: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert max(map(len, output.err.splitlines())) <= 80
     assert [row["kernel"] for row in found["rows"]] == ["portable"] * 3
     assert set(found["rows"][0]) == {
-        *("precision", "kernel", "reading", "largest", "mean", "logits", "score"),
+        *("precision", "kernel", "reading", "largest", "mean", "logits", "score", "noise"),
         *("bound", "within"),
     }
     assert found["rows"][0]["score"] is None and found["rows"][1]["score"] > 0
+    assert found["rows"][0]["noise"] is None
+    (ranking,) = found["rankings"]
+    assert set(ranking) == {
+        *("precision", "kernel", "own_heads", "texts", "tokens", "moved", "error", "spearman"),
+        *("overlap", "bound", "error_bound", "within"),
+    }
+    assert ranking["precision"] == "bf16" and ranking["texts"] == 60
+    assert "scores of 60 texts with random heads, against fp32" in output.err
 
 
 def test_random_ids_where_there_is_no_tokenizer(ordinary: Path, tmp_path: Path) -> None:
@@ -162,7 +264,7 @@ def test_the_logits_of_one_document_are_in_memory_at_a_time(
 
     monkeypatch.setattr(reference_module.Reference, "read", watched)
     assert verify(ordinary, ("fp32", "int8")).excess == ""
-    assert len(held) == 5 * len(READINGS)
+    assert len(held) == 5 * len(READINGS) * (1 + SEEDS)
 
 
 def test_the_weights_are_opened_once_in_each_precision(

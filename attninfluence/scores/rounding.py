@@ -1,0 +1,121 @@
+"""What a lower precision does to losses, to the score and to its ranking, on the package's texts.
+
+How far each may go is worked out from what the score is for in docs/ACCURACY.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attninfluence._core import Model as Core
+from attninfluence.scores.losses import mean_loss, relative_rise
+from attninfluence.texts.packaged import packaged_texts, spread
+from attninfluence.tokenizer.tokenizer import Tokenizer
+
+Floats = NDArray[np.float64]
+
+TOP = 0.2  # the share of a domain that is selected (METHOD.md section 5)
+
+# What a selection bears: the mean move of a token's loss in nats, and the standard deviation of
+# what scores move by as a share of that of the scores.
+MOST_MOVED = 0.045
+MOST_ERROR = 0.053
+
+Losses = list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """One precision beside fp32, on the same texts with the same heads masked.
+
+    Attributes:
+        texts: how many were read.
+        tokens: how many losses of each reading.
+        moved: the mean difference of a token's loss in the two readings, without its sign, in nats.
+        error: the standard deviation of the differences of scores, as a share of that of the
+            scores; NaN for fewer than two scores.
+        spearman: the rank correlation of the scores, likewise.
+        overlap: the share of the top fifth by fp32 that is in the top fifth by this precision.
+    """
+
+    texts: int
+    tokens: int
+    moved: float
+    error: float
+    spearman: float
+    overlap: float
+
+
+def package_ids(
+    tokenizer: Tokenizer, vocab_size: int, count: int, longest: int
+) -> list[NDArray[np.int32]]:
+    """`count` texts of the package as ids, two of each at least and `longest` at most.
+
+    ModelError when the tokenizer gives ids that a model of `vocab_size` ids lacks.
+    """
+    texts = [text.text for text in spread(packaged_texts(), count)]
+    found = [encoding.ids for encoding in tokenizer.encode(texts, offsets=False)]
+    tokenizer.check_fits(np.concatenate(found), vocab_size)
+    return [ids[:longest] for ids in found if len(ids) >= 2]
+
+
+def read_both(
+    core: Core, ids: Sequence[NDArray[np.int32]], masked: NDArray[np.bool_], threads: int
+) -> Losses:
+    """float32[2, n_tokens - 1] of each text: base, and with masked[n_layers, n_heads] masked."""
+    return core.run(list(ids), variants=masked[np.newaxis], n_threads=threads)
+
+
+def rounding_of(exact: Losses, found: Losses) -> Rounding:
+    """How far the losses `found` by a precision are from those of fp32."""
+    moved = np.concatenate([gap(a, b).ravel() for a, b in zip(exact, found, strict=True)])
+    return Rounding(
+        len(exact),
+        moved.size // 2,
+        float(moved.mean()),
+        *compare_scores(scores_of(exact), scores_of(found)),
+    )
+
+
+def gap(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> Floats:
+    """|ours - theirs|; infinite where either is no number."""
+    found: Floats = np.abs(ours.astype(np.float64) - theirs)
+    return np.where(np.isnan(found), np.inf, found)
+
+
+def scores_of(losses: Losses) -> Floats:
+    """The relative rise of each document (METHOD.md section 4)."""
+    return np.array([relative_rise(mean_loss(base), mean_loss(masked)) for base, masked in losses])
+
+
+def compare_scores(exact: Floats, found: Floats) -> tuple[float, float, float]:
+    """(error, spearman, overlap) of `Rounding`; what is no number in `found` alone ranks last."""
+    known = np.isfinite(exact)
+    a, b = exact[known], np.where(np.isfinite(found), found, -np.inf)[known]
+    if len(a) < 2:
+        return math.nan, math.nan, math.nan
+    error = float(np.std(b - a) / np.std(a)) if np.isfinite(b).all() else math.inf
+    top = top_of(a)
+    return error, spearman(a, b), len(top & top_of(b)) / len(top)
+
+
+def spearman(a: Floats, b: Floats) -> float:
+    """Spearman's rank correlation, ties by order."""
+    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
+
+
+def _ranks(values: Floats) -> Floats:
+    ranks = np.empty(len(values))
+    ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return ranks
+
+
+def top_of(scores: Floats) -> set[int]:
+    """The positions of the top ceil(TOP * n) scores, ties by order."""
+    order = np.argsort(-scores, kind="stable")
+    return set(order[: math.ceil(TOP * len(scores))].tolist())
