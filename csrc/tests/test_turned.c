@@ -46,24 +46,44 @@ static void check_turn(void) {
     }
 }
 
+static float scale_of(const uint8_t y[ATI_ROUNDED]) {
+    float scale;
+    memcpy(&scale, y + N, sizeof scale);
+    return scale;
+}
+
 /* What is rounded is what ati_turn gives, once: in double precision the product is exact. */
-static void check_rounded(const float *values, uint32_t offset) {
-    float x[N], turned[N], largest = 0;
-    uint8_t y[N + 1];
-    memcpy(x, values, sizeof x);
+static void check_rounded(const float *values, uint8_t offset) {
+    float turned[N], largest = 0;
+    uint8_t y[ATI_ROUNDED + 1];
     memcpy(turned, values, sizeof turned);
     ati_turn(turned);
     for (size_t i = 0; i < N; i++) {
         largest = fmaxf(largest, fabsf(turned[i]));
     }
     float inverse = 127.0F / largest;
-    y[N] = 0x55;
-    CHECK(ati_round_turned(x, offset, y) == largest / 127.0F);
+    y[ATI_ROUNDED] = 0x55;
+    ati_round_turned(values, 1, offset, y);
+    CHECK(scale_of(y) == largest / 127.0F);
     for (size_t i = 0; i < N; i++) {
         int whole = (int)nearbyint((double)turned[i] * (double)inverse);
         CHECK(y[i] == (uint8_t)(whole + (int)offset));
     }
-    CHECK(y[N] == 0x55);
+    CHECK(y[ATI_ROUNDED] == 0x55);
+}
+
+/* Several groups are rounded as each of them is alone. */
+static void check_groups(void) {
+    enum { GROUPS = 5 };
+    float x[GROUPS * N];
+    uint8_t together[GROUPS * ATI_ROUNDED], alone[ATI_ROUNDED];
+    test_fill(x, GROUPS * N, 7);
+    x[2 * N] = NAN;
+    ati_round_turned(x, GROUPS, 128, together);
+    for (size_t group = 0; group < GROUPS; group++) {
+        ati_round_turned(x + group * N, 1, 128, alone);
+        CHECK(memcmp(together + group * ATI_ROUNDED, alone, sizeof alone) == 0);
+    }
 }
 
 static void check_all_rounded(void) {
@@ -81,13 +101,14 @@ static void check_all_rounded(void) {
 static void check_halves(void) {
     for (size_t place = 0; place < N; place++) {
         float x[N];
-        uint8_t y[N];
+        uint8_t y[ATI_ROUNDED];
         for (size_t i = 0; i < N; i++) {
             x[i] = (float)i - 31.5F;
         }
         x[place] = place % 2 == 0 ? -127.0F : 127.0F;
         ati_turn(x);
-        CHECK(ati_round_turned(x, 128, y) == 1.0F);
+        ati_round_turned(x, 1, 128, y);
+        CHECK(scale_of(y) == 1.0F);
         for (size_t i = 0; i < N; i++) {
             int expected = (int)nearbyint((double)i - 31.5);
             expected = i == place ? (place % 2 == 0 ? -127 : 127) : expected;
@@ -100,13 +121,15 @@ static void check_halves(void) {
 static void check_no_numbers(void) {
     const float values[] = {NAN, -NAN, INFINITY, -INFINITY};
     float x[N] = {0};
-    uint8_t y[N];
-    CHECK(ati_round_turned(x, 128, y) == 0.0F && y[0] == 128 && y[N - 1] == 128);
+    uint8_t y[ATI_ROUNDED];
+    ati_round_turned(x, 1, 128, y);
+    CHECK(scale_of(y) == 0.0F && y[0] == 128 && y[N - 1] == 128);
     for (size_t place = 0; place < N; place++) {
         for (size_t v = 0; v < 4; v++) {
             test_fill(x, N, (unsigned)place);
             x[place] = values[v];
-            CHECK(isnan(ati_round_turned(x, 128, y)) && y[0] == 128 && y[N - 1] == 128);
+            ati_round_turned(x, 1, 128, y);
+            CHECK(isnan(scale_of(y)) && y[0] == 128 && y[N - 1] == 128);
         }
     }
 }
@@ -114,6 +137,7 @@ static void check_no_numbers(void) {
 void test_turned(void) {
     check_turn();
     check_all_rounded();
+    check_groups();
     check_halves();
     check_no_numbers();
 }

@@ -21,6 +21,7 @@
 
 enum { VALUES = 4, OFFSET = 128, GROUP = ATI_GROUP_STEPS * VALUES };
 _Static_assert((int)GROUP == (int)ATI_TURNED, "a group is turned as a whole");
+_Static_assert((int)ATI_NEXT_ROW == (int)ATI_ROUNDED, "and is a row's as it is rounded");
 
 /* The group of x [n] that begins with value number `first`; zeros fill it up. */
 static void copy_group(const float *x, size_t n, size_t first, float group[GROUP]) {
@@ -31,21 +32,24 @@ static void copy_group(const float *x, size_t n, size_t first, float group[GROUP
 }
 
 static void write_int8(const float *x, size_t n, void *block, size_t steps) {
-    uint8_t *to = block;
+    size_t full = n / GROUP;
+    uint8_t *to = (uint8_t *)block + full * ATI_NEXT_ROW;
     float group[GROUP];
-    for (size_t first = 0; first < steps * VALUES; first += GROUP) {
+    ati_round_turned(x, full, OFFSET, block);
+    for (size_t first = full * GROUP; first < steps * VALUES; first += GROUP) {
         copy_group(x, n, first, group);
-        float scale = ati_round_turned(group, OFFSET, to);
-        memcpy(to + GROUP, &scale, sizeof scale);
+        ati_round_turned(group, 1, OFFSET, to);
         to += ATI_NEXT_ROW;
     }
 }
 
 /* Writes values as row `row` of a panel's group. */
-static void pack_group(float values[GROUP], uint8_t *group, size_t row) {
-    uint8_t rounded[GROUP];
-    float scale = ati_round_turned(values, 0, rounded);
+static void pack_group(const float values[GROUP], uint8_t *group, size_t row) {
+    uint8_t rounded[ATI_ROUNDED];
+    float scale;
     int32_t total = 0;
+    ati_round_turned(values, 1, 0, rounded);
+    memcpy(&scale, rounded + GROUP, sizeof scale);
     for (size_t s = 0; s < ATI_GROUP_STEPS; s++) {
         memcpy(group + (s * ATI_PANEL + row) * VALUES, rounded + s * VALUES, VALUES);
     }

@@ -3,7 +3,7 @@
 #include "vector/vector.h"
 
 #include <math.h>
-#include <stddef.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { LANES = 16, ROWS = ATI_TURNED / LANES, LARGEST = 127 };
@@ -11,84 +11,108 @@ enum { LANES = 16, ROWS = ATI_TURNED / LANES, LARGEST = 127 };
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t lane_bits __attribute__((vector_size(LANES * sizeof(int32_t))));
+typedef uint8_t lane_bytes __attribute__((vector_size(LANES)));
 
 #if defined(__clang__) || __GNUC__ >= 12
 #define PERMUTE(x, ...) __builtin_shufflevector(x, x, __VA_ARGS__)
 #else
-typedef int lane_numbers __attribute__((vector_size(LANES * sizeof(int))));
-#define PERMUTE(x, ...) __builtin_shuffle(x, (lane_numbers){__VA_ARGS__})
+#define PERMUTE(x, ...) __builtin_shuffle(x, (lane_bits){__VA_ARGS__})
 #endif
 
-/* Lanes h apart become their sum and, in the upper of the two, their difference. */
-#define ADD_AND_SUBTRACT(x, sign, ...) (PERMUTE(x, __VA_ARGS__) + (x) * (sign))
+/* For each lane the one 8, 4, 2 or 1 away. */
+#define ACROSS_8(x) PERMUTE(x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+#define ACROSS_4(x) PERMUTE(x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+#define ACROSS_2(x) PERMUTE(x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
+#define ACROSS_1(x) PERMUTE(x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+
+/* Lanes h apart become their sum and, in the upper of the two, whose sign it is, their
+ * difference. */
+#define ADD_AND_SUBTRACT(x, across, sign) (across(x) + (lanes)((lane_bits)(x) ^ (sign)))
 
 INLINE void turn_lanes(lanes *row) {
+    enum { M = INT32_MIN }; /* the sign of a float */
+    const lane_bits by_8 = {0, 0, 0, 0, 0, 0, 0, 0, M, M, M, M, M, M, M, M};
+    const lane_bits by_4 = {0, 0, 0, 0, M, M, M, M, 0, 0, 0, 0, M, M, M, M};
+    const lane_bits by_2 = {0, 0, M, M, 0, 0, M, M, 0, 0, M, M, 0, 0, M, M};
+    const lane_bits by_1 = {0, M, 0, M, 0, M, 0, M, 0, M, 0, M, 0, M, 0, M};
     lanes x = *row;
-    const lanes by_8 = {1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1};
-    const lanes by_4 = {1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1};
-    const lanes by_2 = {1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1};
-    const lanes by_1 = {1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1};
-    x = ADD_AND_SUBTRACT(x, by_8, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-    x = ADD_AND_SUBTRACT(x, by_4, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
-    x = ADD_AND_SUBTRACT(x, by_2, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
-    *row = ADD_AND_SUBTRACT(x, by_1, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+    x = ADD_AND_SUBTRACT(x, ACROSS_8, by_8);
+    x = ADD_AND_SUBTRACT(x, ACROSS_4, by_4);
+    x = ADD_AND_SUBTRACT(x, ACROSS_2, by_2);
+    *row = ADD_AND_SUBTRACT(x, ACROSS_1, by_1);
 }
 
-INLINE void turn(float x[ATI_TURNED]) {
-    const float eighth = 0.125F;
-    lanes row[ROWS];
-    memcpy(row, x, sizeof row);
+/* row = 8 H x. */
+INLINE void turn(const float x[ATI_TURNED], lanes row[ROWS]) {
+    memcpy(row, x, ROWS * sizeof *row);
     lanes a = row[0] + row[2], b = row[1] + row[3], c = row[0] - row[2], d = row[1] - row[3];
     row[0] = a + b;
     row[1] = a - b;
     row[2] = c + d;
     row[3] = c - d;
-    for (size_t i = 0; i < ROWS; i++) {
-        turn_lanes(&row[i]);
-        row[i] *= eighth;
+    for (size_t r = 0; r < ROWS; r++) {
+        turn_lanes(&row[r]);
     }
-    memcpy(x, row, sizeof row);
 }
 
-/* The largest |x[i]|; NaN where any is one, else infinity where any is: as bits without
- * the sign a NaN is larger than an infinity. */
-INLINE float largest_of(const float x[ATI_TURNED]) {
-    uint32_t bits[ATI_TURNED], largest = 0;
-    float value;
-    memcpy(bits, x, sizeof bits);
-    for (size_t i = 0; i < ATI_TURNED; i++) {
-        uint32_t magnitude = bits[i] & 0x7fffffff;
-        largest = magnitude > largest ? magnitude : largest;
+#define LARGER(a, b) (((a) & ((a) > (b))) | ((b) & ~((a) > (b))))
+
+/* The largest |x|; NaN where any is one, else infinity where any is: as bits without the
+ * sign a NaN is larger than an infinity. */
+INLINE float largest_of(const lanes row[ROWS]) {
+    lane_bits largest = (lane_bits)row[0] & INT32_MAX;
+    for (size_t r = 1; r < ROWS; r++) {
+        lane_bits magnitudes = (lane_bits)row[r] & INT32_MAX;
+        largest = LARGER(largest, magnitudes);
     }
-    memcpy(&value, &largest, sizeof value);
-    return value;
+    largest = LARGER(largest, ACROSS_8(largest));
+    largest = LARGER(largest, ACROSS_4(largest));
+    largest = LARGER(largest, ACROSS_2(largest));
+    largest = LARGER(largest, ACROSS_1(largest));
+    return ((lanes)largest)[0];
 }
 
-/* y[i] = the integer nearest to x[i] * factor, ties to even, plus offset, modulo 256. */
-INLINE void round_to(const float x[ATI_TURNED], float factor, uint32_t offset,
-                     uint8_t y[ATI_TURNED]) {
+/* y = the integers nearest to row * factor, ties to even, plus offset, modulo 256. */
+INLINE void round_to(const lanes row[ROWS], float factor, int32_t offset, uint8_t y[ATI_TURNED]) {
     const float round_to_integer = 12582912.0F; /* 1.5 * 2^23 */
-    for (size_t i = 0; i < ATI_TURNED; i++) {
-        float shifted = fmaf(x[i], factor, round_to_integer);
-        uint32_t bits;
-        memcpy(&bits, &shifted, sizeof bits);
-        y[i] = (uint8_t)(bits + offset);
+    for (size_t r = 0; r < ROWS; r++) {
+        lanes shifted;
+        for (size_t i = 0; i < LANES; i++) {
+            shifted[i] = fmaf(row[r][i], factor, round_to_integer);
+        }
+        lane_bytes rounded = __builtin_convertvector((lane_bits)shifted + offset, lane_bytes);
+        memcpy(y + r * LANES, &rounded, sizeof rounded);
     }
+}
+
+INLINE void round_turned(const float x[ATI_TURNED], uint8_t offset, uint8_t y[ATI_ROUNDED]) {
+    lanes row[ROWS];
+    turn(x, row);
+    float largest = largest_of(row), inverse = (float)LARGEST / largest;
+    float scale = largest * 0.125F / (float)LARGEST;
+    if (isfinite(inverse) && isfinite(largest)) {
+        round_to(row, inverse, offset, y);
+    } else { /* zeros, or nearly, or not finite */
+        memset(y, offset, ATI_TURNED);
+        scale = isfinite(largest) ? 0.0F : NAN;
+    }
+    memcpy(y + ATI_TURNED, &scale, sizeof scale);
 }
 
 ATI_VECTOR_CLONES
 void ati_turn(float x[ATI_TURNED]) {
-    turn(x);
+    lanes row[ROWS];
+    turn(x, row);
+    for (size_t r = 0; r < ROWS; r++) {
+        row[r] *= 0.125F;
+    }
+    memcpy(x, row, sizeof row);
 }
 
 ATI_VECTOR_CLONES
-float ati_round_turned(float x[ATI_TURNED], uint32_t offset, uint8_t y[ATI_TURNED]) {
-    turn(x);
-    float largest = largest_of(x), inverse = (float)LARGEST / largest;
-    if (!isfinite(inverse) || !isfinite(largest)) { /* zeros, or nearly, or not finite */
-        memset(y, (int)offset, ATI_TURNED);
-        return isfinite(largest) ? 0.0F : NAN;
+void ati_round_turned(const float *x, size_t n, uint8_t offset, uint8_t *y) {
+    for (size_t group = 0; group < n; group++, x += ATI_TURNED, y += ATI_ROUNDED) {
+        round_turned(x, offset, y);
     }
-    round_to(x, inverse, offset, y);
-    return largest / (float)LARGEST;
 }

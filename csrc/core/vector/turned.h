@@ -3,18 +3,23 @@
 #ifndef ATI_TURNED_H
 #define ATI_TURNED_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-enum { ATI_TURNED = 64 };
+enum {
+    ATI_TURNED = 64,                         /* values of a group */
+    ATI_ROUNDED = ATI_TURNED + sizeof(float) /* bytes of one that is rounded */
+};
 
 /* x = H x, with H of -1/8 and 1/8, its own transpose and its own inverse: of two groups
  * turned, the product x . w stays what it was but for rounding. Additions have one order,
  * so that the bits are the same on any instruction set. */
 void ati_turn(float x[ATI_TURNED]);
 
-/* y = x, turned, as multiples -127..127 of the result, each plus offset, modulo 256. The
- * result is 0 for zeros and what is too small to divide by, NaN for what holds a NaN or an
- * infinity, with offset as every y. Replaces x by something else. */
-float ati_round_turned(float x[ATI_TURNED], uint32_t offset, uint8_t y[ATI_TURNED]);
+/* y [n, ATI_ROUNDED] = the groups x [n, ATI_TURNED], turned, as multiples -127..127 of a
+ * scale, each plus offset, modulo 256, and behind them the scale, a float. It is 0 for zeros
+ * and what is too small to divide by, NaN for what holds a NaN or an infinity, with offset as
+ * every multiple. */
+void ati_round_turned(const float *x, size_t n, uint8_t offset, uint8_t *y);
 
 #endif
