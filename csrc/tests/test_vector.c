@@ -6,7 +6,7 @@
 #include "testing.h"
 #include "vector/vector.h"
 
-enum { LONGEST = 70 };
+enum { LONGEST = 200 };
 
 static bool is_close(double found, double expected, double scale) {
     return fabs(found - expected) <= 1e-6 * scale;

@@ -55,26 +55,43 @@ float ati_sum(const float *x, size_t n) {
     return total;
 }
 
-ATI_VECTOR_CLONES
-float ati_max(const float *x, size_t n) {
-    enum { WIDE = 4 * LANES }; /* as many comparisons do not wait for each other */
+enum { WIDE = 4 * LANES }; /* as many comparisons do not wait for each other */
+
+/* lanes [WIDE] = the larger of them and x [WIDE], each of its own. */
+INLINE void take_larger(const float *x, float *lanes) {
+    for (size_t lane = 0; lane < WIDE; lane++) {
+        lanes[lane] = larger(x[lane], lanes[lane]);
+    }
+}
+
+/* The largest of x [n], n >= WIDE. */
+INLINE float largest_of_many(const float *x, size_t n) {
     float lanes[WIDE], largest = x[0];
-    size_t whole = n - n % WIDE;
     for (size_t lane = 0; lane < WIDE; lane++) {
         lanes[lane] = x[0];
     }
-    for (size_t i = 0; i < whole; i += WIDE) {
-        for (size_t lane = 0; lane < WIDE; lane++) {
-            lanes[lane] = larger(x[i + lane], lanes[lane]);
-        }
+    for (size_t i = 0; i + WIDE < n; i += WIDE) {
+        take_larger(x + i, lanes);
     }
-    for (size_t half = WIDE / 2; half > 0; half /= 2) {
-        for (size_t lane = 0; lane < half; lane++) {
-            lanes[lane] = larger(lanes[lane + half], lanes[lane]);
-        }
+    take_larger(x + n - WIDE, lanes); /* some a second time, which changes nothing */
+    for (size_t lane = 0; lane < LANES; lane++) {
+        float first = larger(lanes[lane + LANES], lanes[lane]);
+        float second = larger(lanes[lane + 3 * LANES], lanes[lane + 2 * LANES]);
+        lanes[lane] = larger(second, first);
     }
-    largest = larger(lanes[0], largest);
-    for (size_t i = whole; i < n; i++) {
+    for (size_t lane = 0; lane < LANES; lane++) {
+        largest = larger(lanes[lane], largest);
+    }
+    return largest;
+}
+
+ATI_VECTOR_CLONES
+float ati_max(const float *x, size_t n) {
+    if (n >= WIDE) {
+        return largest_of_many(x, n);
+    }
+    float largest = x[0];
+    for (size_t i = 1; i < n; i++) {
         largest = larger(x[i], largest);
     }
     return largest;
