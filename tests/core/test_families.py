@@ -139,6 +139,26 @@ def test_bits_do_not_depend_on_the_batch(opened: Opened, kernel: str) -> None:
                 assert np.array_equal(losses.view(np.uint32), alone[i].view(np.uint32))
 
 
+@pytest.mark.parametrize("kernel", ["best", "openblas"])
+def test_rows_that_no_output_needs(opened: Opened, kernel: str) -> None:
+    """The last layer leaves out rows behind which nothing is read; the others keep their bits."""
+    name = _core.kernels("fp32")[0] if kernel == "best" else kernel
+    core = _core.Model(str(opened.folder), "fp32", name)
+    n = max(min(core.max_position_embeddings, 700), *LENGTHS)
+    documents = [random_ids(i, length, core.vocab_size) for i, length in enumerate((n, 50, 7))]
+    variants = np.stack([opened.sets["scattered"], np.zeros_like(opened.sets["scattered"])])
+    variants[1, -1, 0] = True  # leaves the base in the last layer
+    whole = core.run(documents, variants=variants)
+    for first in ((n - 1, 49, 6), (n - 100, 1, 3), (n // 2, 30, 6)):
+        for n_threads in (1, 2):
+            found = core.run(documents, first_scored=first, variants=variants, n_threads=n_threads)
+            for losses, every, start in zip(found, whole, first, strict=True):
+                expected = every[:, start - 1 :]
+                assert np.array_equal(losses.view(np.uint32), expected.view(np.uint32))
+    _, predicted = core.copies(documents[:1], [(n - 9, n)], [(1, 4)])
+    assert np.array_equal(predicted[0], core.logits(documents[0])[n - 10 : n - 1].argmax(axis=1))
+
+
 @pytest.mark.parametrize(("family", "variant"), OLDER)
 def test_both_dialects_are_the_same_bits(tmp_path: Path, family: str, variant: str) -> None:
     """config.json as transformers 4 wrote it; test_reference.py shows what it means to them."""

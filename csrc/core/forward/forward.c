@@ -4,6 +4,7 @@
 #include "forward/look.h"
 #include "forward/loss.h"
 #include "forward/mlp.h"
+#include "forward/wanted.h"
 #include "vector/vector.h"
 
 #include <string.h>
@@ -71,6 +72,9 @@ static void tabulate_rope(const ati_part *part) {
 /* A parallel layer's MLP reads the same hidden as its attention, whose heads are there
  * already: it goes first. */
 static void add_attention_and_mlp(const ati_part *part, size_t layer, ati_row_block block) {
+    if (ati_is_last(part->pass, layer) && !ati_is_block_wanted(part->pass, block)) {
+        return;
+    }
     if (part->pass->model->config.parallel) {
         ati_add_mlp(part, layer, block);
         ati_add_heads(part, layer, block);

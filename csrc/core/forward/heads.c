@@ -2,6 +2,7 @@
 
 #include "forward/masked.h"
 #include "forward/product.h"
+#include "forward/wanted.h"
 #include "vector/rotary.h"
 #include "vector/vector.h"
 
@@ -148,6 +149,10 @@ static void attend_head(const ati_part *part, size_t layer, size_t reading,
         return;
     }
     for (size_t first = 0; first < segment->n_rows; first += ATI_PIECE_ROWS) {
+        if (ati_is_last(pass, layer) &&
+            !ati_is_wanted(segment->document, 1 + pass->n_branches, first, ATI_PIECE_ROWS)) {
+            continue;
+        }
         if (ati_is_mine(part, (*task)++)) {
             attend_rows(part, layer, segment, reading, head, first);
         }

@@ -1,6 +1,7 @@
 #include "forward/loss.h"
 
 #include "forward/product.h"
+#include "forward/wanted.h"
 #include "vector/activation.h"
 #include "vector/norm.h"
 #include "vector/vector.h"
@@ -180,9 +181,7 @@ static bool is_wanted(const ati_pass *pass, const loss_rows *rows, size_t rows_e
     }
     bool wants_losses =
         document->losses != NULL || (document->predicted != NULL && rows->reading == 0);
-    bool has_scored = rows->position + rows_each >= document->first_scored &&
-                      rows->position + 1 < document->n_tokens;
-    return wants_logits || (wants_losses && has_scored);
+    return wants_logits || (wants_losses && ati_is_scored(document, rows->position, rows_each));
 }
 
 /* Rows of a job: a whole block, or, shared by threads, so few that all have as many. */
