@@ -47,6 +47,7 @@ ROOMS = (
 )
 CORE_ROOMS = (
     "base",
+    "gguf",
     "config",
     "checkpoint",
     "vector",
