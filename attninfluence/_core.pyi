@@ -6,6 +6,7 @@ are: a number with a fraction is no integer, a boolean neither, and a text ends 
 """
 
 from collections.abc import Sequence
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +25,32 @@ def choose_kernel(precision: str, kernel: str | None) -> tuple[str, str]:
     """The precision and the kernel of a model opened with these two, named in full.
 
     ValueError for ones that cannot be, OSError without OpenBLAS where it is asked for.
+    """
+
+class Gguf(TypedDict):
+    """What GGUF files hold, besides the values of their tensors."""
+
+    metadata: dict[str, int | float | bool | str | list[str] | list[bool] | NDArray[Any]]
+    tensors: list[tuple[str, str, tuple[int, ...]]]
+    files: list[str]
+
+def read_gguf(path: str) -> Gguf:
+    """A GGUF file, or all files of a model whose first it is.
+
+    metadata is by key: a number, a boolean or a text, a list of texts or booleans, or an array
+    of numbers of their own type. Of texts that are no UTF-8, those of ``tokenizer.ggml`` are
+    refused and others read with U+FFFD. tensors are by name, each with its type as ggml calls
+    it ("Q4_K") and its shape [out, ..., in]; files are absolute paths, the first one first.
+
+    Raises OSError when a file cannot be read, ModelError when one is not what the format
+    demands, is big-endian or of version 1, or when `path` is another than the first of several.
+    """
+
+def read_gguf_tensor(path: str, name: str) -> NDArray[np.float32]:
+    """The values of a tensor, float32[out, ..., in], as a model's weights are read.
+
+    Raises KeyError where there is none of that name, ModelError for a type that is not read and
+    for values that are not finite; else as `read_gguf`.
     """
 
 class Model:

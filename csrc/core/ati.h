@@ -206,4 +206,74 @@ ATI_API void ati_workspace_free(ati_workspace *workspace);
 ATI_API ati_status ati_run(const ati_model *model, ati_workspace *workspace, const ati_batch *batch,
                            ati_error *error);
 
+/*
+ * GGUF files: what they hold, besides a model to open.
+ */
+
+/* By the numbers of the format. */
+typedef enum {
+    ATI_GGUF_UINT8,
+    ATI_GGUF_INT8,
+    ATI_GGUF_UINT16,
+    ATI_GGUF_INT16,
+    ATI_GGUF_UINT32,
+    ATI_GGUF_INT32,
+    ATI_GGUF_FLOAT32,
+    ATI_GGUF_BOOL, /* a byte, 0 or 1 */
+    ATI_GGUF_STRING,
+    ATI_GGUF_ARRAY,
+    ATI_GGUF_UINT64,
+    ATI_GGUF_INT64,
+    ATI_GGUF_FLOAT64,
+    ATI_GGUF_N_TYPES,
+} ati_gguf_type;
+
+/* A value of the metadata; what it points to is the contents'. */
+typedef struct {
+    const char *key;    /* UTF-8 */
+    const char *path;   /* of the file that it is in */
+    ati_gguf_type type; /* ATI_GGUF_ARRAY for all arrays */
+    ati_gguf_type item; /* of an array's items, never ATI_GGUF_ARRAY; else `type` */
+    size_t count;       /* items of an array; else 1 */
+    /* As in the file, little-endian and not aligned: a number, or an array's [count]. A
+     * string alone has a NUL behind it, and none inside; strings of an array are read one
+     * after the other (ati_gguf_next_string). */
+    const unsigned char *data;
+    size_t bytes; /* of data */
+} ati_gguf_value;
+
+typedef struct {
+    const char *name; /* UTF-8 */
+    const char *type; /* as ggml calls it: "Q4_K" */
+    size_t rank;
+    size_t shape[4]; /* [rank], row-major: [out, ..., in] */
+} ati_gguf_tensor_info;
+
+/* A GGUF file, or the files of a split one. Immutable, for any number of threads. */
+typedef struct ati_gguf_contents ati_gguf_contents;
+
+/* Opens the file, or the first of several and with it the others, and checks all but the values
+ * of tensors. `poll` may be NULL. On ATI_OK the caller owns *contents; otherwise it is NULL. */
+ATI_API ati_status ati_gguf_contents_open(const char *path, ati_poll poll, void *poll_context,
+                                          ati_gguf_contents **contents, ati_error *error);
+
+/* NULL is allowed. */
+ATI_API void ati_gguf_contents_close(ati_gguf_contents *contents);
+
+/* Item i, from 0 on; NULL, or false, past the last. Files as `path` leads to them, values by
+ * their keys, tensors by their names. */
+ATI_API const char *ati_gguf_contents_file(const ati_gguf_contents *contents, size_t i);
+ATI_API const ati_gguf_value *ati_gguf_contents_value(const ati_gguf_contents *contents, size_t i);
+ATI_API bool ati_gguf_contents_tensor(const ati_gguf_contents *contents, size_t i,
+                                      ati_gguf_tensor_info *info);
+
+/* The string of an array of them that stands at *at, which is 0 for the first, and moves *at to
+ * the next; NULL after the last. *length bytes, UTF-8 or not, NULs among them, none behind. */
+ATI_API const char *ati_gguf_next_string(const ati_gguf_value *value, size_t *at, size_t *length);
+
+/* Writes the values of tensor i, which is there, to out [its shape], as the weights of a model
+ * are read. A type that is not read and values that are not finite are refused by name. */
+ATI_API ati_status ati_gguf_contents_read(const ati_gguf_contents *contents, size_t i, float *out,
+                                          ati_poll poll, void *poll_context, ati_error *error);
+
 #endif

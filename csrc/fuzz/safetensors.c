@@ -50,7 +50,7 @@ static void read_values(const ati_safetensors *st, const ati_tensor *tensor) {
     }
     float *values = calloc(n > 0 ? n : 1, sizeof *values);
     FUZZ_HOLDS(values != NULL);
-    ati_status status = ati_safetensors_read_f32(st, tensor, 0, n, values, &error);
+    ati_status status = ati_tensor_read_f32(&st->file, tensor, 0, n, values, &error);
     if (status != ATI_OK) {
         fuzz_refused(status, &error);
     }

@@ -15,20 +15,6 @@ static const module_state *state_of(model_object *self) {
     return PyType_GetModuleState(Py_TYPE(self));
 }
 
-/* The calling thread's state while the GIL is given up. */
-typedef struct {
-    PyThreadState *thread;
-} released_gil;
-
-/* ati_poll: lets Python handle signals. */
-static int check_signals(void *context) {
-    released_gil *gil = context;
-    PyEval_RestoreThread(gil->thread);
-    int result = PyErr_CheckSignals();
-    gil->thread = PyEval_SaveThread();
-    return result;
-}
-
 /* Reads the documents, with the variants of a set or NULL, without the GIL. Returns 0, or
  * -1 with an exception set. */
 static int run_batch(model_object *self, const id_batch *documents, const variant_set *set,
@@ -40,7 +26,7 @@ static int run_batch(model_object *self, const id_batch *documents, const varian
         .variants = set != NULL ? set->variants : NULL,
         .n_variants = set != NULL ? set->n_variants : 0,
         .n_threads = n_threads < 1 ? 0 : (size_t)n_threads, /* 0 is refused */
-        .poll = check_signals,
+        .poll = ati_check_signals,
         .poll_context = &gil,
     };
     ati_error error;
@@ -321,7 +307,7 @@ static PyObject *model_packed_header(model_object *self, PyObject *key) {
     }
     gil.thread = PyEval_SaveThread();
     ati_status status =
-        ati_model_packed_header(self->model, text, check_signals, &gil, header, &error);
+        ati_model_packed_header(self->model, text, ati_check_signals, &gil, header, &error);
     PyEval_RestoreThread(gil.thread);
     if (status != ATI_OK) {
         return ati_raise(state_of(self), status, &error);
@@ -347,7 +333,7 @@ static PyObject *model_packed(model_object *self, void *closure) {
 /* Opens a model without the GIL. */
 static ati_status open_model(ati_opening *from, ati_model **model, ati_error *error) {
     released_gil gil;
-    from->poll = check_signals;
+    from->poll = ati_check_signals;
     from->poll_context = &gil;
     gil.thread = PyEval_SaveThread();
     ati_status status = ati_model_open(from, model, error);

@@ -39,6 +39,8 @@ static void module_free(void *module) {
 static PyMethodDef module_methods[] = {
     {"kernels", ati_list_kernels, METH_O, NULL},
     {"choose_kernel", ati_name_kernel, METH_VARARGS, NULL},
+    {"read_gguf", ati_read_gguf, METH_O, NULL},
+    {"read_gguf_tensor", ati_read_gguf_tensor, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

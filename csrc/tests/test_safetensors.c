@@ -37,9 +37,9 @@ static void test_good_header(void) {
         CHECK(strcmp(st.tensors[i - 1].name, st.tensors[i].name) < 0);
     }
     const ati_tensor *b = &st.tensors[1], *scalar = &st.tensors[3];
-    CHECK(strcmp(b->name, "b") == 0 && b->dtype == ATI_DTYPE_F32);
+    CHECK(strcmp(b->name, "b") == 0 && b->blocks == ati_ggml_type_of(ATI_GGML_F32));
     CHECK(b->offset == 4 && b->bytes == 8 && b->rank == 2 && b->shape[1] == 1);
-    CHECK(strcmp(scalar->name, "scalar") == 0 && scalar->dtype == ATI_DTYPE_U8);
+    CHECK(strcmp(scalar->name, "scalar") == 0 && scalar->is_bytes && scalar->blocks == NULL);
     ati_safetensors_close(&st);
     CHECK(parse("{}", 0, &st, &error) == ATI_OK);
     ati_safetensors_close(&st);
@@ -152,9 +152,9 @@ static void test_conversion(void) {
         memcpy(bytes + 8 + n, from[i], 12);
         test_write(folder, "t", bytes, (size_t)n + 20);
         CHECK(ati_safetensors_open(folder, "t", NULL, &st, &error) == ATI_OK);
-        CHECK(ati_safetensors_read_f32(&st, st.tensors, 0, 6, out, &error) == ATI_OK);
+        CHECK(ati_tensor_read_f32(&st.file, st.tensors, 0, 6, out, &error) == ATI_OK);
         CHECK(memcmp(out, expected[i], sizeof out) == 0);
-        CHECK(ati_safetensors_read_f32(&st, st.tensors, 2, 3, out, &error) == ATI_OK);
+        CHECK(ati_tensor_read_f32(&st.file, st.tensors, 2, 3, out, &error) == ATI_OK);
         CHECK(memcmp(out, (const float *)expected[i] + 2, 3 * sizeof *out) == 0);
         ati_safetensors_close(&st);
     }
@@ -174,11 +174,11 @@ static void test_all_halves(void) {
         data[3] = (unsigned char)(h >> 8);
         test_write(folder, "t", bytes, sizeof bytes);
         CHECK(ati_safetensors_open(folder, "t", NULL, &st, &error) == ATI_OK);
-        ati_status status = ati_safetensors_read_f32(&st, st.tensors, 0, 2, out, &error);
+        ati_status status = ati_tensor_read_f32(&st.file, st.tensors, 0, 2, out, &error);
         int exponent = (int)(h >> 10 & 31), fraction = (int)(h & 1023);
         if (exponent == 31) {
             CHECK_REFUSED(status, ATI_FORMAT, &error, "at [1]");
-            status = ati_safetensors_read_f32(&st, st.tensors, 1, 1, out, &error);
+            status = ati_tensor_read_f32(&st.file, st.tensors, 1, 1, out, &error);
             CHECK_REFUSED(status, ATI_FORMAT, &error, "at [1]");
         } else {
             double value =

@@ -160,11 +160,11 @@ static ati_status open_shards(const shard_index *index, ati_checkpoint *checkpoi
     ati_status status = ATI_OK;
     for (size_t i = 0, end; i < index->n && status == ATI_OK; i = end) {
         const char *file = index->places[index->order[i]].file;
-        ati_safetensors *shard = &checkpoint->shards[checkpoint->n_shards];
+        ati_safetensors *shard = &checkpoint->shards[checkpoint->n_files];
         end = end_of_file(index, i);
-        status = ati_safetensors_open(checkpoint->folder, file, index->poller, shard, index->error);
+        status = ati_safetensors_open(checkpoint->path, file, index->poller, shard, index->error);
         if (status == ATI_OK) {
-            checkpoint->n_shards++;
+            checkpoint->n_files++;
             status = check_shard(index, index->order + i, end - i, shard);
         }
         if (status == ATI_OK) {
@@ -180,15 +180,15 @@ static ati_status open_single(ati_checkpoint *checkpoint, ati_error *error) {
     if (checkpoint->shards == NULL) {
         return ati_fail_memory(error, sizeof *checkpoint->shards, "a safetensors file");
     }
-    ati_status status = ati_safetensors_open(checkpoint->folder, single_name, checkpoint->poller,
+    ati_status status = ati_safetensors_open(checkpoint->path, single_name, checkpoint->poller,
                                              checkpoint->shards, error);
-    checkpoint->n_shards = status == ATI_OK ? 1 : 0;
+    checkpoint->n_files = status == ATI_OK ? 1 : 0;
     if (status == ATI_IO &&
-        ati_file_exists(checkpoint->folder, pickled_name, &pickled, NULL) == ATI_OK && pickled) {
+        ati_file_exists(checkpoint->path, pickled_name, &pickled, NULL) == ATI_OK && pickled) {
         return ati_fail(error, ATI_UNSUPPORTED,
                         "'%s' holds %s, which may run code when it is read, and no %s: save the "
                         "model as safetensors",
-                        checkpoint->folder, pickled_name, single_name);
+                        checkpoint->path, pickled_name, single_name);
     }
     return status;
 }
@@ -205,7 +205,7 @@ static ati_status is_sharded(const char *folder, bool *sharded, ati_error *error
 
 static bool all_begin_with(const ati_checkpoint *checkpoint, const char *beginning, size_t n) {
     size_t n_tensors = 0;
-    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+    for (size_t i = 0; i < checkpoint->n_files; i++) {
         const ati_safetensors *shard = &checkpoint->shards[i];
         for (size_t j = 0; j < shard->n_tensors; j++) {
             if (strncmp(shard->tensors[j].name, beginning, n) != 0) {
@@ -229,7 +229,7 @@ static void drop_wrappers(ati_checkpoint *checkpoint) {
             w++;
             continue;
         }
-        for (size_t i = 0; i < checkpoint->n_shards; i++) {
+        for (size_t i = 0; i < checkpoint->n_files; i++) {
             for (size_t j = 0; j < checkpoint->shards[i].n_tensors; j++) {
                 checkpoint->shards[i].tensors[j].name += length;
             }
@@ -246,10 +246,10 @@ static int compare_names(const void *context, uint32_t a, uint32_t b) {
 /* Writes the tensors of every shard to tensors, shard by shard. */
 static void list_tensors(const ati_checkpoint *checkpoint, ati_checkpoint_tensor *tensors) {
     size_t n = 0;
-    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+    for (size_t i = 0; i < checkpoint->n_files; i++) {
         const ati_safetensors *shard = &checkpoint->shards[i];
         for (size_t j = 0; j < shard->n_tensors; j++) {
-            tensors[n++] = (ati_checkpoint_tensor){&shard->tensors[j], shard};
+            tensors[n++] = (ati_checkpoint_tensor){&shard->tensors[j], &shard->file};
         }
     }
 }
@@ -257,7 +257,7 @@ static void list_tensors(const ati_checkpoint *checkpoint, ati_checkpoint_tensor
 /* Fills checkpoint->tensors; each name is in one shard, as the index says. */
 static ati_status sort_tensors(ati_checkpoint *checkpoint, ati_error *error) {
     size_t n = 0;
-    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+    for (size_t i = 0; i < checkpoint->n_files; i++) {
         n += checkpoint->shards[i].n_tensors;
     }
     uint32_t *order = ati_calloc(2 * n, sizeof *order);
@@ -287,13 +287,13 @@ ati_status ati_checkpoint_open(const char *folder, ati_poller *poller, ati_check
                                ati_error *error) {
     shard_index index = {.poller = poller, .error = error};
     bool sharded = false;
-    *checkpoint = (ati_checkpoint){.poller = poller};
+    *checkpoint = (ati_checkpoint){.poller = poller, .readable = "F32, F16 or BF16"};
     ati_status status = is_sharded(folder, &sharded, error);
     if (status != ATI_OK) {
         goto exit;
     }
-    checkpoint->folder = ati_path_join(folder, "");
-    if (checkpoint->folder == NULL) {
+    checkpoint->path = ati_path_join(folder, "");
+    if (checkpoint->path == NULL) {
         status = ati_fail_memory(error, strlen(folder), "a path");
         goto exit;
     }
@@ -313,13 +313,48 @@ exit:
     return status;
 }
 
+/* A tensor of a GGUF file as one of any file. */
+static ati_tensor take_gguf_tensor(const ati_gguf_tensor *from) {
+    ati_tensor tensor = {.name = from->name,
+                         .dtype_name = from->type->name,
+                         .blocks = from->type->unpack != NULL ? from->type : NULL,
+                         .rank = from->rank,
+                         .offset = from->offset,
+                         .bytes = from->bytes};
+    memcpy(tensor.shape, from->shape, sizeof from->shape);
+    return tensor;
+}
+
+ati_status ati_checkpoint_open_gguf(const ati_gguf *gguf, ati_poller *poller,
+                                    ati_checkpoint *checkpoint, ati_error *error) {
+    size_t n = gguf->n_tensors;
+    *checkpoint = (ati_checkpoint){.poller = poller,
+                                   .readable = ati_ggml_read_types,
+                                   .path = ati_path_join("", gguf->files[0].file.path),
+                                   .listed = ati_calloc(n, sizeof *checkpoint->listed),
+                                   .tensors = ati_calloc(n, sizeof *checkpoint->tensors)};
+    if (checkpoint->path == NULL || checkpoint->listed == NULL || checkpoint->tensors == NULL) {
+        ati_checkpoint_close(checkpoint);
+        return ati_fail_memory(error, n * sizeof *checkpoint->listed, "a table of tensors");
+    }
+    for (size_t i = 0; i < n; i++) {
+        checkpoint->listed[i] = take_gguf_tensor(&gguf->tensors[i]);
+        checkpoint->tensors[i] = (ati_checkpoint_tensor){&checkpoint->listed[i],
+                                                         &gguf->files[gguf->tensors[i].file].file};
+    }
+    checkpoint->n_tensors = n;
+    checkpoint->n_files = gguf->n_files;
+    return ATI_OK;
+}
+
 void ati_checkpoint_close(ati_checkpoint *checkpoint) {
-    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+    for (size_t i = 0; checkpoint->shards != NULL && i < checkpoint->n_files; i++) {
         ati_safetensors_close(&checkpoint->shards[i]);
     }
     ati_free(checkpoint->tensors);
+    ati_free(checkpoint->listed);
     ati_free(checkpoint->shards);
-    ati_free(checkpoint->folder);
+    ati_free(checkpoint->path);
     *checkpoint = (ati_checkpoint){0};
 }
 
@@ -357,7 +392,7 @@ static ati_status fail_shape(const ati_checkpoint_tensor *at, size_t rank, const
     write_shape(dims, rank, expected, sizeof expected);
     write_shape(at->tensor->shape, at->tensor->rank, found, sizeof found);
     return ati_fail(error, ATI_FORMAT, "tensor '%.200s' in '%s': expected shape %s, found %s",
-                    at->tensor->name, at->shard->file.path, expected, found);
+                    at->tensor->name, at->file->path, expected, found);
 }
 
 /* What a wrapper of some layers alone left within a name, or NULL. */
@@ -376,10 +411,11 @@ static const char *find_wrapper(const ati_checkpoint *checkpoint) {
 
 static ati_status fail_missing(const ati_checkpoint *checkpoint, const char *name,
                                ati_error *error) {
-    bool single = checkpoint->n_shards == 1;
+    bool single = checkpoint->n_files == 1;
+    const ati_safetensors *shards = checkpoint->shards;
     const char *wrapper = find_wrapper(checkpoint);
     return ati_fail(error, ATI_FORMAT, "tensor '%s' is missing from '%s'%s%s%s%s", name,
-                    single ? checkpoint->shards[0].file.path : checkpoint->folder,
+                    single && shards != NULL ? shards[0].file.path : checkpoint->path,
                     single ? "" : " (in none of its shards)",
                     wrapper != NULL ? "; a wrapper left '" : "", wrapper != NULL ? wrapper : "",
                     wrapper != NULL ? "' in names of others: save the model that it wraps" : "");
@@ -406,15 +442,15 @@ static ati_status expect_shape(const ati_checkpoint *checkpoint, const char *nam
 static ati_status fail_dtype(const ati_checkpoint_tensor *at, const char *expected,
                              ati_error *error) {
     return ati_fail(error, ATI_UNSUPPORTED, "tensor '%.200s' in '%s': expected dtype %s, found %s",
-                    at->tensor->name, at->shard->file.path, expected, at->tensor->dtype_name);
+                    at->tensor->name, at->file->path, expected, at->tensor->dtype_name);
 }
 
 ati_status ati_checkpoint_expect(const ati_checkpoint *checkpoint, const char *name, size_t rank,
                                  const size_t *dims, ati_error *error) {
     const ati_checkpoint_tensor *at = NULL;
     ati_status status = expect_shape(checkpoint, name, rank, dims, &at, error);
-    return status == ATI_OK && at->tensor->dtype <= ATI_DTYPE_U8
-               ? fail_dtype(at, "F32, F16 or BF16", error)
+    return status == ATI_OK && at->tensor->blocks == NULL
+               ? fail_dtype(at, checkpoint->readable, error)
                : status;
 }
 
@@ -422,8 +458,7 @@ ati_status ati_checkpoint_expect_bytes(const ati_checkpoint *checkpoint, const c
                                        size_t rank, const size_t *dims, ati_error *error) {
     const ati_checkpoint_tensor *at = NULL;
     ati_status status = expect_shape(checkpoint, name, rank, dims, &at, error);
-    return status == ATI_OK && at->tensor->dtype != ATI_DTYPE_U8 ? fail_dtype(at, "U8", error)
-                                                                 : status;
+    return status == ATI_OK && !at->tensor->is_bytes ? fail_dtype(at, "U8", error) : status;
 }
 
 ati_status ati_checkpoint_read_bytes(const ati_checkpoint *checkpoint, const char *name,
@@ -433,7 +468,7 @@ ati_status ati_checkpoint_read_bytes(const ati_checkpoint *checkpoint, const cha
     ati_status status = ATI_OK;
     for (size_t i = 0, some; i < n && status == ATI_OK; i += some) {
         some = n - i < CHUNK ? n - i : CHUNK;
-        status = ati_safetensors_read_bytes(at->shard, at->tensor, first + i, some, out + i, error);
+        status = ati_tensor_read_bytes(at->file, at->tensor, first + i, some, out + i, error);
         if (status == ATI_OK) {
             status = ati_poller_check(checkpoint->poller, error);
         }
@@ -448,7 +483,7 @@ ati_status ati_checkpoint_read_f32(const ati_checkpoint *checkpoint, const char 
     ati_status status = ATI_OK;
     for (size_t i = 0, some; i < n && status == ATI_OK; i += some) {
         some = n - i < CHUNK ? n - i : CHUNK;
-        status = ati_safetensors_read_f32(at->shard, at->tensor, first + i, some, out + i, error);
+        status = ati_tensor_read_f32(at->file, at->tensor, first + i, some, out + i, error);
         if (status == ATI_OK) {
             status = ati_poller_check(checkpoint->poller, error);
         }
@@ -465,7 +500,7 @@ static ati_status compare_bytes(const ati_checkpoint_tensor *const pair[2], ati_
     for (size_t at = 0; at < n && *same && status == ATI_OK; at += CHUNK) {
         size_t some = n - at < CHUNK ? n - at : CHUNK;
         for (size_t i = 0; i < 2 && status == ATI_OK; i++) {
-            status = ati_file_read(&pair[i]->shard->file, pair[i]->tensor->offset + at, some,
+            status = ati_file_read(pair[i]->file, pair[i]->tensor->offset + at, some,
                                    buffer + i * CHUNK, error);
         }
         *same = status == ATI_OK && memcmp(buffer, buffer + CHUNK, some) == 0;

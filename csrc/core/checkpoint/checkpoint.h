@@ -1,23 +1,26 @@
-/* The tensors of a model folder: model.safetensors, or the shards that
- * model.safetensors.index.json names. */
+/* The tensors of a model: of a folder, in model.safetensors or in the shards that
+ * model.safetensors.index.json names, or of GGUF files. */
 #ifndef ATI_CHECKPOINT_H
 #define ATI_CHECKPOINT_H
 
 #include "checkpoint/safetensors.h"
+#include "gguf/gguf.h"
 
 #define ATI_MAX_SHARDS 1024 /* files of one checkpoint, all open at a time */
 
 /* A tensor and the file that it is in. */
 typedef struct {
     const ati_tensor *tensor;
-    const ati_safetensors *shard;
+    const ati_file *file;
 } ati_checkpoint_tensor;
 
 typedef struct {
-    char *folder;       /* owned */
-    ati_poller *poller; /* the caller's, who is asked while tensors are found and read; or NULL */
-    size_t n_shards;
-    ati_safetensors *shards; /* [n_shards] */
+    char *path;           /* of the folder, or of the first GGUF file; owned */
+    const char *readable; /* the dtypes that are read as float32, in words; static */
+    ati_poller *poller;   /* the caller's, who is asked while tensors are found and read; or NULL */
+    size_t n_files;
+    ati_safetensors *shards; /* [n_files]; NULL: they are GGUF files */
+    ati_tensor *listed;      /* [n_tensors], those of GGUF files; else NULL */
     size_t n_tensors;
     ati_checkpoint_tensor *tensors; /* [n_tensors], those of all shards, by name */
 } ati_checkpoint;
@@ -31,6 +34,11 @@ typedef struct {
 ati_status ati_checkpoint_open(const char *folder, ati_poller *poller, ati_checkpoint *checkpoint,
                                ati_error *error);
 
+/* The tensors of GGUF files by the names that they have there. `gguf` and `poller`, which may be
+ * NULL, outlive *checkpoint; the rest as above. */
+ati_status ati_checkpoint_open_gguf(const ati_gguf *gguf, ati_poller *poller,
+                                    ati_checkpoint *checkpoint, ati_error *error);
+
 /* Zeroed is allowed. */
 void ati_checkpoint_close(ati_checkpoint *checkpoint);
 
@@ -39,8 +47,9 @@ void ati_checkpoint_close(ati_checkpoint *checkpoint);
 const ati_checkpoint_tensor *ati_checkpoint_find(const ati_checkpoint *checkpoint,
                                                  const char *name);
 
-/* Checks that `name` is there with exactly the shape dims [rank] and a dtype of
- * F32, F16 or BF16; refuses it by name otherwise. */
+/* Checks that `name` is there with exactly the shape dims [rank] and a dtype that
+ * is read as float32: F32, F16 and BF16, of GGUF files those of ati_ggml_read_types; refuses it by
+ * name otherwise. */
 ati_status ati_checkpoint_expect(const ati_checkpoint *checkpoint, const char *name, size_t rank,
                                  const size_t *dims, ati_error *error);
 

@@ -17,35 +17,37 @@
 #define LENGTH_BYTES ((size_t)8)
 #define TENSORS_A_POLL ((size_t)1024) /* read from the header */
 
+enum { NOT_READ = -2, BYTES = -1 };
+
 typedef struct {
     const char *name;
     size_t bits;
-    ati_dtype dtype;
+    int as; /* ggml's number of the type that its values are read as, or one of the above */
 } dtype_row;
 
 static const dtype_row dtypes[] = {
-    {"F32", 32, ATI_DTYPE_F32},
-    {"F16", 16, ATI_DTYPE_F16},
-    {"BF16", 16, ATI_DTYPE_BF16},
-    {"F64", 64, ATI_DTYPE_OTHER},
-    {"I64", 64, ATI_DTYPE_OTHER},
-    {"U64", 64, ATI_DTYPE_OTHER},
-    {"C64", 64, ATI_DTYPE_OTHER},
-    {"I32", 32, ATI_DTYPE_OTHER},
-    {"U32", 32, ATI_DTYPE_OTHER},
-    {"I16", 16, ATI_DTYPE_OTHER},
-    {"U16", 16, ATI_DTYPE_OTHER},
-    {"I8", 8, ATI_DTYPE_OTHER},
-    {"U8", 8, ATI_DTYPE_U8},
-    {"BOOL", 8, ATI_DTYPE_OTHER},
-    {"F8_E4M3", 8, ATI_DTYPE_OTHER},
-    {"F8_E5M2", 8, ATI_DTYPE_OTHER},
-    {"F8_E8M0", 8, ATI_DTYPE_OTHER},
-    {"F8_E4M3FNUZ", 8, ATI_DTYPE_OTHER},
-    {"F8_E5M2FNUZ", 8, ATI_DTYPE_OTHER},
-    {"F6_E2M3", 6, ATI_DTYPE_OTHER},
-    {"F6_E3M2", 6, ATI_DTYPE_OTHER},
-    {"F4", 4, ATI_DTYPE_OTHER},
+    {"F32", 32, ATI_GGML_F32},
+    {"F16", 16, ATI_GGML_F16},
+    {"BF16", 16, ATI_GGML_BF16},
+    {"F64", 64, NOT_READ},
+    {"I64", 64, NOT_READ},
+    {"U64", 64, NOT_READ},
+    {"C64", 64, NOT_READ},
+    {"I32", 32, NOT_READ},
+    {"U32", 32, NOT_READ},
+    {"I16", 16, NOT_READ},
+    {"U16", 16, NOT_READ},
+    {"I8", 8, NOT_READ},
+    {"U8", 8, BYTES},
+    {"BOOL", 8, NOT_READ},
+    {"F8_E4M3", 8, NOT_READ},
+    {"F8_E5M2", 8, NOT_READ},
+    {"F8_E8M0", 8, NOT_READ},
+    {"F8_E4M3FNUZ", 8, NOT_READ},
+    {"F8_E5M2FNUZ", 8, NOT_READ},
+    {"F6_E2M3", 6, NOT_READ},
+    {"F6_E3M2", 6, NOT_READ},
+    {"F4", 4, NOT_READ},
 };
 
 /* A header being read. */
@@ -68,7 +70,8 @@ static ati_status read_dtype(const header *h, ati_json_value entry, ati_tensor *
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
         if (ati_json_is(h->json, value, dtypes[i].name)) {
             tensor->dtype_name = dtypes[i].name;
-            tensor->dtype = dtypes[i].dtype;
+            tensor->is_bytes = dtypes[i].as == BYTES;
+            tensor->blocks = dtypes[i].as >= 0 ? ati_ggml_type_of((uint32_t)dtypes[i].as) : NULL;
             *bits = dtypes[i].bits;
             return ATI_OK;
         }

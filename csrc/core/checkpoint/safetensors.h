@@ -11,30 +11,7 @@
 #ifndef ATI_SAFETENSORS_H
 #define ATI_SAFETENSORS_H
 
-#include <stdint.h>
-
-#include "base/file.h"
-#include "base/poll.h"
-
-#define ATI_MAX_RANK 8 /* dimensions of a tensor */
-
-typedef enum {
-    ATI_DTYPE_OTHER, /* known to the format, not readable */
-    ATI_DTYPE_U8,    /* readable as bytes; the rest as float32 */
-    ATI_DTYPE_F32,
-    ATI_DTYPE_F16,
-    ATI_DTYPE_BF16,
-} ati_dtype;
-
-typedef struct {
-    const char *name;       /* owned by the ati_safetensors; no NUL inside */
-    const char *dtype_name; /* "F32", ...; static */
-    ati_dtype dtype;
-    size_t rank;
-    size_t shape[ATI_MAX_RANK]; /* [rank] */
-    size_t offset;              /* of the first byte, in the file */
-    size_t bytes;
-} ati_tensor;
+#include "checkpoint/tensor.h"
 
 typedef struct {
     ati_file file;
@@ -50,16 +27,6 @@ ati_status ati_safetensors_open(const char *folder, const char *name, ati_poller
 
 /* Zeroed is allowed. */
 void ati_safetensors_close(ati_safetensors *st);
-
-/* Reads the elements first..first + n - 1 of a tensor, which it has, into out [n] as
- * float32; every F16 and BF16 value is one. Refuses other dtypes, and values that are
- * not finite, by name. */
-ati_status ati_safetensors_read_f32(const ati_safetensors *st, const ati_tensor *tensor,
-                                    size_t first, size_t n, float *out, ati_error *error);
-
-/* Reads the bytes first..first + n - 1 of a tensor, which it has, into out [n]. */
-ati_status ati_safetensors_read_bytes(const ati_safetensors *st, const ati_tensor *tensor,
-                                      size_t first, size_t n, uint8_t *out, ati_error *error);
 
 /* Parses the header text[0..length) of a file whose tensors take `data_bytes`
  * after it; fills everything of *st but `file`. What ati_safetensors_open uses,

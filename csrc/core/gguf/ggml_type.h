@@ -6,6 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define ATI_GGML_MOST_VALUES 256 /* of a block */
+
+/* Numbers of types that other formats have too. */
+enum { ATI_GGML_F32 = 0, ATI_GGML_F16 = 1, ATI_GGML_BF16 = 30 };
+
 /* Writes the values of n blocks to values [n * those of a block], by float32 arithmetic in
  * the order that ggml's own reference has, so that they are its very bits. Blocks are not
  * aligned. */

@@ -41,11 +41,12 @@ static bool is_part_name(const char *path) {
 /* The path of file `number`, from 0 on, of `count`, beside `path`, which is the name of another
  * one; the caller's (ati_free). NULL without memory. */
 static char *part_path(const char *path, size_t number, size_t count) {
-    size_t length = strlen(path) - (sizeof ending - 1), size = length + sizeof ending;
-    char *out = ati_calloc(size, 1);
+    enum { ROOM = 64 }; /* for an ending with any two numbers */
+    size_t length = strlen(path) - (sizeof ending - 1);
+    char *out = ati_calloc(length + ROOM, 1);
     if (out != NULL) {
         memcpy(out, path, length);
-        snprintf(out + length, size - length, "-%05zu-of-%05zu.gguf", number + 1, count);
+        snprintf(out + length, ROOM, "-%05zu-of-%05zu.gguf", number + 1, count);
     }
     return out;
 }
@@ -90,15 +91,22 @@ static ati_status fail_not_first(const ati_gguf_part *part, const split *is, ati
 /* The first file must have a name that leads to the others. */
 static ati_status check_name(const ati_gguf_part *part, const split *is, ati_error *error) {
     const char *path = part->file.path;
-    char expected[sizeof ending];
-    snprintf(expected, sizeof expected, "-00001-of-%05zu.gguf", is->count);
-    size_t length = strlen(path), n = strlen(expected);
-    return length > n && strcmp(path + length - n, expected) == 0
-               ? ATI_OK
-               : ati_fail(error, ATI_FORMAT,
-                          "'%s' is the first of %zu files of a model: expected a name that ends in "
-                          "'%s', by which the others are found",
-                          path, is->count, expected);
+    if (!is_part_name(path)) {
+        return ati_fail(error, ATI_FORMAT,
+                        "'%s' is the first of %zu files of a model: expected a name that ends in "
+                        "'-00001-of-%05zu.gguf', by which the others are found",
+                        path, is->count, is->count);
+    }
+    char *first = part_path(path, 0, is->count);
+    ati_status status =
+        first == NULL ? ati_fail_memory(error, strlen(path), "a path")
+        : strcmp(first, path) != 0
+            ? ati_fail(error, ATI_FORMAT,
+                       "'%s' says it is the first of %zu files of a model: expected the name '%s'",
+                       path, is->count, first)
+            : ATI_OK;
+    ati_free(first);
+    return status;
 }
 
 /* Opens file number i > 0 of those that `first` speaks of. */

@@ -25,14 +25,14 @@ static bool is_harmless(const ati_tensors *tensors, const char *name) {
     return config->tied && strcmp(name, tensors->unembedding) == 0;
 }
 
-static ati_status fail_unexpected(const ati_tensors *tensors, const ati_safetensors *shard,
+static ati_status fail_unexpected(const ati_tensors *tensors, const ati_file *file,
                                   const char *name) {
     const ati_config *config = tensors->config;
     bool tells_bias = ends_with(name, ".bias");
     return ati_fail(tensors->error, ATI_FORMAT,
                     "tensor '%.200s' in '%s' has no place in the model that config.json "
                     "describes (%s of %zu layers%s%s%s)",
-                    name, shard->file.path, config->family->model_type, config->n_layers,
+                    name, file->path, config->family->model_type, config->n_layers,
                     tells_bias && !config->qkv_bias ? ", no bias on queries, keys and values" : "",
                     tells_bias && !config->output_bias ? ", none on the attention's output" : "",
                     tells_bias && !config->mlp_bias ? ", none in the MLP" : "");
@@ -42,7 +42,7 @@ static ati_status refuse_unexpected(const ati_tensors *tensors) {
     for (size_t i = 0; i < tensors->checkpoint->n_tensors; i++) {
         const ati_checkpoint_tensor *at = &tensors->checkpoint->tensors[i];
         if (!tensors->seen[i] && !is_harmless(tensors, at->tensor->name)) {
-            return fail_unexpected(tensors, at->shard, at->tensor->name);
+            return fail_unexpected(tensors, at->file, at->tensor->name);
         }
     }
     return ATI_OK;
@@ -50,14 +50,10 @@ static ati_status refuse_unexpected(const ati_tensors *tensors) {
 
 /* The values of a tensor; two to a byte of an MXFP4 block, whose scales are none. */
 static size_t count_values(const ati_tensor *tensor) {
-    switch (tensor->dtype) {
-    case ATI_DTYPE_F32:
-        return tensor->bytes / 4;
-    case ATI_DTYPE_U8:
-        return ends_with(tensor->name, "_blocks") ? tensor->bytes * 2 : 0;
-    default:
-        return tensor->bytes / 2;
+    if (tensor->blocks != NULL) {
+        return tensor->bytes / tensor->blocks->bytes * tensor->blocks->values;
     }
+    return ends_with(tensor->name, "_blocks") ? tensor->bytes * 2 : 0;
 }
 
 static size_t count_parameters(const ati_tensors *tensors) {
@@ -84,7 +80,7 @@ static ati_status check_tie(const ati_tensors *tensors) {
         return ati_fail(tensors->error, ATI_FORMAT,
                         "config.json in '%s' says tie_word_embeddings, but tensor '%s' is there "
                         "and differs from '%s': set tie_word_embeddings to false, or remove it",
-                        checkpoint->folder, tensors->unembedding, embeddings);
+                        checkpoint->path, tensors->unembedding, embeddings);
     }
     return status;
 }
