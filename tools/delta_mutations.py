@@ -182,7 +182,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "neighbours are not pairs",
         "csrc/core/model/row_map.c",
-        "bool moves = config->family->rope_pairs && i < dim;",
+        "bool moves = config->stored.rope_pairs && i < dim;",
         "bool moves = false;",
         ("cohere", "cohere2", "glm", "glm4", "ernie4_5", "helium"),
     ),

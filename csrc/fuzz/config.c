@@ -30,7 +30,7 @@ static void check_config(const ati_config *config) {
 static const char *family_folder(const ati_family *family) {
     static const char *folders[MOST_FAMILIES];
     const family_model model = {.family = family,
-                                .is_mxfp4 = family->experts == ATI_EXPERTS_TRANSPOSED};
+                                .is_mxfp4 = family->stored.experts == ATI_EXPERTS_TRANSPOSED};
     ati_error error = {.message = ""};
     size_t i = 0;
     while (ati_family_at(i) != family) {

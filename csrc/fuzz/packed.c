@@ -44,7 +44,7 @@ static ati_model *make_model(size_t kind, const char *folder) {
         .family = family,
         .tied = true,
         .flipped = true,
-        .is_mxfp4 = family->experts == ATI_EXPERTS_TRANSPOSED,
+        .is_mxfp4 = family->stored.experts == ATI_EXPERTS_TRANSPOSED,
     };
     ati_model *opened = NULL;
     ati_error error = {.message = ""};

@@ -53,7 +53,8 @@ static ati_model *open_model(fuzz_bytes *input) {
                                 .stated = choice & 1,
                                 .flipped = choice & 1,
                                 .tied = choice & 2,
-                                .is_mxfp4 = choice & 2 && row->experts == ATI_EXPERTS_TRANSPOSED,
+                                .is_mxfp4 =
+                                    choice & 2 && row->stored.experts == ATI_EXPERTS_TRANSPOSED,
                                 .rope = (ati_rope_type)fuzz_below(input, ROPES)};
     ati_precision precision = ATI_FP32 + (ati_precision)fuzz_below(input, 3);
     const char *kernels[ATI_MOST_KERNELS], *folder = find_folder(family, choice, &model);

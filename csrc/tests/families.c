@@ -102,8 +102,8 @@ static void add_layers(json_text *json, const family_model *model) {
         add_number(json, family->window_period_key, 2);
         add_number(json, family->window == ATI_WINDOW_LATER ? "max_window_layers" : NULL, 1);
     }
-    if (family->experts != ATI_EXPERTS_NONE) {
-        bool has_dense = model->stated && family->names.gate != NULL;
+    if (family->stored.experts != ATI_EXPERTS_NONE) {
+        bool has_dense = model->stated && family->stored.names.gate != NULL;
         add_number(json, "num_local_experts", 4);
         add_number(json, "num_experts_per_tok", 2);
         add_number(json, family->expert_size_key, 12);
@@ -147,7 +147,7 @@ static void add_rope(json_text *json, const ati_family *family, ati_rope_type ty
 static void add_ropes(json_text *json, const family_model *model) {
     const ati_family *family = model->family;
     bool is_needed = family->rope_stated || family->query_growth_key != NULL;
-    if (family->names.positions != NULL ||
+    if (family->stored.names.positions != NULL ||
         (model->rope == ATI_ROPE_DEFAULT && !model->stated && !is_needed)) {
         return;
     }

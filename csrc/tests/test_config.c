@@ -180,10 +180,12 @@ static void test_families(void) {
     for (; (family = ati_family_at(n)) != NULL; n++) {
         test_about("family %s", family->model_type);
         CHECK(ati_family_find(family->model_type) == family);
-        CHECK(family->names.embeddings != NULL && family->names.final_norm != NULL);
-        CHECK((family->names.qkv != NULL) != (family->names.query != NULL));
-        CHECK((family->names.query_norm != NULL) == (family->qk_norm != ATI_QK_NORM_NONE));
-        CHECK((family->names.router != NULL) == (family->experts != ATI_EXPERTS_NONE));
+        CHECK(family->stored.names.embeddings != NULL && family->stored.names.final_norm != NULL);
+        CHECK((family->stored.names.qkv != NULL) != (family->stored.names.query != NULL));
+        CHECK((family->stored.names.query_norm != NULL) ==
+              (family->stored.qk_norm != ATI_QK_NORM_NONE));
+        CHECK((family->stored.names.router != NULL) ==
+              (family->stored.experts != ATI_EXPERTS_NONE));
         CHECK((family->window == ATI_WINDOW_PERIOD) == (family->window_period > 0));
     }
     test_about("%s", "families");

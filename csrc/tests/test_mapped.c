@@ -132,7 +132,7 @@ void test_mapped(void) {
                                      .stated = true,
                                      .flipped = true,
                                      .tied = true,
-                                     .is_mxfp4 = family->experts == ATI_EXPERTS_TRANSPOSED};
+                                     .is_mxfp4 = family->stored.experts == ATI_EXPERTS_TRANSPOSED};
         check_model(folder, &plain);
         check_model(folder, &stated);
     }

@@ -7,7 +7,9 @@
 enum { HEADS = 4, KV_HEADS = 2, DIM = 6, QKV = (HEADS + 2 * KV_HEADS) * DIM };
 
 static ati_config config_of(const char *model_type, size_t n_kv_heads, size_t rotary_dim) {
-    return (ati_config){.family = ati_family_find(model_type),
+    const ati_family *family = ati_family_find(model_type);
+    return (ati_config){.family = family,
+                        .stored = family->stored,
                         .n_heads = HEADS,
                         .n_kv_heads = n_kv_heads,
                         .head_dim = DIM,

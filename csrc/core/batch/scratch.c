@@ -99,7 +99,7 @@ static void lay_out_experts(ati_cursor *c, const ati_model *model, ati_scratch *
 static void lay_out_scratch(ati_cursor *c, const ati_model *model, size_t longest,
                             ati_scratch *scratch) {
     const ati_config *config = &model->config;
-    const ati_names *names = &config->family->names;
+    const ati_names *names = &config->stored.names;
     const ati_gemm *attention = model->kernel->attention;
     bool has_post_norms = names->attention_post_norm != NULL || names->mlp_post_norm != NULL;
     scratch->x = take_inputs(c, model, ATI_ROW_BLOCK);

@@ -55,6 +55,7 @@ static ati_status read_family(ati_config_reader *r, ati_config *config) {
                         "'%s': model_type '%.100s' is not supported, expected %s", r->path, name,
                         names);
     }
+    config->stored = config->family->stored;
     return ATI_OK;
 }
 
@@ -106,7 +107,7 @@ static ati_status find_activation(const ati_config_reader *r, const ati_family *
     for (size_t i = 0; i < sizeof activations / sizeof *activations; i++) {
         bool has_parameters = activations[i].activation == ATI_ACTIVATION_XIELU;
         if (strcmp(activations[i].name, name) == 0 &&
-            (!has_parameters || family->names.activation != NULL)) {
+            (!has_parameters || family->stored.names.activation != NULL)) {
             *activation = activations[i].activation;
             return ATI_OK;
         }
@@ -115,7 +116,7 @@ static ati_status find_activation(const ati_config_reader *r, const ati_family *
                     "'%s': %s is '%.100s', expected silu, gelu, gelu_new, gelu_pytorch_tanh, relu, "
                     "relu2%s",
                     r->path, family->keys->activation, name,
-                    family->names.activation != NULL ? " or xielu" : "");
+                    family->stored.names.activation != NULL ? " or xielu" : "");
 }
 
 static ati_status read_activation(const ati_config_reader *r, ati_config *config) {
@@ -251,7 +252,7 @@ static ati_status read_flags(const ati_config_reader *r, ati_config *config) {
     for (size_t i = 0; i < sizeof flags / sizeof *flags && status == ATI_OK; i++) {
         status = read_choice(r, flags[i].choice, flags[i].out);
     }
-    config->qk_norm = config->qk_norm && family->qk_norm != ATI_QK_NORM_NONE;
+    config->qk_norm = config->qk_norm && family->stored.qk_norm != ATI_QK_NORM_NONE;
     config->attention_scale = is_scaled ? (float)(1.0 / sqrt((double)config->head_dim)) : 1.0F;
     /* Of a checkpoint of more than text, its own word on the tie goes first. */
     return status == ATI_OK && config->is_part

@@ -31,6 +31,7 @@ typedef struct {
 
 typedef struct {
     const ati_family *family; /* static */
+    ati_stored stored;        /* the checkpoint's tensors; what it points to is static */
     bool is_part;             /* of a checkpoint of more than text */
     size_t n_layers;
     size_t n_heads; /* a multiple of n_kv_heads */

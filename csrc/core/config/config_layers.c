@@ -240,14 +240,15 @@ static ati_status read_experts(const ati_config_reader *r, ati_config *config) {
     for (size_t l = 0; l < config->n_layers; l++) {
         config->layers[l].is_sparse = true;
     }
-    return status == ATI_OK && family->names.gate != NULL ? choose_sparse(r, config) : status;
+    return status == ATI_OK && family->stored.names.gate != NULL ? choose_sparse(r, config)
+                                                                 : status;
 }
 
 ati_status ati_config_layers(const ati_config_reader *r, ati_config *config) {
     const ati_rope_rule rule = config->family->rope_layers;
     ati_status status = read_window(r, config);
     for (size_t l = 0; l < config->n_layers; l++) {
-        config->layers[l].rotates = config->family->names.positions == NULL;
+        config->layers[l].rotates = config->family->stored.names.positions == NULL;
     }
     if (status == ATI_OK && rule == ATI_ROPE_LISTED) {
         status = list_rotating(r, config);
@@ -264,6 +265,7 @@ ati_status ati_config_layers(const ati_config_reader *r, ati_config *config) {
             config->layers[l].rotates = config->layers[l].is_windowed;
         }
     }
-    return status == ATI_OK && config->family->experts != ATI_EXPERTS_NONE ? read_experts(r, config)
-                                                                           : status;
+    return status == ATI_OK && config->family->stored.experts != ATI_EXPERTS_NONE
+               ? read_experts(r, config)
+               : status;
 }

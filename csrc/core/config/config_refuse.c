@@ -7,7 +7,7 @@
 bool ati_config_is_mxfp4(const ati_config_reader *r) {
     ati_json_value settings = ati_json_get(r->json, r->root, "quantization_config");
     ati_json_value method = ati_json_get(r->json, settings, "quant_method");
-    return r->family->experts == ATI_EXPERTS_TRANSPOSED && method != ATI_JSON_NONE &&
+    return r->family->stored.experts == ATI_EXPERTS_TRANSPOSED && method != ATI_JSON_NONE &&
            ati_json_is(r->json, method, "mxfp4");
 }
 
@@ -24,11 +24,11 @@ static bool reads_rope_layers(const ati_config_reader *r) {
 }
 
 static bool reads_experts(const ati_config_reader *r) {
-    return r->family->experts != ATI_EXPERTS_NONE;
+    return r->family->stored.experts != ATI_EXPERTS_NONE;
 }
 
 static bool reads_dense_layers(const ati_config_reader *r) {
-    return reads_experts(r) && r->family->names.gate != NULL;
+    return reads_experts(r) && r->family->stored.names.gate != NULL;
 }
 
 /* A field that is refused where it is more than null, false, empty or `neutral`, unless

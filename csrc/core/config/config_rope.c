@@ -405,7 +405,7 @@ static ati_status read_growth(const ati_config_reader *r, ati_json_value setting
 ati_status ati_config_ropes(const ati_config_reader *r, ati_config *config) {
     const ati_family *family = config->family;
     ati_json_value scaling, parameters;
-    if (family->names.positions != NULL) {
+    if (family->stored.names.positions != NULL) {
         return ATI_OK;
     }
     ati_status status = find_object(r, r->root, "rope_scaling", &scaling);

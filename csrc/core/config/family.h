@@ -41,7 +41,9 @@ typedef enum {
     ATI_EXPERTS_LISTED,     /* tensors for each expert; "{}" twice in their names */
     ATI_EXPERTS_STACKED,    /* [experts, 2 ffn, hidden], gate first, and [experts, hidden, ffn] */
     ATI_EXPERTS_TRANSPOSED, /* [experts, hidden, 2 ffn], gate and up by turns,
-                               and [experts, ffn, hidden]; with biases */
+                               and [experts, ffn, hidden] */
+    ATI_EXPERTS_APART,      /* [experts, ffn, hidden], gate and up each, and
+                               [experts, hidden, ffn] */
 } ati_experts_layout;
 
 /* Which layers see a window, where config.json has no layer_types. */
@@ -105,20 +107,29 @@ typedef struct {
     const char *activation; /* parameters of the activation */
 } ati_names;
 
+/* How a checkpoint names its tensors and lays them out. */
 typedef struct {
-    const char *model_type;     /* as in config.json */
     const char *body;           /* prefix of the names below */
     const char *unembedding;    /* [vocab, hidden], in full; absent when tied */
     const char *const *ignored; /* endings of names without meaning, NULL at the end */
-    const char *unread;         /* a key refused elsewhere that means nothing here */
+    ati_names names;
+    bool transposed;   /* all matrices but embeddings and unembedding are stored [in, out] */
+    bool qkv_by_heads; /* names.qkv holds each head's query, key and value, not all queries first */
+    bool rope_pairs;   /* pairs that turn are neighbours, not a half apart */
+    ati_gain gain;
+    ati_qk_norm qk_norm;
+    ati_experts_layout experts;
+} ati_stored;
+
+typedef struct {
+    const char *model_type; /* as in config.json */
+    ati_stored stored;      /* in a model folder */
+    const char *unread;     /* a key refused elsewhere that means nothing here */
     const ati_config_keys *keys;
     const ati_sizes *implied; /* what a text_config leaves out; NULL: nothing */
-    ati_names names;
-    bool transposed; /* all matrices but embeddings and unembedding are stored [in, out] */
 
     /* Norms */
     ati_norm_kind norm;
-    ati_gain gain;
     bool norm_bias;
     const char *eps_key; /* NULL: always the default */
     double eps;          /* where the key is absent */
@@ -126,9 +137,7 @@ typedef struct {
     /* Attention */
     size_t head_dim;   /* where config.json has none; 0: hidden / heads */
     size_t ffn_factor; /* of hidden_size, where config.json has no intermediate_size */
-    bool qkv_by_heads; /* names.qkv holds each head's query, key and value, not all queries first */
     ati_choice qkv_bias, output_bias;
-    ati_qk_norm qk_norm;
     const char *qk_norm_key; /* that turns it on; NULL: always */
     bool qk_norm_bias;
     bool qk_norm_after_rope;
@@ -149,7 +158,6 @@ typedef struct {
     size_t first_position; /* rows of `positions` before that of the first token */
     ati_rope_rule rope_layers;
     bool rope_by_window;     /* layers with and without a window have their own */
-    bool rope_pairs;         /* pairs are neighbours, not a half apart */
     bool rope_reversed;      /* turns the other way */
     bool rope_stated;        /* without rotary settings, a folder is refused */
     bool rope_alpha;         /* "dynamic" with an alpha has a fixed base */
@@ -167,10 +175,10 @@ typedef struct {
     const char *residual_multiplier_key;
     bool plain_mlp; /* down(act(up x)), without a gate */
     ati_choice mlp_bias;
-    const char *activation; /* where config.json has none */
-    bool gelu_is_tanh;      /* "gelu" means its tanh form */
-    ati_experts_layout experts;
+    const char *activation;        /* where config.json has none */
+    bool gelu_is_tanh;             /* "gelu" means its tanh form */
     const char *expert_size_key;   /* NULL: intermediate_size */
+    bool expert_bias;              /* and one of the router */
     ati_choice normalises_routing; /* weights of the chosen experts sum to 1 */
     bool clamped_glu; /* (up + 1) * gate * sigmoid(swiglu_alpha gate), clamped to swiglu_limit */
 

@@ -11,7 +11,7 @@
 
 /* The norms of the queries and keys of one row, by heads or of all together. */
 static void norm_heads(const ati_config *config, const ati_layer_weights *layer, float *queries) {
-    bool whole = config->family->qk_norm == ATI_QK_NORM_WHOLE;
+    bool whole = config->stored.qk_norm == ATI_QK_NORM_WHOLE;
     size_t dim = config->head_dim, q = config->n_heads, k = config->n_kv_heads;
     float *keys = queries + q * dim;
     ati_norm_parts(&layer->query_norm, queries, whole ? 1 : q, whole ? q * dim : dim);

@@ -4,7 +4,7 @@
 
 size_t ati_place_in_head(const ati_config *config, size_t i) {
     size_t dim = ati_rotary_dim(config);
-    bool moves = config->family->rope_pairs && i < dim;
+    bool moves = config->stored.rope_pairs && i < dim;
     return moves ? i / 2 + i % 2 * (dim / 2) : i;
 }
 

@@ -24,11 +24,11 @@ static void find_body(ati_tensors *tensors) {
     static const char *const before[] = {"", "language_model."};
     static const char *const instead[] = {"", "decoder.", "model.language_model.",
                                           "language_model."};
-    const ati_family *family = tensors->config->family;
+    const ati_stored *stored = &tensors->config->stored;
     char embeddings[ATI_NAME_SIZE];
-    snprintf(embeddings, sizeof embeddings, "%s.weight", family->names.embeddings);
+    snprintf(embeddings, sizeof embeddings, "%s.weight", stored->names.embeddings);
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
-        snprintf(tensors->prefixed, sizeof tensors->prefixed, "%s%s", before[i], family->body);
+        snprintf(tensors->prefixed, sizeof tensors->prefixed, "%s%s", before[i], stored->body);
         if (has_tensor(tensors, tensors->prefixed, embeddings)) {
             tensors->body = tensors->prefixed;
             return;
@@ -44,8 +44,8 @@ static void find_body(ati_tensors *tensors) {
 
 void ati_tensors_find_names(ati_tensors *tensors) {
     static const char *const names[] = {"lm_head.weight", "language_model.lm_head.weight"};
-    tensors->body = tensors->config->family->body;
-    tensors->unembedding = tensors->config->family->unembedding;
+    tensors->body = tensors->config->stored.body;
+    tensors->unembedding = tensors->config->stored.unembedding;
     find_body(tensors);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!has_tensor(tensors, "", tensors->unembedding) && has_tensor(tensors, "", names[i])) {

@@ -14,7 +14,7 @@ static bool ends_with(const char *name, const char *ending) {
 /* Whether a tensor without a place in the model may be there all the same. */
 static bool is_harmless(const ati_tensors *tensors, const char *name) {
     const ati_config *config = tensors->config;
-    for (const char *const *ending = config->family->ignored; *ending != NULL; ending++) {
+    for (const char *const *ending = config->stored.ignored; *ending != NULL; ending++) {
         if (ends_with(name, *ending)) {
             return true;
         }
@@ -72,8 +72,7 @@ static ati_status check_tie(const ati_tensors *tensors) {
     if (!tensors->config->tied || ati_checkpoint_find(checkpoint, tensors->unembedding) == NULL) {
         return ATI_OK;
     }
-    ati_tensor_name(tensors, tensors->config->family->names.embeddings, 0, 0, ".weight",
-                    embeddings);
+    ati_tensor_name(tensors, tensors->config->stored.names.embeddings, 0, 0, ".weight", embeddings);
     ati_status status =
         ati_checkpoint_same(checkpoint, embeddings, tensors->unembedding, &same, tensors->error);
     if (status == ATI_OK && !same) {

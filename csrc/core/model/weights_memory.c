@@ -73,17 +73,18 @@ static void lay_out_attention(weight_layout *w, size_t l, ati_layer_weights *lay
     const ati_family *family = config->family;
     size_t hidden = config->hidden_size;
     size_t q = config->n_heads * config->head_dim, kv = config->n_kv_heads * config->head_dim;
-    layer->attention_norm = take_norm(w, family->names.attention_norm, hidden, family->norm_bias);
+    layer->attention_norm =
+        take_norm(w, config->stored.names.attention_norm, hidden, family->norm_bias);
     layer->qkv = take_matrix(w, w->kernel->linear, q + 2 * kv, hidden);
     layer->qkv_bias = take_bias(w, config->qkv_bias, q + 2 * kv);
-    layer->query_norm = take_head_norm(w, family->names.query_norm, config->n_heads);
-    layer->key_norm = take_head_norm(w, family->names.key_norm, config->n_kv_heads);
+    layer->query_norm = take_head_norm(w, config->stored.names.query_norm, config->n_heads);
+    layer->key_norm = take_head_norm(w, config->stored.names.key_norm, config->n_kv_heads);
     layer->attention = make_rule(config, l);
-    layer->attention.sinks = take_bias(w, family->names.sinks != NULL, config->n_heads);
+    layer->attention.sinks = take_bias(w, config->stored.names.sinks != NULL, config->n_heads);
     layer->output = take_matrix(w, w->kernel->linear, hidden, q);
     layer->output_bias = take_bias(w, config->output_bias, hidden);
     layer->attention_post_norm =
-        take_norm(w, family->names.attention_post_norm, hidden, family->norm_bias);
+        take_norm(w, config->stored.names.attention_post_norm, hidden, family->norm_bias);
 }
 
 /* The layer's MLP or experts, into mlps where they are not NULL; returns what is left of
@@ -93,7 +94,7 @@ static ati_mlp *lay_out_mlps(weight_layout *w, size_t l, ati_mlp *mlps, ati_laye
     const ati_family *family = config->family;
     bool is_sparse = config->layers[l].is_sparse;
     bool is_gated = is_sparse || !family->plain_mlp;
-    bool has_bias = is_sparse ? family->experts == ATI_EXPERTS_TRANSPOSED : config->mlp_bias;
+    bool has_bias = is_sparse ? family->expert_bias : config->mlp_bias;
     size_t ffn = is_sparse ? config->expert_size : config->intermediate_size;
     layer->n_mlps = is_sparse ? config->n_experts : 1;
     layer->router = take_bias(w, is_sparse, layer->n_mlps * config->hidden_size);
@@ -113,12 +114,14 @@ static ati_mlp *lay_out_layer(weight_layout *w, size_t l, ati_mlp *mlps, ati_lay
     const ati_family *family = config->family;
     size_t hidden = config->hidden_size;
     bool shares_norm =
-        config->parallel && (family->parallel_shares_norm || !family->names.mlp_norm);
+        config->parallel && (family->parallel_shares_norm || !config->stored.names.mlp_norm);
     lay_out_attention(w, l, layer);
-    layer->mlp_norm = shares_norm ? layer->attention_norm
-                                  : take_norm(w, family->names.mlp_norm, hidden, family->norm_bias);
+    layer->mlp_norm = shares_norm
+                          ? layer->attention_norm
+                          : take_norm(w, config->stored.names.mlp_norm, hidden, family->norm_bias);
     mlps = lay_out_mlps(w, l, mlps, layer);
-    layer->mlp_post_norm = take_norm(w, family->names.mlp_post_norm, hidden, family->norm_bias);
+    layer->mlp_post_norm =
+        take_norm(w, config->stored.names.mlp_post_norm, hidden, family->norm_bias);
     layer->activate = take_activation(w);
     return mlps;
 }
@@ -138,10 +141,10 @@ static void lay_out(weight_layout *w, ati_weights *weights) {
     weights->embeddings =
         shared ? weights->unembedding : take_matrix(w, kernel->attention, vocab, hidden);
     weights->unembedding_bias = take_bias(w, family->unembedding_bias, vocab);
-    if (family->names.positions != NULL) {
+    if (config->stored.names.positions != NULL) {
         weights->positions = ati_take_floats(&w->memory, config->max_position_embeddings, hidden);
     }
-    weights->final_norm = take_norm(w, family->names.final_norm, hidden, family->norm_bias);
+    weights->final_norm = take_norm(w, config->stored.names.final_norm, hidden, family->norm_bias);
     for (size_t l = 0; l < config->n_layers; l++) {
         mlps = lay_out_layer(w, l, mlps, weights->layers != NULL ? &weights->layers[l] : &unkept);
     }

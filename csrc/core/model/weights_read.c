@@ -15,7 +15,7 @@ static void fill(float *x, size_t n, float value) {
 /* A norm's weight and bias [n], as they multiply and are added. */
 static ati_status visit_gain(ati_tensors *tensors, const char *pattern, size_t layer, size_t index,
                              size_t n, bool has_bias, float *weight, float *bias) {
-    const ati_gain gain = tensors->config->family->gain;
+    const ati_gain gain = tensors->config->stored.gain;
     char name[ATI_NAME_SIZE];
     ati_status status = ATI_OK;
     if (gain == ATI_GAIN_NONE) {
@@ -97,7 +97,7 @@ static ati_status visit_head_norm(ati_tensors *tensors, const char *pattern, siz
     if (!config->qk_norm) {
         return ATI_OK;
     }
-    switch (config->family->qk_norm) {
+    switch (config->stored.qk_norm) {
     case ATI_QK_NORM_HEAD:
         status = visit_shared_norm(tensors, pattern, layer, n_heads, norm);
         break;
@@ -140,7 +140,7 @@ static ati_status visit_linear(ati_tensors *tensors, size_t layer, size_t index,
     ati_source source = {.n = part->n,
                          .k = part->k,
                          .map = part->map,
-                         .transposed = tensors->config->family->transposed};
+                         .transposed = tensors->config->stored.transposed};
     if (part->pattern == NULL) {
         return ATI_OK;
     }
@@ -153,10 +153,10 @@ static ati_status visit_linear(ati_tensors *tensors, size_t layer, size_t index,
 
 static ati_status visit_qkv(ati_tensors *tensors, size_t layer, const ati_layer_weights *weights) {
     const ati_config *config = tensors->config;
-    const ati_names *names = &config->family->names;
+    const ati_names *names = &config->stored.names;
     size_t q = config->n_heads * config->head_dim, kv = config->n_kv_heads * config->head_dim;
     size_t hidden = config->hidden_size;
-    ati_row_map *whole = config->family->qkv_by_heads ? ati_row_of_head_qkv : ati_row_of_qkv;
+    ati_row_map *whole = config->stored.qkv_by_heads ? ati_row_of_head_qkv : ati_row_of_qkv;
     const linear_part parts[] = {
         {names->query, q, hidden, ati_row_of_query, &weights->qkv, weights->qkv_bias},
         {names->key, kv, hidden, ati_row_of_key, &weights->qkv, weights->qkv_bias},
@@ -172,7 +172,7 @@ static ati_status visit_qkv(ati_tensors *tensors, size_t layer, const ati_layer_
 
 static ati_status visit_sinks(ati_tensors *tensors, size_t layer,
                               const ati_layer_weights *weights) {
-    const char *pattern = tensors->config->family->names.sinks;
+    const char *pattern = tensors->config->stored.names.sinks;
     size_t n_heads = tensors->config->n_heads;
     char name[ATI_NAME_SIZE];
     if (pattern == NULL) {
@@ -185,7 +185,7 @@ static ati_status visit_sinks(ati_tensors *tensors, size_t layer,
 static ati_status visit_attention(ati_tensors *tensors, size_t layer,
                                   const ati_layer_weights *weights) {
     const ati_config *config = tensors->config;
-    const ati_names *names = &config->family->names;
+    const ati_names *names = &config->stored.names;
     const linear_part output = {
         names->output, config->hidden_size, config->n_heads * config->head_dim,
         ati_row_as_is, &weights->output,    weights->output_bias};
@@ -216,7 +216,7 @@ static ati_status visit_attention(ati_tensors *tensors, size_t layer,
 
 static ati_status visit_dense(ati_tensors *tensors, size_t layer, const ati_mlp *mlp) {
     const ati_config *config = tensors->config;
-    const ati_names *names = &config->family->names;
+    const ati_names *names = &config->stored.names;
     size_t ffn = config->intermediate_size, hidden = config->hidden_size;
     ati_row_map *up = config->family->plain_mlp ? ati_row_as_is : ati_row_of_up;
     const linear_part parts[] = {
@@ -236,7 +236,7 @@ static ati_status visit_dense(ati_tensors *tensors, size_t layer, const ati_mlp 
 static ati_status visit_listed_expert(ati_tensors *tensors, size_t layer, size_t index,
                                       const ati_mlp *mlp) {
     const ati_config *config = tensors->config;
-    const ati_names *names = &config->family->names;
+    const ati_names *names = &config->stored.names;
     size_t ffn = config->expert_size, hidden = config->hidden_size;
     const linear_part parts[] = {
         {names->expert_gate, ffn, hidden, ati_row_of_gate, &mlp->up, NULL},
@@ -254,8 +254,8 @@ static ati_status visit_listed_expert(ati_tensors *tensors, size_t layer, size_t
 static ati_status visit_stacked_expert(ati_tensors *tensors, size_t layer, size_t index,
                                        const ati_mlp *mlp) {
     const ati_config *config = tensors->config;
-    const ati_names *names = &config->family->names;
-    bool transposed = config->family->experts == ATI_EXPERTS_TRANSPOSED;
+    const ati_names *names = &config->stored.names;
+    bool transposed = config->stored.experts == ATI_EXPERTS_TRANSPOSED;
     ati_source up = {.n = 2 * config->expert_size,
                      .k = config->hidden_size,
                      .slab = index,
@@ -281,13 +281,13 @@ static ati_status visit_experts(ati_tensors *tensors, size_t layer,
                                 const ati_layer_weights *weights) {
     const ati_config *config = tensors->config;
     const size_t dims[] = {config->n_experts, config->hidden_size};
-    bool listed = config->family->experts == ATI_EXPERTS_LISTED;
+    bool listed = config->stored.experts == ATI_EXPERTS_LISTED;
     char name[ATI_NAME_SIZE];
-    ati_tensor_name(tensors, config->family->names.router, layer, 0, ".weight", name);
+    ati_tensor_name(tensors, config->stored.names.router, layer, 0, ".weight", name);
     ati_status status =
         ati_visit_vector(tensors, name, 2, dims, 0, dims[0] * dims[1], weights->router);
-    if (status == ATI_OK && config->family->experts == ATI_EXPERTS_TRANSPOSED) {
-        ati_tensor_name(tensors, config->family->names.router, layer, 0, ".bias", name);
+    if (status == ATI_OK && config->family->expert_bias) {
+        ati_tensor_name(tensors, config->stored.names.router, layer, 0, ".bias", name);
         status = ati_visit_vector(tensors, name, 1, dims, 0, dims[0], weights->router_bias);
     }
     /* Tensors that hold all experts are checked with the first. */
@@ -305,7 +305,7 @@ static ati_status visit_parameter(ati_tensors *tensors, size_t layer, const char
                                   size_t rank, float *out) {
     const size_t one = 1;
     char name[ATI_NAME_SIZE];
-    ati_tensor_name(tensors, tensors->config->family->names.activation, layer, 0, ending, name);
+    ati_tensor_name(tensors, tensors->config->stored.names.activation, layer, 0, ending, name);
     return ati_visit_vector(tensors, name, rank, &one, 0, 1, out);
 }
 
@@ -338,7 +338,7 @@ static ati_status visit_activation(ati_tensors *tensors, size_t layer, ati_xielu
 
 static ati_status visit_mlp(ati_tensors *tensors, size_t layer, const ati_layer_weights *weights) {
     const ati_config *config = tensors->config;
-    const ati_names *names = &config->family->names;
+    const ati_names *names = &config->stored.names;
     bool shares_norm = config->parallel && config->family->parallel_shares_norm;
     ati_status status =
         visit_norm(tensors, shares_norm ? NULL : names->mlp_norm, layer, &weights->mlp_norm);
@@ -358,7 +358,7 @@ static ati_status visit_mlp(ati_tensors *tensors, size_t layer, const ati_layer_
 
 static ati_status visit_ends(ati_tensors *tensors, const ati_weights *weights) {
     const ati_config *config = tensors->config;
-    const ati_names *names = &config->family->names;
+    const ati_names *names = &config->stored.names;
     size_t vocab = config->vocab_size, hidden = config->hidden_size;
     const size_t positions[] = {config->max_position_embeddings + config->family->first_position,
                                 hidden};

@@ -23,7 +23,7 @@ static ati_status check_document(const ati_config *config, const ati_document *d
         return ati_fail(error, ATI_ARG, "document %zu: expected at least 2 tokens, found %zu",
                         number, document->n_tokens);
     }
-    if (config->family->names.positions != NULL &&
+    if (config->stored.names.positions != NULL &&
         document->n_tokens > config->max_position_embeddings) {
         return ati_fail(error, ATI_ARG,
                         "document %zu: the model has learned %zu positions and reads no more, "
