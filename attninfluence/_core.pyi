@@ -56,10 +56,11 @@ def read_gguf_tensor(path: str, name: str) -> NDArray[np.float32]:
 class Model:
     """An opened model: immutable, shared by any number of threads.
 
-    precision is "auto" ("bf16" where the CPU has instructions for it, else "fp32"), "fp32",
-    "bf16" or "int8"; kernel is one of `kernels(precision)`, or what a model's `kernel` says
+    path is a model folder, or a file that ends in .gguf, of several the first. precision is
+    "auto" ("bf16" where the CPU has instructions for it, else "fp32"), "fp32", "bf16" or
+    "int8"; kernel is one of `kernels(precision)`, or what a model's `kernel` says
     of OpenBLAS, None for the fastest. packed, where it is given: a file of packed weights to
-    map in place of reading the folder's, `packed_header(key)` and `packed` of such a model.
+    map in place of reading tensors, `packed_header(key)` and `packed` of such a model.
     Ctrl-C while it opens leaves nothing behind.
 
     Raises OSError when a file cannot be read, ModelError when one is not what its
@@ -69,7 +70,7 @@ class Model:
 
     def __new__(
         cls,
-        folder: str,
+        path: str,
         precision: str = "auto",
         kernel: str | None = None,
         *,

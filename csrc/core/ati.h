@@ -5,7 +5,7 @@
  *     ati_model *model = NULL;
  *     ati_workspace *workspace = NULL;
  *     ati_error error;
- *     if (ati_model_open(&(ati_opening){.folder = "folder"}, &model, &error) != ATI_OK ||
+ *     if (ati_model_open(&(ati_opening){.path = "folder"}, &model, &error) != ATI_OK ||
  *         ati_workspace_new(model, &workspace, &error) != ATI_OK)
  *         ... error.message says what, where, expected and found ...
  *     ati_run(model, workspace, &batch, &error);
@@ -103,9 +103,10 @@ typedef struct {
  * call works; anything but 0 ends it with ATI_CANCELLED. */
 typedef int (*ati_poll)(void *context);
 
-/* What a model is opened from. Zeros are the defaults of all but the folder. */
+/* What a model is opened from. Zeros are the defaults of all but the path. */
 typedef struct {
-    const char *folder; /* config.json and, without `packed`, safetensors files */
+    const char *path; /* a folder: config.json and, without `packed`, safetensors files; or a
+                         file that ends in .gguf, of several the first */
     ati_precision precision;
     const char *kernel; /* NULL: the best; bits are promised for one kernel only */
     const char *packed; /* a file of packed weights, or NULL */

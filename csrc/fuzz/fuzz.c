@@ -81,7 +81,7 @@ void fuzz_end_starving(void) {
 ati_status fuzz_open(const char *folder, ati_precision precision, const char *kernel,
                      const char *packed, const char *key, ati_model **model, ati_error *error) {
     const ati_opening from = {
-        .folder = folder, .precision = precision, .kernel = kernel, .packed = packed, .key = key};
+        .path = folder, .precision = precision, .kernel = kernel, .packed = packed, .key = key};
     return ati_model_open(&from, model, error);
 }
 

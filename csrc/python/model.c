@@ -342,18 +342,18 @@ static ati_status open_model(ati_opening *from, ati_model **model, ati_error *er
 }
 
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"folder", "precision", "kernel", "packed", "key", NULL};
+    static char *names[] = {"path", "precision", "kernel", "packed", "key", NULL};
     ati_opening from = {.key = "", .precision = ATI_AUTO};
-    PyObject *folder = NULL, *packed = NULL; /* bytes */
+    PyObject *path = NULL, *packed = NULL; /* bytes */
     model_object *self = NULL;
     ati_error error;
 
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|O&z$O&s:Model", names, PyUnicode_FSConverter,
-                                     &folder, ati_convert_precision, &from.precision, &from.kernel,
+                                     &path, ati_convert_precision, &from.precision, &from.kernel,
                                      PyUnicode_FSConverter, &packed, &from.key)) {
         goto exit;
     }
-    from.folder = PyBytes_AS_STRING(folder);
+    from.path = PyBytes_AS_STRING(path);
     from.packed = packed == NULL ? NULL : PyBytes_AS_STRING(packed);
     self = (model_object *)type->tp_alloc(type, 0);
     if (self == NULL) {
@@ -368,7 +368,7 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     }
 
 exit:
-    Py_XDECREF(folder);
+    Py_XDECREF(path);
     Py_XDECREF(packed);
     return (PyObject *)self;
 }

@@ -18,7 +18,7 @@ static ati_status load(const char *folder, ati_error *error) {
         status = ati_config_read(folder, &config, error);
     }
     if (status == ATI_OK) {
-        status = ati_weights_load(folder, &config, kernel, NULL, &weights, error);
+        status = ati_weights_load(folder, NULL, &config, kernel, NULL, &weights, error);
     }
     ati_weights_free(&weights);
     return status;
@@ -57,7 +57,7 @@ static int answer(void *context) {
  * returns how often it was. */
 static long open_until(const char *folder, const char *packed, long last, ati_status expected) {
     caller self = {.last = last};
-    const ati_opening from = {.folder = folder,
+    const ati_opening from = {.path = folder,
                               .precision = ATI_FP32,
                               .kernel = "portable",
                               .packed = packed,

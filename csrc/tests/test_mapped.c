@@ -100,7 +100,7 @@ static void check_both_ways(const char *folder, ati_precision precision) {
     CHECK(test_open(folder, precision, "portable", &opened, &error) == ATI_OK);
     write_packed(folder, opened, path);
     const ati_opening from = {
-        .folder = folder, .precision = precision, .kernel = "portable", .packed = path, .key = KEY};
+        .path = folder, .precision = precision, .kernel = "portable", .packed = path, .key = KEY};
     CHECK(ati_model_open(&from, &mapped, &error) == ATI_OK);
     if (mapped != NULL) {
         check_same(opened, mapped);

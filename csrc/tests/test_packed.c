@@ -40,7 +40,7 @@ static packed_file make_file(test_model model, ati_precision precision, const ch
 
 static ati_status open_packed(const packed_file *file, ati_precision precision, const char *kernel,
                               ati_model **model, ati_error *error) {
-    const ati_opening from = {.folder = file->folder,
+    const ati_opening from = {.path = file->folder,
                               .precision = precision,
                               .kernel = kernel,
                               .packed = file->path,
@@ -254,7 +254,7 @@ static void test_keys(void) {
     ati_error error;
     memset(key, 'k', sizeof key);
     key[ATI_MOST_KEY + 1] = '\0';
-    const ati_opening from = {.folder = file.folder,
+    const ati_opening from = {.path = file.folder,
                               .precision = ATI_FP32,
                               .kernel = "portable",
                               .packed = file.path,

@@ -16,7 +16,7 @@ static ati_status load(const char *folder, ati_precision precision, const char *
     if (status == ATI_OK) {
         status = ati_config_read(folder, config, error);
     }
-    return status == ATI_OK ? ati_weights_load(folder, config, kernel, NULL, weights, error)
+    return status == ATI_OK ? ati_weights_load(folder, NULL, config, kernel, NULL, weights, error)
                             : status;
 }
 

@@ -260,7 +260,7 @@ void test_write_model(const char *folder, test_model model) {
 
 ati_status test_open(const char *folder, ati_precision precision, const char *kernel,
                      ati_model **model, ati_error *error) {
-    const ati_opening from = {.folder = folder, .precision = precision, .kernel = kernel};
+    const ati_opening from = {.path = folder, .precision = precision, .kernel = kernel};
     return ati_model_open(&from, model, error);
 }
 

@@ -332,7 +332,7 @@ static ati_status read_config(ati_config_reader *r, ati_config *config) {
 ati_status ati_config_parse(const char *text, size_t length, const char *path, ati_config *config,
                             ati_error *error) {
     ati_json *json = NULL;
-    *config = (ati_config){0};
+    *config = (ati_config){.described_by = "config.json"};
     ati_status status = ati_json_parse(text, length, path, NULL, &json, error);
     if (status == ATI_OK) {
         ati_config_reader r = {.json = json, .path = path, .root = ATI_JSON_ROOT, .error = error};

@@ -32,6 +32,7 @@ typedef struct {
 typedef struct {
     const ati_family *family; /* static */
     ati_stored stored;        /* the checkpoint's tensors; what it points to is static */
+    const char *described_by; /* "config.json", or what stands for it; static */
     bool is_part;             /* of a checkpoint of more than text */
     size_t n_layers;
     size_t n_heads; /* a multiple of n_kv_heads */

@@ -36,9 +36,8 @@ static const char *const saved_masks[] = {".attn.bias", ".attn.masked_bias", NUL
 static const char *const saved_neox_buffers[] = {".attention.bias", ".attention.masked_bias",
                                                  ".rotary_emb.inv_freq", NULL};
 
-#define STORED(prefix, head, endings) \
-    .stored.body = (prefix), .stored.unembedding = (head), .stored.ignored = (endings)
-#define BODY(prefix) STORED(prefix, "lm_head.weight", saved_frequencies)
+#define STORED(prefix, head) .stored.body = (prefix), .stored.unembedding = (head)
+#define BODY(prefix) STORED(prefix, "lm_head.weight"), .stored.ignored = saved_frequencies
 #define RMS_NORM(epsilon) .norm = ATI_NORM_RMS, .eps_key = "rms_norm_eps", .eps = (epsilon)
 #define LAYER_NORM(key, epsilon) .norm = ATI_NORM_LAYER, .eps_key = (key), .eps = (epsilon)
 #define USUAL(type) .model_type = (type), BODY("model."), .keys = &usual_keys, .activation = "silu"
@@ -166,8 +165,8 @@ static const ati_family families[] = {
         .logit_soft_cap_key = "final_logit_softcapping", .logit_soft_cap = 30,
     },
     {
-        .model_type = "gpt2", STORED("transformer.", "lm_head.weight", saved_masks),
-        .keys = &gpt2_keys, .activation = "gelu_new",
+        .model_type = "gpt2", STORED("transformer.", "lm_head.weight"),
+        .stored.ignored = saved_masks, .keys = &gpt2_keys, .activation = "gelu_new",
         .stored.names = {.embeddings = "wte", .positions = "wpe", .final_norm = "ln_f",
                          .attention_norm = "h.{}.ln_1", .qkv = "h.{}.attn.c_attn",
                          .output = "h.{}.attn.c_proj", .mlp_norm = "h.{}.ln_2",
@@ -179,8 +178,8 @@ static const ati_family families[] = {
         .attention_scaled_by_layer = {"scale_attn_by_inverse_layer_idx", false},
     },
     {
-        .model_type = "gpt_neox", STORED("gpt_neox.", "embed_out.weight", saved_neox_buffers),
-        .keys = &neox_keys, .activation = "gelu",
+        .model_type = "gpt_neox", STORED("gpt_neox.", "embed_out.weight"),
+        .stored.ignored = saved_neox_buffers, .keys = &neox_keys, .activation = "gelu",
         .stored.names = {.embeddings = "embed_in", .final_norm = "final_layer_norm", PRE_NORMS,
                          .qkv = "layers.{}.attention.query_key_value",
                          .output = "layers.{}.attention.dense",
@@ -356,7 +355,8 @@ static const ati_family families[] = {
         .window_period_key = "sliding_window_pattern", .rope_layers = ATI_ROPE_WINDOWED_IF_ANY,
     },
     {
-        .model_type = "opt", STORED("model.decoder.", "lm_head.weight", saved_frequencies),
+        .model_type = "opt", STORED("model.decoder.", "lm_head.weight"),
+        .stored.ignored = saved_frequencies,
         .keys = &opt_keys, .activation = "relu",
         .stored.names = {.embeddings = "embed_tokens", .positions = "embed_positions",
                          .final_norm = "final_layer_norm",

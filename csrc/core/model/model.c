@@ -1,19 +1,50 @@
 #include "model/model.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/error.h"
+#include "config/config_gguf.h"
 #include "model/packed.h"
 
-/* The weights of the folder's tensors, or of a file of packed ones. */
-static ati_status open_weights(const ati_opening *from, ati_model *model, ati_error *error) {
-    ati_poller poller = {.poll = from->poll, .context = from->poll_context};
-    return from->packed == NULL ? ati_weights_load(from->folder, &model->config, model->kernel,
-                                                   &poller, &model->weights, error)
+/* Whether a path is of a GGUF file, and not of a folder. */
+static bool is_gguf_path(const char *path) {
+    static const char ending[] = ".gguf";
+    size_t length = strlen(path), most = sizeof ending - 1;
+    return length > most && strcmp(path + length - most, ending) == 0;
+}
+
+/* The weights of the tensors, or of a file of packed ones. `gguf` is NULL for a folder. */
+static ati_status open_weights(const ati_opening *from, const ati_gguf *gguf, ati_poller *poller,
+                               ati_model *model, ati_error *error) {
+    return from->packed == NULL ? ati_weights_load(from->path, gguf, &model->config, model->kernel,
+                                                   poller, &model->weights, error)
                                 : ati_weights_map(from->packed, from->key, &model->config,
-                                                  model->kernel, &poller, &model->weights, error);
+                                                  model->kernel, poller, &model->weights, error);
+}
+
+static ati_status open_folder(const ati_opening *from, ati_poller *poller, ati_model *model,
+                              ati_error *error) {
+    ati_status status = ati_config_read(from->path, &model->config, error);
+    return status == ATI_OK ? open_weights(from, NULL, poller, model, error) : status;
+}
+
+static ati_status open_gguf(const ati_opening *from, ati_poller *poller, ati_model *model,
+                            ati_error *error) {
+    ati_gguf gguf = {0};
+    ati_status status = ati_gguf_open(from->path, poller, &gguf, error);
+    if (status == ATI_OK) {
+        status = ati_config_from_gguf(&gguf, &model->config, error);
+    }
+    if (status == ATI_OK) {
+        status = open_weights(from, &gguf, poller, model, error);
+    }
+    ati_gguf_close(&gguf);
+    return status;
 }
 
 ati_status ati_model_open(const ati_opening *from, ati_model **model, ati_error *error) {
+    ati_poller poller = {.poll = from->poll, .context = from->poll_context};
     *model = NULL;
     ati_model *opened = ati_calloc(1, sizeof(*opened));
     if (opened == NULL) {
@@ -21,10 +52,8 @@ ati_status ati_model_open(const ati_opening *from, ati_model **model, ati_error 
     }
     ati_status status = ati_kernel_find(from->precision, from->kernel, &opened->kernel, error);
     if (status == ATI_OK) {
-        status = ati_config_read(from->folder, &opened->config, error);
-    }
-    if (status == ATI_OK) {
-        status = open_weights(from, opened, error);
+        status = is_gguf_path(from->path) ? open_gguf(from, &poller, opened, error)
+                                          : open_folder(from, &poller, opened, error);
     }
     if (status != ATI_OK) {
         ati_model_free(opened);

@@ -41,7 +41,7 @@ static ati_status settle(const ati_config *config, const ati_kernel *kernel, ati
 }
 
 /* Refuses weights that are padding for the most part: a small file could ask for any memory. */
-static ati_status check_padding(const char *folder, const ati_weights *weights, ati_error *error) {
+static ati_status check_padding(const char *path, const ati_weights *weights, ati_error *error) {
     size_t bytes = weights->bytes, values = weights->n_parameters;
     return bytes <= MOST_PADDING || (bytes - MOST_PADDING) / MOST_BYTES_A_VALUE <= values
                ? ATI_OK
@@ -49,14 +49,14 @@ static ati_status check_padding(const char *folder, const ati_weights *weights, 
                           "the %zu values of the tensors in '%s' would take %zu bytes of memory, "
                           "expected at most %zu for each and %zu besides: its matrices are too "
                           "small",
-                          values, folder, bytes, MOST_BYTES_A_VALUE, MOST_PADDING);
+                          values, path, bytes, MOST_BYTES_A_VALUE, MOST_PADDING);
 }
 
-static ati_status make_room(const char *folder, const ati_config *config, const ati_kernel *kernel,
+static ati_status make_room(const char *path, const ati_config *config, const ati_kernel *kernel,
                             ati_weights *weights, ati_error *error) {
     ati_status status = measure(config, kernel, &weights->bytes, error);
     if (status == ATI_OK) {
-        status = check_padding(folder, weights, error);
+        status = check_padding(path, weights, error);
     }
     if (status != ATI_OK) {
         return status;
@@ -77,19 +77,21 @@ static ati_status read_all(ati_tensors *tensors, const ati_weights *weights) {
     return status;
 }
 
-/* Nothing that only config.json claims is allocated: first the tensors are checked. */
-ati_status ati_weights_load(const char *folder, const ati_config *config, const ati_kernel *kernel,
-                            ati_poller *poller, ati_weights *weights, ati_error *error) {
+/* Nothing that only config.json, or metadata, claim is allocated: first the tensors are checked. */
+ati_status ati_weights_load(const char *path, const ati_gguf *gguf, const ati_config *config,
+                            const ati_kernel *kernel, ati_poller *poller, ati_weights *weights,
+                            ati_error *error) {
     ati_checkpoint checkpoint = {0};
     ati_tensors tensors = {.config = config, .checkpoint = &checkpoint, .error = error};
     *weights = (ati_weights){0};
-    ati_status status = ati_checkpoint_open(folder, poller, &checkpoint, error);
+    ati_status status = gguf != NULL ? ati_checkpoint_open_gguf(gguf, poller, &checkpoint, error)
+                                     : ati_checkpoint_open(path, poller, &checkpoint, error);
     if (status == ATI_OK) {
         ati_tensors_find_names(&tensors);
         status = ati_tensors_check(&tensors, &weights->n_parameters);
     }
     if (status == ATI_OK) {
-        status = make_room(folder, config, kernel, weights, error);
+        status = make_room(path, config, kernel, weights, error);
     }
     if (status == ATI_OK) {
         status = read_all(&tensors, weights);

@@ -5,6 +5,7 @@
 
 #include "base/poll.h"
 #include "config/config.h"
+#include "gguf/gguf.h"
 #include "kernel/kernel.h"
 #include "vector/activation.h"
 #include "vector/norm.h"
@@ -75,14 +76,15 @@ typedef struct {
     ati_mlp *mlps;             /* of all layers */
 } ati_weights;
 
-/* Reads the folder's tensors. Each must have exactly the shape that the config
+/* Reads the tensors of `gguf`, or of the folder at `path` where that is NULL. Each must have exactly the shape that the config
  * demands and finite values; a missing tensor, or one with no place in the
  * model, is refused by name. On ATI_OK the caller owns what *weights holds;
  * otherwise it is zeroed. `poller` may be NULL. */
-ati_status ati_weights_load(const char *folder, const ati_config *config, const ati_kernel *kernel,
-                            ati_poller *poller, ati_weights *weights, ati_error *error);
+ati_status ati_weights_load(const char *path, const ati_gguf *gguf, const ati_config *config,
+                            const ati_kernel *kernel, ati_poller *poller, ati_weights *weights,
+                            ati_error *error);
 
-/* The same without the folder's tensors, from the file of packed weights at `path`, whose
+/* The same without those tensors, from the file of packed weights at `path`, whose
  * key must be `key` (packed.h). */
 ati_status ati_weights_map(const char *path, const char *key, const ati_config *config,
                            const ati_kernel *kernel, ati_poller *poller, ati_weights *weights,

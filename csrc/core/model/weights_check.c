@@ -30,9 +30,10 @@ static ati_status fail_unexpected(const ati_tensors *tensors, const ati_file *fi
     const ati_config *config = tensors->config;
     bool tells_bias = ends_with(name, ".bias");
     return ati_fail(tensors->error, ATI_FORMAT,
-                    "tensor '%.200s' in '%s' has no place in the model that config.json "
+                    "tensor '%.200s' in '%s' has no place in the model that %s "
                     "describes (%s of %zu layers%s%s%s)",
-                    name, file->path, config->family->model_type, config->n_layers,
+                    name, file->path, config->described_by, config->family->model_type,
+                    config->n_layers,
                     tells_bias && !config->qkv_bias ? ", no bias on queries, keys and values" : "",
                     tells_bias && !config->output_bias ? ", none on the attention's output" : "",
                     tells_bias && !config->mlp_bias ? ", none in the MLP" : "");

@@ -250,31 +250,49 @@ static ati_status visit_listed_expert(ati_tensors *tensors, size_t layer, size_t
     return status;
 }
 
+/* A matrix of expert number `index` in a tensor of all of them, which stands under the name
+ * that `pattern` and an ending make, and its bias, where the family has any. */
+static ati_status visit_slab(ati_tensors *tensors, size_t layer, size_t index,
+                             const linear_part *part, const char *const endings[2]) {
+    const ati_config *config = tensors->config;
+    bool transposed = config->stored.experts == ATI_EXPERTS_TRANSPOSED;
+    ati_source source = {.n = part->n,
+                         .k = part->k,
+                         .slab = index,
+                         .n_slabs = config->n_experts,
+                         .transposed = transposed && !config->is_mxfp4,
+                         .is_mxfp4 = config->is_mxfp4,
+                         .map = part->map};
+    ati_tensor_name(tensors, part->pattern, layer, 0, endings[0], source.weight);
+    if (config->family->expert_bias) {
+        ati_tensor_name(tensors, part->pattern, layer, 0, endings[1], source.bias);
+    }
+    return ati_visit_source(tensors, &source, part->matrix, part->bias);
+}
+
 /* Expert number `index` as a part of tensors that hold all of them. */
 static ati_status visit_stacked_expert(ati_tensors *tensors, size_t layer, size_t index,
                                        const ati_mlp *mlp) {
+    static const char *const in_full[] = {"", "_bias"}, *const usual[] = {".weight", ".bias"};
     const ati_config *config = tensors->config;
     const ati_names *names = &config->stored.names;
-    bool transposed = config->stored.experts == ATI_EXPERTS_TRANSPOSED;
-    ati_source up = {.n = 2 * config->expert_size,
-                     .k = config->hidden_size,
-                     .slab = index,
-                     .n_slabs = config->n_experts,
-                     .transposed = transposed && !config->is_mxfp4,
-                     .is_mxfp4 = config->is_mxfp4,
-                     .map = transposed ? ati_row_of_gate_beside_up : ati_row_of_gate_then_up};
-    ati_source down = up;
-    down.n = config->hidden_size;
-    down.k = config->expert_size;
-    down.map = ati_row_as_is;
-    ati_tensor_name(tensors, names->expert_gate_up, layer, 0, "", up.weight);
-    ati_tensor_name(tensors, names->expert_down, layer, 0, "", down.weight);
-    if (transposed) {
-        ati_tensor_name(tensors, names->expert_gate_up, layer, 0, "_bias", up.bias);
-        ati_tensor_name(tensors, names->expert_down, layer, 0, "_bias", down.bias);
+    const bool apart = config->stored.experts == ATI_EXPERTS_APART;
+    const size_t ffn = config->expert_size, hidden = config->hidden_size;
+    ati_row_map *both = config->stored.experts == ATI_EXPERTS_TRANSPOSED ? ati_row_of_gate_beside_up
+                                                                         : ati_row_of_gate_then_up;
+    const linear_part parts[] = {
+        {names->expert_gate, ffn, hidden, ati_row_of_gate, &mlp->up, mlp->up_bias},
+        {names->expert_up, ffn, hidden, ati_row_of_up, &mlp->up, mlp->up_bias},
+        {names->expert_gate_up, 2 * ffn, hidden, both, &mlp->up, mlp->up_bias},
+        {names->expert_down, hidden, ffn, ati_row_as_is, &mlp->down, mlp->down_bias},
+    };
+    ati_status status = ATI_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == ATI_OK; i++) {
+        if (parts[i].pattern != NULL) {
+            status = visit_slab(tensors, layer, index, &parts[i], apart ? usual : in_full);
+        }
     }
-    ati_status status = ati_visit_source(tensors, &up, &mlp->up, mlp->up_bias);
-    return status == ATI_OK ? ati_visit_source(tensors, &down, &mlp->down, mlp->down_bias) : status;
+    return status;
 }
 
 static ati_status visit_experts(ati_tensors *tensors, size_t layer,
@@ -380,8 +398,10 @@ static ati_status visit_ends(ati_tensors *tensors, const ati_weights *weights) {
                              config->max_position_embeddings * hidden, weights->positions);
     }
     if (status == ATI_OK && config->family->unembedding_bias) {
-        status = ati_visit_vector(tensors, "lm_head.bias", 1, &vocab, 0, vocab,
-                                  weights->unembedding_bias);
+        /* "lm_head.bias" beside "lm_head.weight". */
+        size_t stem = strlen(tensors->unembedding) - strlen(".weight");
+        snprintf(name, sizeof name, "%.*s.bias", (int)stem, tensors->unembedding);
+        status = ati_visit_vector(tensors, name, 1, &vocab, 0, vocab, weights->unembedding_bias);
     }
     return status == ATI_OK ? visit_norm(tensors, names->final_norm, 0, &weights->final_norm)
                             : status;
