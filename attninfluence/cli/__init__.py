@@ -15,8 +15,10 @@ import argparse
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from typing import Any
 
 from attninfluence.base.stderr import open_stderr
 from attninfluence.base.version import __version__
@@ -123,8 +125,24 @@ def _main(words: list[str]) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     completion.expand_homes(arguments, program.commands[arguments.command])
-    with console.summary_only(arguments.json):
+    with console.summary_only(arguments.json), _own_warnings(arguments.command):
         return _run(arguments)
+
+
+@contextmanager
+def _own_warnings(command: str) -> Iterator[None]:
+    """Tell the package's own warnings in a line, without the place in its source."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+            if category.__module__.startswith("attninfluence"):
+                console.warn(f"attninfluence {command}: warning: {message}")
+            else:
+                others(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def _run(arguments: argparse.Namespace) -> int:

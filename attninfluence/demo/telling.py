@@ -82,7 +82,7 @@ def compare_with_stored(heads: HeadScores, model: Model) -> str:
     """How the heads found here agree with those in the model's folder, in a sentence."""
     stored = model.heads
     if stored is None:
-        return "The model's folder has no heads.json to compare with."
+        return "There is no heads.json of this model to compare with."
     where = f"the heads.json that came with the model ({stored.samples} samples)"
     common = len(set(heads.selected) & set(stored.selected))
     if common == len(heads.selected) == len(stored.selected):

@@ -1,10 +1,11 @@
 """heads.json: retrieval scores in a file, written whole and read strictly.
 
-It is one JSON object: `format` "attninfluence-heads", `version` 2, `model` (fingerprint),
+It is one JSON object: `format` "attninfluence-heads", `version` 3, `model` (fingerprint),
 `options`, `samples`, `counted`, `success_rate`, `scores` and `standard_error` (a row for each
-layer, null for NaN), `interval` (two such tables, low and high ends), `sample_share` (one) and
-`selected` ([layer, head], best first). Version 1 had neither `interval` nor `sample_share`; heads
-that come from such a file are written with null for both.
+layer, null for NaN), `interval` (two such tables, low and high ends), `sample_share` (one),
+`rounding` (nats by precision, null where losses are no numbers) and `selected` ([layer, head], best
+first). Version 2 had no `rounding`, version 1 neither that nor `interval` nor `sample_share`; heads
+that come from such a file are written with null for what it lacked.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from attninfluence.base.replacing import replacing
 from attninfluence.heads.head_table import HeadTable
 from attninfluence.heads.pairs import Head, checked_pairs
 
-FORMAT, VERSIONS = "attninfluence-heads", (1, 2)
+FORMAT, VERSIONS = "attninfluence-heads", (1, 2, 3)
 NAMES = (
     "format",
     "version",
@@ -40,9 +41,11 @@ NAMES = (
     "standard_error",
     "interval",
     "sample_share",
+    "rounding",
     "selected",
 )
-SINCE_VERSION_2 = ("interval", "sample_share")
+SINCE = {"interval": 2, "sample_share": 2, "rounding": 3}
+ROUNDED = ("bf16", "int8")
 
 
 def write_heads(heads: HeadTable, path: str | os.PathLike[str]) -> None:
@@ -59,6 +62,7 @@ def write_heads(heads: HeadTable, path: str | os.PathLike[str]) -> None:
         "standard_error": _without_nan(heads.standard_error),
         "interval": _without_nan(heads.interval),
         "sample_share": _without_nan(heads.sample_share),
+        "rounding": finite_or_none(heads.rounding),
         "selected": [list(head) for head in heads.selected],
     }
     lines = (f"  {json.dumps(name)}: {_with_rows(value, '  ')}" for name, value in content.items())
@@ -83,6 +87,13 @@ def _without_nan(array: NDArray[np.float64] | None) -> Any:
     return [None if math.isnan(value) else value for value in array.tolist()]
 
 
+def finite_or_none(values: Mapping[str, float] | None) -> dict[str, float | None] | None:
+    """For JSON: None for what is no finite number, and for None."""
+    if values is None:
+        return None
+    return {name: v if math.isfinite(v) else None for name, v in values.items()}
+
+
 def _with_rows(value: Any, indent: str) -> str:
     """JSON with a line for each row of a table."""
     if not (isinstance(value, list) and value and isinstance(value[0], list)):
@@ -102,7 +113,7 @@ class _HeadsFile:
         version = self.content["version"]
         known = type(version) is int and version in VERSIONS
         self._expect("version", known, " or ".join(map(str, VERSIONS)))
-        names = [name for name in NAMES if version > 1 or name not in SINCE_VERSION_2]
+        names = [name for name in NAMES if version >= SINCE.get(name, 1)]
         self._expect_names(names, self.content)
         self._expect_names(self.content, names)
 
@@ -129,6 +140,7 @@ class _HeadsFile:
             "options": options,
             "interval": self._interval(scores, counted),
             "sample_share": self._sample_share(scores, counted),
+            "rounding": self._rounding(),
         }
 
     def _object(self) -> dict[str, Any]:
@@ -179,6 +191,16 @@ class _HeadsFile:
         if self.content.get("sample_share") is None:
             return None
         return self._beside(scores, "sample_share", nullable=counted == 0)
+
+    def _rounding(self) -> dict[str, float] | None:
+        """Nats by precision, infinite where they are told as null."""
+        found = self.content.get("rounding")
+        if found is None:
+            return None
+        holds = isinstance(found, dict) and set(found) <= set(ROUNDED)
+        holds = holds and all(v is None or (_is_number(v) and v >= 0) for v in found.values())
+        self._expect("rounding", holds, f"an object of nats by {' and '.join(ROUNDED)}")
+        return {name: math.inf if v is None else float(v) for name, v in found.items()}
 
     def _table(self, name: str, rows: Any, nullable: bool) -> NDArray[np.float64]:
         """float64[layers, heads] of numbers in 0..1, or of nulls where `nullable`."""

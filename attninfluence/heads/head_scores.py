@@ -37,6 +37,8 @@ class HeadScores(HeadTable, Shown):
             the scores, over samples; NaN below two counted samples, None from an older heads.json.
         sample_share: float64[layers, heads], share of the counted samples in which a head copies
             at all; NaN when none counted, None from an older heads.json.
+        rounding: by how many nats a token's loss moves on average in "bf16" and in "int8", with
+            the heads first selected masked and without; None from an older heads.json.
     """
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ class HeadTable:
     options: dict[str, Any] = field(default_factory=dict)
     interval: NDArray[np.float64] | None = None
     sample_share: NDArray[np.float64] | None = None
+    rounding: Mapping[str, float] | None = None
 
     def bounds(self) -> NDArray[np.float64]:
         """float64[2, layers, heads]: low and high ends of 95 % intervals of the scores.

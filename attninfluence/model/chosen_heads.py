@@ -20,24 +20,15 @@ def as_head_list(heads: Heads | None, model: Model) -> tuple[Head, ...]:
     """The (layer, head) pairs that `heads` means for `model`.
 
     Args:
-        heads: a `HeadScores`, the path of a heads.json, pairs, or None for the heads.json in the
-            model's folder.
+        heads: a `HeadScores`, the path of a heads.json, pairs, or None for the model's own
+            (`Model.heads`).
 
     Raises:
-        ModelError: the model's folder has no heads.json, or the heads are another model's.
+        ModelError: there are no heads of the model, or the heads are another model's.
         ValueError: a pair is not two integers, is out of range or occurs twice, or none of a
             `HeadScores` is selected.
     """
-    if heads is None:
-        heads = model.heads
-        if heads is None:
-            raise ModelError(
-                f"{model.path!r} has no heads.json: find the heads once with "
-                "attninfluence.find_retrieval_heads(model), or `attninfluence heads`, "
-                "and give them as heads= (--heads)"
-            )
-    elif isinstance(heads, str | os.PathLike):
-        heads = HeadScores.load(heads)
+    heads = opened_heads(heads, model)
     if not isinstance(heads, HeadScores):
         return checked_pairs(heads, (model.n_layers, model.n_heads), "the model")
     _check_belongs(heads, model)
@@ -47,6 +38,20 @@ def as_head_list(heads: Heads | None, model: Model) -> tuple[Head, ...]:
             "HeadScores.select(fraction=, count= or threshold=)"
         )
     return heads.selected
+
+
+def opened_heads(heads: Heads | None, model: Model) -> HeadScores | Iterable[Sequence[int]]:
+    """`heads` with the file of a path, or of None, read; as in `as_head_list`, unchecked."""
+    if heads is None:
+        found = model.heads
+        if found is None:
+            raise ModelError(
+                f"{model.path!r} has no heads.json: find the heads once with "
+                "attninfluence.find_retrieval_heads(model), or `attninfluence heads`, "
+                "and give them as heads= (--heads)"
+            )
+        return found
+    return HeadScores.load(heads) if isinstance(heads, str | os.PathLike) else heads
 
 
 def _check_belongs(heads: HeadScores, model: Model) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attninfluence._core import kernels
+from attninfluence.heads.file import finite_or_none
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from attninfluence._core import Model as Core
     from attninfluence.heads.head_scores import HeadScores
     from attninfluence.tokenizer.tokenizer import Tokenizer
@@ -85,11 +88,13 @@ def describe_arithmetic(core: Core) -> Described:
     }
 
 
-def describe_heads(found: HeadScores | None) -> Described:
-    """Those that are selected, and whether the samples tell them from the others."""
+def describe_heads(found: HeadScores | None, file: Path | None) -> Described:
+    """Those that are selected, where they come from, and whether their samples tell them apart."""
     if found is None:
-        return {"retrieval_heads": None, "stability": None}
+        return dict.fromkeys(("retrieval_heads", "heads_file", "stability", "rounding"))
     return {
         "retrieval_heads": [list(map(int, head)) for head in found.selected],
+        "heads_file": str(file),
         "stability": found.stability().summary(),
+        "rounding": finite_or_none(found.rounding),
     }

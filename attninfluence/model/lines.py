@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from attninfluence.heads.stored import FOLDER
 from attninfluence.model.description import Described
 from attninfluence.views.facts import Fact
 
@@ -53,16 +56,33 @@ def _attention(of: Described) -> list[Fact]:
     return [
         ("heads", f"{heads}, {of['head_dim']} dimensions each"),
         ("retrieval heads", _retrieval_heads(of["retrieval_heads"])),
-        *([("enough samples?", of["stability"]["sentence"])] if of["stability"] else []),
+        *_about_heads(of),
         ("attention", _window(of)),
         ("context", f"{of['context']:,} tokens"),
         *_positions(of),
     ]
 
 
+def _about_heads(of: Described) -> list[Fact]:
+    """Whence the heads, whether they are told apart, what lower precisions do to the losses."""
+    if of["retrieval_heads"] is None:
+        return []
+    lines = [("enough samples?", of["stability"]["sentence"])]
+    if Path(of["heads_file"]).parent == FOLDER:
+        lines.insert(0, ("", "as the package has them stored for this model"))
+    if of["rounding"] is not None:
+        moves = [f"{_nats(value)} in {name}" for name, value in of["rounding"].items()]
+        lines.append(("rounding", f"moves a token's loss by {', '.join(moves)}, on average"))
+    return lines
+
+
+def _nats(value: float | None) -> str:
+    return "more than can be told" if value is None else f"{value:g} nat"
+
+
 def _retrieval_heads(found: list[list[int]] | None) -> str:
     if found is None:
-        return "no heads.json in the folder"
+        return "no heads.json in the folder, nor any of this model in the package"
     # A space that does not break holds a head together where the list goes over lines.
     named = [f"({layer},\N{NO-BREAK SPACE}{head})" for layer, head in found[:MAX_HEADS]]
     named += [f"and {len(found) - MAX_HEADS:,} more"] if len(found) > MAX_HEADS else []

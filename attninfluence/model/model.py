@@ -116,7 +116,7 @@ class Model(Shown):
         fingerprint: False leaves it None; it takes a reading of every file of the folder, once.
         ModelError when the tokenizer or the heads.json of the folder cannot be read.
         """
-        found = self.heads
+        found, file = self.heads, self.heads_file
         return {
             "path": self.path,
             "commit": self.commit,
@@ -124,7 +124,7 @@ class Model(Shown):
             **describe_shape(self.core),
             **describe_tokenizer(self.tokenizer if self.has_tokenizer else None),
             **describe_arithmetic(self.core),
-            **describe_heads(found),
+            **describe_heads(found, file),
         }
 
     @property
@@ -174,10 +174,23 @@ class Model(Shown):
         return self._tokenizer
 
     @property
-    def heads(self) -> HeadScores | None:
-        """The heads.json of the folder, or None when it has none."""
+    def heads_file(self) -> Path | None:
+        """The heads.json of the folder, else the one that comes with the package for this model.
+
+        The package has those of a few published models, told by their fingerprint. None: neither.
+        """
         path = Path(self.path, "heads.json")
-        if not path.is_file():
+        if path.is_file():
+            return path
+        from attninfluence.heads.stored import stored_heads_file
+
+        return stored_heads_file((self.n_layers, self.n_heads), lambda: self.fingerprint)
+
+    @property
+    def heads(self) -> HeadScores | None:
+        """The heads of `heads_file`, or None without one."""
+        path = self.heads_file
+        if path is None:
             return None
         from attninfluence.heads.head_scores import HeadScores
 

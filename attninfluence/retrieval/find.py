@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from attninfluence.heads.head_scores import HeadScores
 from attninfluence.probe.samples import Sample, iter_samples
 from attninfluence.probe.sentences import Texts, random_stream
 from attninfluence.retrieval.bootstrap import bootstrap_interval
+from attninfluence.retrieval.precisions import moves_by_rounding
 from attninfluence.retrieval.readings import SampleReading, read_samples
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ def find_retrieval_heads(
     """Scores every head on the probe task and selects the best (METHOD.md section 2).
 
     The samples are always read in fp32, so that the result does not depend on the machine: for a
-    model opened in another precision, its folder is opened a second time in fp32 meanwhile.
+    model opened in another precision, its folder is opened a second time in fp32 meanwhile. Once
+    the heads are selected, a dozen short texts are read in bf16 and int8 too, for `rounding`.
 
     Args:
         model: an opened model, a path or hub id, or None for the bundled model.
@@ -96,7 +99,8 @@ def find_retrieval_heads(
     found = _head_scores(model, readings, options | choice.as_options())
     if not found.n_counted:
         raise RetrievalError(_no_sample_counts(readings, options), found)
-    return found.select(**choice.as_arguments())
+    selected = found.select(**choice.as_arguments())
+    return replace(selected, rounding=moves_by_rounding(reader, selected.selected))
 
 
 def _fitting(model: Model, sample: Sample) -> Sample:

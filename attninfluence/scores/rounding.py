@@ -6,7 +6,8 @@ How far each may go is worked out from what the score is for in docs/ACCURACY.md
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,29 @@ MOST_MOVED = 0.045
 MOST_ERROR = 0.053
 
 Losses = list[NDArray[np.float32]]
+
+
+class RoundingWarning(UserWarning):
+    """Scores are computed in a precision that moves losses by more than a selection bears."""
+
+
+def warn_of_rounding(moves: Mapping[str, float] | None, precision: str) -> None:
+    """RoundingWarning, with the figure, where `moves` says so of the precision.
+
+    moves: by how many nats a token's loss moves on average, by precision, as in
+    `HeadScores.rounding`; None where nobody has measured it.
+    """
+    moved = (moves or {}).get(precision, 0.0)
+    if moved <= MOST_MOVED:
+        return
+    better = "fp32" if precision == "bf16" else "bf16"
+    warnings.warn(
+        f"in {precision} a token's loss moves by {moved:g} nat on average with this model, and "
+        f"more than {MOST_MOVED:g} changes which documents are selected: take {better}, or see "
+        "what `attninfluence verify` says of both",
+        RoundingWarning,
+        stacklevel=2,
+    )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence.model.model import Model
+from attninfluence.scores.rounding import warn_of_rounding
 from attninfluence.scores.spans import SPAN_KINDS
 from attninfluence.scoring.documents import Document, TextReader
 from attninfluence.scoring.options import ScoreOptions
@@ -69,9 +70,11 @@ class Reader:
 def make_reader(
     model: Model, heads: Any, control: Any, options: ScoreOptions, *, with_text: bool
 ) -> Reader:
-    from attninfluence.model.chosen_heads import as_head_list
+    from attninfluence.model.chosen_heads import as_head_list, opened_heads
 
-    selected = as_head_list(heads, model)
+    given = opened_heads(heads, model)
+    selected = as_head_list(given, model)
+    warn_of_rounding(getattr(given, "rounding", None), model.precision)
     sets = [selected]
     if control is not None:
         sets.append(_control_heads(control, selected, model))

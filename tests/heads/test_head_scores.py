@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import sys
@@ -113,7 +114,7 @@ def test_intervals_are_kept(tmp_path: Path) -> None:
     assert loaded.interval is not None and np.array_equal(loaded.interval, interval)
     assert loaded.sample_share is not None and np.array_equal(loaded.sample_share, scores**2)
     assert np.array_equal(loaded.bounds(), interval)
-    assert json.loads((tmp_path / "h.json").read_text())["version"] == 2
+    assert json.loads((tmp_path / "h.json").read_text())["version"] == 3
 
 
 def test_a_file_of_version_1_has_standard_errors_only(tmp_path: Path) -> None:
@@ -312,9 +313,33 @@ def test_hostile_intervals_are_refused(tmp_path: Path, name: str, value: Any) ->
         HeadScores.load(path)
 
 
-@pytest.mark.parametrize("name", list(GOOD_2))
+GOOD_3 = GOOD_2 | {"version": 3, "rounding": {"bf16": 0.011, "int8": None}}
+
+
+def test_a_good_file_of_version_3(tmp_path: Path) -> None:
+    for content in (GOOD_3, GOOD_3 | {"rounding": None}):
+        (tmp_path / "h.json").write_text(json.dumps(content), encoding="utf-8")
+        loaded = HeadScores.load(tmp_path / "h.json")
+        expected = None if content["rounding"] is None else {"bf16": 0.011, "int8": math.inf}
+        assert loaded.rounding == expected
+        loaded.save(tmp_path / "again.json")
+        assert json.loads((tmp_path / "again.json").read_text()) == content
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["wide", [], {"fp16": 0.1}, {"int8": -0.1}, {"int8": "0.1"}, {"int8": True}, {"bf16": [0.1]}],
+)
+def test_hostile_rounding_is_refused(tmp_path: Path, value: Any) -> None:
+    path = tmp_path / "h.json"
+    path.write_text(json.dumps(GOOD_3 | {"rounding": value}), encoding="utf-8")
+    with pytest.raises(ModelError, match="rounding must be an object of nats by bf16 and int8"):
+        HeadScores.load(path)
+
+
+@pytest.mark.parametrize("name", list(GOOD_3))
 def test_nothing_may_be_missing(tmp_path: Path, name: str) -> None:
-    content = {key: value for key, value in GOOD_2.items() if key != name}
+    content = {key: value for key, value in GOOD_3.items() if key != name}
     (tmp_path / "h.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(ModelError, match=f"no '{name}'"):
         HeadScores.load(tmp_path / "h.json")
