@@ -65,6 +65,12 @@ develop: $(VENV_DEV)/.installed ## Build in place, with the tools of tests and l
 demo: $(VENV)/.installed ## Install, find heads, score several hundred texts, write a report
 	$(VENV)/bin/attninfluence demo $(DEMO_FLAGS)
 
+.PHONY: demo-real
+demo-real: $(VENV)/.installed ## The same with SmolLM2-135M, a real model, and its stored heads
+	$(VENV)/bin/python tools/real_models.py smollm2
+	$(VENV)/bin/attninfluence demo --model build/models/SmolLM2-135M-Instruct.Q4_1.gguf \
+		--stored-heads --documents 30 $(DEMO_FLAGS)
+
 .PHONY: test
 test: $(VENV_DEV)/.installed ## Test with Python, a C compiler and make alone
 	$(MAKE) -s --no-print-directory -C csrc test
@@ -86,6 +92,12 @@ test-full: test $(VENV_ENGINES)/.installed $(VENV_DEV)/.browser ## Test also wha
 		openblas.pc=libopenblas-dev java=default-jre-headless
 	ATTNINFLUENCE_ENGINES_PYTHON=$(abspath $(VENV_ENGINES))/bin/python \
 		$(VENV_DEV)/bin/python -m pytest -m full $(PYTEST_FLAGS)
+
+.PHONY: real-models test-real
+real-models: $(VENV_DEV)/.installed
+	$(VENV_DEV)/bin/python tools/real_models.py --folders
+test-real: real-models ## Test with two published models, 350 MB of packages (some minutes)
+	PYTHONPATH=. $(VENV_DEV)/bin/python -m pytest -m real $(PYTEST_FLAGS) tests/real
 
 .PHONY: notebooks screenshots
 notebooks: $(VENV_DEV)/.browser ## Run notebooks/ and store them with their outputs

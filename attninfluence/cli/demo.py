@@ -36,11 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=150,
         help="documents of each domain, at most (default: 150)",
     )
-    parser.add_argument(
+    heads = parser.add_mutually_exclusive_group()
+    heads.add_argument(
         "--samples",
         type=positive,
         default=200,
         help="questions asked to find the heads (default: 200)",
+    )
+    heads.add_argument(
+        "--stored-heads",
+        action="store_true",
+        help="take the heads that the model comes with instead of finding some",
     )
     parser.add_argument(
         "--fraction",
@@ -63,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.output,
             model=options.load_model(arguments),
             documents=arguments.documents,
-            samples=arguments.samples,
+            samples=None if arguments.stored_heads else arguments.samples,
             fraction=float(arguments.fraction),
             seed=arguments.seed,
             progress=sys.stderr.isatty() and not console.is_quiet(),

@@ -32,6 +32,7 @@ from attninfluence.demo.telling import (
     describe_selection,
     describe_texts,
     extremes_table,
+    whence,
 )
 from attninfluence.demo.texts import collect_texts, write_texts
 from attninfluence.output.files import OutputError, write_json
@@ -53,7 +54,7 @@ def run_demo(
     *,
     model: Model | str | os.PathLike[str] | None = None,
     documents: int = 150,
-    samples: int = SAMPLES,
+    samples: int | None = SAMPLES,
     fraction: float = 0.2,
     seed: int = 0,
     progress: bool | None = None,
@@ -62,9 +63,9 @@ def run_demo(
     """Find heads, score, select and report into the folder `output`; returns a summary.
 
     model: None is the bundled one. documents: at most so many of a domain. samples: of the head
-    detection. fraction: selected within each domain. seed: of the samples and the control heads.
-    progress: bars on stderr; None shows them on a terminal only. console: where the story is told,
-    by default stderr.
+    detection; None takes the heads that the model comes with. fraction: selected within each
+    domain. seed: of the samples and the control heads. progress: bars on stderr; None shows them on
+    a terminal only. console: where the story is told, by default stderr.
 
     OutputError when the folder holds something that no demo made; what the head detection and the
     scoring raise.
@@ -79,8 +80,8 @@ def run_demo(
     opened = story.step("model", lambda: as_model(model), describe_model)
     heads = story.step(
         "heads",
-        lambda: _find(opened, folder, samples, seed, bars),
-        lambda found: f"{describe_heads(found)} {compare_with_stored(found, opened)}",
+        lambda: _heads(opened, folder, samples, seed, bars),
+        lambda heads: f"{describe_heads(heads)} {whence(heads, opened, found=samples is not None)}",
     )
     totals = story.step(
         "score",
@@ -133,10 +134,19 @@ def _texts(documents: int, folder: Path) -> list[Text]:
     return texts
 
 
-def _find(model: Model, folder: Path, samples: int, seed: int, progress: bool) -> HeadScores:
+def _heads(
+    model: Model, folder: Path, samples: int | None, seed: int, progress: bool
+) -> HeadScores:
+    """Found, or where samples is None those that the model comes with; ModelError without any."""
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.chosen_heads import opened_heads
     from attninfluence.retrieval.find import find_retrieval_heads
 
-    heads = find_retrieval_heads(model, samples=samples, seed=seed, progress=progress)
+    if samples is None:
+        heads = opened_heads(None, model)
+        assert isinstance(heads, HeadScores)
+    else:
+        heads = find_retrieval_heads(model, samples=samples, seed=seed, progress=progress)
     heads.save(folder / "heads.json")
     return heads
 

@@ -78,11 +78,16 @@ def describe_heads(heads: HeadScores) -> str:
     )
 
 
+def whence(heads: HeadScores, model: Model, *, found: bool) -> str:
+    """Whether they were found here or came with the model, in a sentence."""
+    return compare_with_stored(heads, model) if found else "They came with the model."
+
+
 def compare_with_stored(heads: HeadScores, model: Model) -> str:
     """How the heads found here agree with those in the model's folder, in a sentence."""
     stored = model.heads
     if stored is None:
-        return "There is no heads.json of this model to compare with."
+        return "There is no heads.json to compare with."
     where = f"the heads.json that came with the model ({stored.samples} samples)"
     common = len(set(heads.selected) & set(stored.selected))
     if common == len(heads.selected) == len(stored.selected):

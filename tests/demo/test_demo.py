@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from attninfluence import ModelError
+from attninfluence.cli import build_parser
 from attninfluence.demo import steps as demo
 from attninfluence.demo import texts as demo_texts
 from attninfluence.demo.texts import LONGEST, SHORTEST, Text
@@ -248,3 +250,26 @@ def test_texts_are_not_written_through_a_hard_link(tmp_path: Path) -> None:
     demo_texts.write_texts([Text("a", "b", "c")], tmp_path / "texts.jsonl")
     assert (tmp_path / "victim").read_text() == "precious"
     assert json.loads((tmp_path / "texts.jsonl").read_text())["text"] == "c"
+
+
+def test_heads_that_the_model_comes_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from attninfluence.retrieval import find as find_module
+
+    monkeypatch.setattr(find_module, "find_retrieval_heads", None)
+    bundled = load(threads=1)
+    told = Told(tmp_path / "out", bundled, documents=2, samples=None)
+    stored = bundled.heads
+    assert stored is not None
+    assert told.summary["heads"] == [list(head) for head in stored.selected]
+    assert "They came with the model." in " ".join(told.printed.split())
+    written = HeadScores.load(tmp_path / "out" / "heads.json")
+    assert written.samples == stored.samples
+    with pytest.raises(SystemExit):
+        build_parser().parse(["demo", "--stored-heads", "--samples", "3"])
+
+
+def test_a_model_that_comes_with_no_heads_is_told(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"has no heads\.json"):
+        demo.run_demo(tmp_path / "out", model=model, samples=None, documents=1)

@@ -77,7 +77,7 @@ def test_no_fingerprint_is_computed_for_a_shape_that_is_not_stored(shelf: Path) 
 def test_each_stored_file_says_how_it_was_found(path: Path) -> None:
     heads = HeadScores.load(path)
     assert len(heads.model_fingerprint) == 64
-    assert heads.options["seed"] == 0 and heads.options["max_length"] == 4096
+    assert heads.options["seed"] == 0 and heads.options["samples"] == heads.samples
     assert heads.samples >= 48 and heads.n_counted / heads.samples > 0.9
     assert heads.selected and heads.scores[heads.selected[0]] > 0.5
     assert heads.rounding is not None and 0 < heads.rounding["bf16"] < heads.rounding["int8"]
