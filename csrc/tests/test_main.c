@@ -34,6 +34,8 @@ int main(int n, char **words) {
         {"json", test_json, false},
         {"safetensors", test_safetensors, false},
         {"checkpoint", test_checkpoint, false},
+        {"gguf", test_gguf, false},
+        {"ggml", test_ggml, false},
         {"config", test_config, false},
         {"rope", test_rope, false},
         {"vector", test_vector, false},

@@ -69,6 +69,8 @@ int test_finish(void);
 void test_json(void);
 void test_safetensors(void);
 void test_checkpoint(void);
+void test_gguf(void);
+void test_ggml(void);
 void test_config(void);
 void test_rope(void);
 void test_blas(void);
