@@ -120,13 +120,14 @@ static const struct {
 
 /* Bytes of BLOCKS blocks with no pattern; their values are finite. */
 static void fill_blocks(uint8_t *bytes, size_t size, const int halves[2], unsigned seed) {
+    const uint8_t exponent = (uint8_t)seed;
     for (size_t i = 0; i < BLOCKS * size; i++) {
         seed = seed * 1664525U + 1013904223U;
         bytes[i] = (uint8_t)(seed >> 24);
     }
     for (size_t b = 0; b < BLOCKS; b++) {
-        if (halves[0] < 0 && bytes[b * size] > 252) {
-            bytes[b * size] = 252; /* the largest exponent of finite values */
+        if (halves[0] < 0) { /* the least exponents, and none whose values are not finite */
+            bytes[b * size] = b == 0 ? exponent : bytes[b * size] % 253;
         }
         for (int h = 0; h < 2 && halves[h] >= 0; h++) {
             bytes[b * size + (size_t)halves[h] + 1] &= 0xbf;

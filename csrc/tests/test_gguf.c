@@ -389,6 +389,11 @@ static void test_split(void) {
     refuse_as(NULL, "other.gguf", ATI_FORMAT, "is file 2 of 3 of a model: open the first");
     write_part(0, 3, 3, "a", "other.gguf");
     refuse_as(NULL, "other.gguf", ATI_FORMAT, "a name that ends in '-00001-of-00003.gguf'");
+    write_part(2, 1, 1, "a", "other.gguf");
+    refuse_as(NULL, "other.gguf", ATI_FORMAT, "is file 3 of 1 of a model: open the first");
+    write_part(0, 1, 1, "a", "other.gguf");
+    CHECK(open_as(NULL, "other.gguf", &gguf, &error) == ATI_OK && gguf.n_files == 1);
+    ati_gguf_close(&gguf);
     write_part(0, 3, 3, "a", "m-00001-of-00004.gguf");
     refuse_as(NULL, "m-00001-of-00004.gguf", ATI_FORMAT, "m-00001-of-00003.gguf'");
 }

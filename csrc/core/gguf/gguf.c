@@ -188,7 +188,7 @@ static ati_status open_files(const char *path, ati_poller *poller, ati_gguf *ggu
     gguf->files[0] = first;
     gguf->n_files = 1;
     first = (ati_gguf_part){0};
-    if (is.count > 1) {
+    if (is.count > 1 || is.number > 0) {
         status = open_others(gguf, &is, poller, error);
     }
     if (status == ATI_OK) {
