@@ -165,7 +165,7 @@ static const ati_gguf_family rows[] = {
         .stored.names = {ENDS, PRE_NORMS, ATTENTION, FUSED, POST_NORMS},
     },
     {
-        NAMED("starcoder2", "starcoder2"),
+        NAMED("starcoder2", "starcoder2"), .window = 4096,
         .stored.names = {ENDS, PRE_NORMS, ATTENTION, PLAIN},
     },
     {
