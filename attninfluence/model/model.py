@@ -26,8 +26,8 @@ from attninfluence.model.lines import lines_of
 from attninfluence.model.masking import check_mask
 from attninfluence.model.place import Place
 from attninfluence.model.threads import default_threads
-from attninfluence.tokenizer.files import has_tokenizer
 from attninfluence.tokenizer.ids import as_ids
+from attninfluence.tokenizer.source import has_tokenizer
 from attninfluence.tokenizer.tokenizer import Tokenizer
 from attninfluence.views.facts import facts_view
 from attninfluence.views.saving import Shown

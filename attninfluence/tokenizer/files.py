@@ -24,6 +24,7 @@ from attninfluence.tokenizer.json_files import (
     read_settings,
     read_vocab,
 )
+from attninfluence.tokenizer.opened import MODEL_SETTINGS, Opened, check_added, model_settings
 from attninfluence.tokenizer.pipelines import PIPELINES
 from attninfluence.tokenizer.stored import read_checked
 
@@ -31,30 +32,9 @@ _NAMED = tuple(f"{name}_token" for name in "bos eos unk sep pad cls mask".split(
 _NEEDS_CONVERSION = re.compile(r"tekken\.json|tokenizer\.model|tiktoken\.model")
 _PIECES = ("vocab.json", "merges.txt")
 _SETTINGS = "tokenizer_config.json"
-_MODEL_SETTINGS = (
-    "alpha byte_fallback continuing_subword_prefix dropout end_of_word_suffix ignore_merges "
-    "nbest_size unk_token"
-).split()
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A tokenizer as transformers would have it.
-
-    backend: the `tokenizers.Tokenizer`, its post-processor included. model: the settings of its
-    model, as tokenizer.json has them, without vocabulary and merges. bos_ids: what is put
-    before each text. bos_token: the BOS token that the folder names, or that its class
-    has by default. splits_special: text that looks like a special token is text.
-    """
-
-    backend: Any
-    model: dict[str, Any]
-    bos_ids: list[int]
-    bos_token: str | None
-    splits_special: bool
-
-
-def has_tokenizer(folder: str | os.PathLike[str]) -> bool:
+def has_files(folder: str | os.PathLike[str]) -> bool:
     """Whether the folder has the files of a tokenizer that is known here."""
     try:
         _settings(folder)
@@ -107,17 +87,17 @@ def _as_stored(folder: str, settings: dict[str, Any]) -> Opened:
     import tokenizers
 
     data, stored = read_checked(Path(folder, "tokenizer.json"))
-    model = {name: stored["model"].get(name) for name in _MODEL_SETTINGS}
+    model = {name: stored["model"].get(name) for name in MODEL_SETTINGS}
     del stored
     backend = tokenizers.Tokenizer.from_buffer(data)
     backend.no_truncation()
     backend.no_padding()
     tokens = _read_tokens(folder, settings, {}, [])
     tokens.add_to(backend)
-    _check_added(folder, backend)
+    check_added(folder, backend)
     return Opened(
         backend,
-        {**model, **_model_settings(backend.model)},
+        {**model, **model_settings(backend.model)},
         _bos_of(backend),
         tokens.bos,
         _splits_special(settings),
@@ -138,7 +118,7 @@ def _rebuilt(folder: str, name: str, settings: dict[str, Any]) -> Opened:
     pipeline.set_up(backend, tokens.settings)
     tokens.add_to(backend)
     pipeline.finish(backend, list(tokens.named.values()), tokens.others)
-    _check_added(folder, backend)
+    check_added(folder, backend)
     if has_json and not pipeline.own_bos:
         backend.post_processor = _post_processor(stored)
         bos = _bos_of(backend)
@@ -146,28 +126,8 @@ def _rebuilt(folder: str, name: str, settings: dict[str, Any]) -> Opened:
         adds = pipeline.adds_bos if has_json else settings.get("add_bos_token", False)
         found = backend.token_to_id(tokens.bos) if adds and tokens.bos else None
         bos = [] if found is None else [found]
-    own = _model_settings(backend.model)
+    own = model_settings(backend.model)
     return Opened(backend, own, bos, tokens.bos, _splits_special(settings))
-
-
-def _check_added(folder: str, backend: Any) -> None:
-    """ModelError where the library would look for nothing beside other texts, without an end."""
-    added = backend.get_added_tokens_decoder().values()
-    texts = [token.content for token in added if token.normalized]
-    if backend.normalizer is None or len(texts) < 2:
-        return
-    for text in texts:
-        if not backend.normalizer.normalize_str(text):
-            raise ModelError(
-                f"{folder!r}: the normalizer of its tokenizer leaves nothing of the added token "
-                f"{text[:80]!r}, which is to be looked for in normalized text"
-            )
-
-
-def _model_settings(model: Any) -> dict[str, Any]:
-    """What the library says of a model, which of a Unigram model is not all."""
-    own = {name: getattr(model, name) for name in _MODEL_SETTINGS if hasattr(model, name)}
-    return own | {"type": type(model).__name__}
 
 
 def _splits_special(settings: dict[str, Any]) -> bool:

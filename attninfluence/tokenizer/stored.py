@@ -199,15 +199,19 @@ def _replacement(path: Path, stage: str, step: _Json) -> int:
 
 
 def _longest_replacement(path: Path, field: str, step: _Json) -> int:
-    """The bytes of the longest replacement of a SentencePiece table.
-
-    The table is a number of bytes in 32 bits, a trie of so many, and replacements that end in NUL.
-    """
     expect(path, field, step["precompiled_charsmap"], "a string")
     try:
         table = base64.b64decode(step["precompiled_charsmap"], validate=True)
     except (binascii.Error, ValueError) as error:
         raise ModelError(f"{path}: {field} is not base64 ({error})") from None
+    return longest_replacement(path, field, table)
+
+
+def longest_replacement(path: str | Path, field: str, table: bytes) -> int:
+    """The bytes of the longest replacement of a SentencePiece table; ModelError for no such table.
+
+    The table is a number of bytes in 32 bits, a trie of so many, and replacements that end in NUL.
+    """
     size = int.from_bytes(table[:4], "little")
     if len(table) < 8 or size < 4 or size % 4 or size > len(table) - 4:
         raise ModelError(

@@ -14,12 +14,10 @@ it is proven that they have the tokens of the whole (cuts.py).
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,15 +25,12 @@ from numpy.typing import NDArray
 
 from attninfluence._core import ModelError
 from attninfluence.base.json_values import parse_json
-from attninfluence.tokenizer.classes import AS_FILE
 from attninfluence.tokenizer.cuts import Cuts
-from attninfluence.tokenizer.files import class_of, extra_files, open_folder
 from attninfluence.tokenizer.pieces import PIECE, Part, encode_long
+from attninfluence.tokenizer.source import digest_source, open_source
 
 BOS_POLICIES = ("auto", "always", "never")
 SPECIAL_POLICIES = ("text", "control")
-
-_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 class TokenizerError(ValueError):
@@ -69,7 +64,7 @@ class Tokenizer:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = os.path.abspath(folder)
-        opened = open_folder(self.folder)
+        opened = open_source(self.folder)
         self._auto_bos = opened.bos_ids
         self._bos_token = opened.bos_token
         self._model = opened.model
@@ -84,7 +79,7 @@ class Tokenizer:
 
     @functools.cached_property
     def _control(self) -> Any:
-        opened = open_folder(self.folder)
+        opened = open_source(self.folder)
         opened.backend.encode_special_tokens = opened.splits_special
         return _without_extras(opened.backend)
 
@@ -117,20 +112,8 @@ class Tokenizer:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over what decides the tokens, as 64 hexadecimal digits.
-
-        That is the folder's tokenizer files, and the class that transformers opens them
-        with where it does not take tokenizer.json as it stands.
-        """
-        digest = hashlib.sha256()
-        for name in (*_FILES, *extra_files(self.folder)):
-            path = Path(self.folder, name)
-            content = path.read_bytes() if path.is_file() else b""
-            digest.update(f"{name}:{len(content)}:".encode() + content)
-        name = class_of(self.folder)
-        if name != AS_FILE:
-            digest.update(f"class:{name}".encode())
-        return digest.hexdigest()
+        """SHA-256 over what decides the tokens, as 64 hexadecimal digits (`digest_source`)."""
+        return digest_source(self.folder)
 
     def bos_ids(self, bos: str = "auto") -> list[int]:
         """The ids that the policy puts before each text (METHOD.md section 4).
