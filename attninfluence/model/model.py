@@ -215,16 +215,16 @@ class Model(Shown):
         stamp = digest_stamps(self._stamps)
         return Place(self.path, self._hub_id, self.commit, stamp, self._threads_asked)
 
-    def in_fp32(self) -> Model:
-        """This model in fp32: itself, or the same folder opened anew beside it.
+    def in_precision(self, precision: str) -> Model:
+        """This model in a precision: itself, or the same folder opened anew beside it.
 
         ModelError when the folder's files have changed since the model was opened.
         """
-        if self.precision == "fp32":
+        if self.precision == precision:
             return self
         model = Model(
             self.path,
-            precision="fp32",
+            precision=precision,
             threads=self.threads,
             hub_id=self._hub_id,
             commit=self.commit,

@@ -11,7 +11,7 @@ import math
 import os
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,17 +24,20 @@ from attninfluence.probe.sentences import Texts, random_stream
 from attninfluence.retrieval.bootstrap import bootstrap_interval
 from attninfluence.retrieval.precisions import moves_by_rounding
 from attninfluence.retrieval.readings import SampleReading, read_samples
+from attninfluence.retrieval.settling import Settling
 
 if TYPE_CHECKING:
     from attninfluence.model.model import Model
 
 DECODINGS = ("teacher_forced", "greedy")
+PRECISIONS = ("fp32", "bf16", "int8")
 DEFAULT_FRACTION = 0.05
+MOST_SAMPLES = 800  # of samples="auto"
 
 
 def find_retrieval_heads(
     model: Model | str | os.PathLike[str] | None = None,
-    samples: int = 800,
+    samples: int | Literal["auto"] = 800,
     max_length: int = 4096,
     shots: int = 3,
     decoding: str = "teacher_forced",
@@ -44,18 +47,21 @@ def find_retrieval_heads(
     corpus: Texts | None = None,
     seed: int = 0,
     require_success: bool = True,
+    precision: str = "fp32",
     progress: bool = True,
 ) -> HeadScores:
     """Scores every head on the probe task and selects the best (METHOD.md section 2).
 
-    The samples are always read in fp32, so that the result does not depend on the machine: for a
-    model opened in another precision, its folder is opened a second time in fp32 meanwhile. Once
-    the heads are selected, a dozen short texts are read in bf16 and int8 too, for `rounding`.
+    The samples are read in fp32 unless another precision is asked for, so that the result does not
+    depend on the machine: for a model opened in another precision, its folder is opened a second
+    time meanwhile. Once the heads are selected, a dozen short texts are read in bf16 and int8 too,
+    for `rounding`.
 
     Args:
         model: an opened model, a path or hub id, or None for the bundled model.
         samples, max_length, shots, corpus, seed: as in `probe.make_samples`, whose samples these
-            are; `max_length` is at most the model's context.
+            are; `max_length` is at most the model's context. `samples="auto"` reads of 800 as many
+            as it takes until all 800 would select the same heads with a confidence of 99.9 %.
         decoding: "teacher_forced" feeds the value and reads each sample once; a sample counts
             when at least half of the answer's tokens are the model's own argmax. "greedy" lets
             the model write as many tokens as the value has (an end token does not stop it); a
@@ -63,6 +69,8 @@ def find_retrieval_heads(
         fraction, count, threshold: as in `HeadScores.select`; count or threshold replaces the
             fraction.
         require_success: False counts all samples.
+        precision: "fp32", or "bf16" or "int8", in which the samples take half of the time or less
+            and a copied step in some hundred is told otherwise.
         progress: show a bar on stderr.
 
     Raises:
@@ -80,22 +88,29 @@ def find_retrieval_heads(
         "corpus": _corpus_name(corpus),
         "seed": seed,
         "require_success": require_success,
+        "precision": precision,
     }
-    for name in ("samples", "max_length", "shots", "seed"):
+    is_auto = samples == "auto"
+    n_samples = MOST_SAMPLES if is_auto else as_whole_number("samples", samples)
+    for name in ("max_length", "shots", "seed"):
         as_whole_number(name, options[name])
     if count is not None:
         as_whole_number("count", count)
-    if decoding not in DECODINGS:
-        raise ValueError(f"decoding must be one of {', '.join(DECODINGS)}, not {decoding!r}")
+    for name, known in (("decoding", DECODINGS), ("precision", PRECISIONS)):
+        if options[name] not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, not {options[name]!r}")
     by_default = fraction == DEFAULT_FRACTION and (count is not None or threshold is not None)
     choice = Choice.of(None if by_default else fraction, count, threshold)
-    model = as_model(model, precision="fp32")
+    model = as_model(model, precision=precision)
     choice.number_of_heads(np.zeros((model.n_layers, model.n_heads)))
     options["max_length"] = max_length = min(max_length, model.context)
-    made = iter_samples(model.tokenizer, samples, max_length, shots, corpus, seed)
+    made = iter_samples(model.tokenizer, n_samples, max_length, shots, corpus, seed)
     probe = map(partial(_fitting, model), made)
-    reader = model.in_fp32()
-    readings = read_samples(reader, probe, samples, max_length, decoding, require_success, progress)
+    reader = model.in_precision(precision)
+    enough = Settling(n_samples, choice, require_success).find if is_auto else None
+    readings = read_samples(
+        reader, probe, n_samples, max_length, decoding, require_success, progress, enough
+    )
     found = _head_scores(model, readings, options | choice.as_options())
     if not found.n_counted:
         raise RetrievalError(_no_sample_counts(readings, options), found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -44,8 +44,12 @@ def read_samples(
     decoding: str,
     require_success: bool,
     progress: bool,
+    enough: Callable[[list[SampleReading]], int | None] | None = None,
 ) -> list[SampleReading]:
-    """Reads the samples in batches of a bounded number of tokens."""
+    """Reads the samples in batches of a bounded number of tokens.
+
+    enough: told of all readings after each batch; once it gives a number, so many are returned.
+    """
     read = _read_teacher_forced if decoding == "teacher_forced" else _read_greedy
     batch_size = model.threads * max(1, TOKENS_A_THREAD // max_length)
     readings: list[SampleReading] = []
@@ -60,6 +64,9 @@ def read_samples(
                     counted += 1
                     total += reading.ratio
             bar.update(len(batch), note=_so_far(total, counted))
+            n_enough = None if enough is None else enough(readings)
+            if n_enough is not None:
+                return readings[:n_enough]
     return readings
 
 

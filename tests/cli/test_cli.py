@@ -123,28 +123,6 @@ def test_the_whole_way(capsys, corpus, tiny_folder, heads_file):
     assert Path("report.html").read_text().lstrip().startswith("<!")
 
 
-def test_heads_are_those_of_fp32(capsys, tmp_path, tiny_folder):
-    from attninfluence.retrieval.find import find_retrieval_heads
-
-    path = tmp_path / "heads.json"
-    arguments = ["--samples", "2", "--max-length", "700", "--no-require-success"]
-    status, summary, told = run(capsys, "heads", str(tiny_folder), "-o", str(path), *arguments)
-    assert status == 0
-    assert summary["stability"]["enough"] is None
-    assert summary["stability"]["sentence"] in " ".join(told.split())
-    opened = load(tiny_folder, precision="fp32")
-    assert (summary["precision"], summary["kernel"]) == ("fp32", opened.kernel)
-    found = find_retrieval_heads(
-        load(tiny_folder, precision="bf16"),
-        samples=2,
-        max_length=700,
-        require_success=False,
-        progress=False,
-    )
-    found.save(tmp_path / "same.json")
-    assert path.read_bytes() == (tmp_path / "same.json").read_bytes()
-
-
 @pytest.mark.parametrize("has_kernel", [True, False])
 def test_a_report_reads_as_the_run_did(capsys, corpus, tiny_folder, heads_file, has_kernel):
     """In the run's precision, and with its kernel where there is one."""
@@ -486,9 +464,8 @@ def test_options_of_heads_and_loading_are_those_of_the_library():
     assert tuple(actions["precision"].choices) == model.PRECISIONS
 
 
-@pytest.mark.parametrize("name", ["heads", "report"])
-def test_commands_whose_precision_is_settled_have_no_option_for_it(name):
-    assert not {"precision", "kernel"} & {action.dest for action in command_actions(name)}
+def test_a_report_has_no_option_for_the_precision_of_its_run():
+    assert not {"precision", "kernel"} & {action.dest for action in command_actions("report")}
 
 
 def test_command_line_starts_quickly_and_loads_no_model_code():

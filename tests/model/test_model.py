@@ -214,20 +214,20 @@ def test_auto_is_bf16_or_fp32(tiny_folder):
 
 
 @pytest.mark.parametrize("precision", ["bf16", "int8"])
-def test_in_fp32(tiny_folder, model, precision):
+def test_in_another_precision(tiny_folder, model, precision):
     other = ai.load(tiny_folder, precision=precision, threads=3)
-    twin = other.in_fp32()
+    twin = other.in_precision("fp32")
     assert (twin.precision, twin.kernel, twin.threads) == ("fp32", model.kernel, 3)
     assert np.array_equal(twin.losses(IDS), model.losses(IDS))
     assert other.precision == precision
-    assert twin.in_fp32() is twin
+    assert twin.in_precision("fp32") is twin
 
 
-def test_in_fp32_of_changed_weights_is_refused(tmp_path):
+def test_in_another_precision_of_changed_weights_is_refused(tmp_path):
     opened = ai.load(make_llama_folder(tmp_path), precision="bf16")
     make_llama_folder(tmp_path, n_layers=2)
     with pytest.raises(ai.ModelError, match="has changed since the model was opened"):
-        opened.in_fp32()
+        opened.in_precision("fp32")
 
 
 @pytest.mark.parametrize("precision", ["auto", "fp32", "bf16", "int8"])

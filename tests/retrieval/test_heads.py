@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from attninfluence import ModelError, _core, load
 from attninfluence.heads.errors import RetrievalError
+from attninfluence.heads.stability import LEAST_COUNTED
 from attninfluence.model.chosen_heads import as_head_list
 from attninfluence.model.model import Model
 from attninfluence.probe.samples import Sample, make_samples
 from attninfluence.retrieval import readings as readings_module
 from attninfluence.retrieval.bootstrap import bootstrap_interval
 from attninfluence.retrieval.find import HeadScores, find_retrieval_heads
-from attninfluence.retrieval.readings import rouge1_recall
+from attninfluence.retrieval.readings import SampleReading, read_samples, rouge1_recall
 from tests.kit.copier import RETRIEVAL_HEAD, make_copier_folder
 from tests.kit.made_heads import head_scores
 
@@ -331,22 +332,64 @@ def test_every_precision_finds_the_heads_of_fp32(
 ) -> None:
     """The folder is opened once in fp32 for it, with as many threads, and let go again."""
     made: list[weakref.ref[Model]] = []
-    in_fp32 = Model.in_fp32
+    in_precision = Model.in_precision
 
-    def watched(model: Model) -> Model:
-        opened = in_fp32(model)
+    def watched(model: Model, wanted: str) -> Model:
+        opened = in_precision(model, wanted)
         assert (opened.precision, opened.threads) == ("fp32", 2)
         made.append(weakref.ref(opened))
         return opened
 
     options = {"samples": 12, "seed": 4, "require_success": False}
     search(load(tiny.path, precision="fp32"), **options).save(tmp_path / "fp32.json")
-    monkeypatch.setattr(Model, "in_fp32", watched)
+    monkeypatch.setattr(Model, "in_precision", watched)
     model = load(tiny.path, precision=precision, threads=2)
     search(model, **options).save(tmp_path / "other.json")
     assert model.precision == precision
     assert [one() for one in made] == [None]
     assert (tmp_path / "other.json").read_bytes() == (tmp_path / "fp32.json").read_bytes()
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_another_precision_is_read_in_and_kept(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    read: list[str] = []
+
+    def watched(model: Model, *arguments: Any) -> list[SampleReading]:
+        read.append(model.precision)
+        return read_samples(model, *arguments)
+
+    monkeypatch.setattr("attninfluence.retrieval.find.read_samples", watched)
+    options: dict[str, Any] = {"samples": 2, "require_success": False, "precision": precision}
+    for model in (tiny, tiny.path, load(tiny.path, precision=precision)):
+        assert search(model, **options).options["precision"] == precision  # type: ignore[arg-type]
+    assert read == [precision] * 3
+
+
+def test_auto_reads_until_it_is_settled(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many samples however many are read at a time; the first of those that a number gives."""
+    monkeypatch.setattr(readings_module, "TOKENS_A_THREAD", 5 * LENGTH)
+    monkeypatch.setattr("attninfluence.retrieval.find.MOST_SAMPLES", 150)
+    options: dict[str, Any] = {"require_success": False, "fraction": 0.05, "threshold": 0.9}
+    found = [
+        search(load(tiny.path, precision="fp32", threads=n), samples="auto", **options)
+        for n in (1, 3)
+    ]
+    assert LEAST_COUNTED <= found[0].samples < 150
+    assert found[0].samples == found[1].samples == found[0].n_counted
+    assert found[0].options["samples"] == "auto"
+    asked = search(tiny, samples=found[0].samples, **options)
+    for one in found:
+        assert np.array_equal(one.scores, asked.scores) and one.selected == asked.selected
+
+
+def test_auto_reads_all_where_nothing_is_settled(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attninfluence.retrieval.find.MOST_SAMPLES", 44)
+    model = scripted(tiny, first_right(lambda n: n))
+    assert search(model, samples="auto", fraction=0.05, count=3).samples == 44
 
 
 def test_a_path_is_opened_in_fp32_alone(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,6 +415,7 @@ def test_options_are_kept(tiny: Model) -> None:
         "corpus": "bundled",
         "seed": 7,
         "require_success": False,
+        "precision": "fp32",
         "fraction": None,
         "count": 3,
         "threshold": None,
@@ -410,6 +454,8 @@ def test_an_interrupt_passes(tiny: Model) -> None:
     ("wrong", "message"),
     [
         ({"decoding": "beam"}, "decoding must be one of teacher_forced, greedy, not 'beam'"),
+        ({"precision": "fp16"}, "precision must be one of fp32, bf16, int8, not 'fp16'"),
+        ({"samples": "some"}, "samples must be an integer, got 'some'"),
         ({"count": 0}, "count must be 1..12"),
         ({"count": 13}, "count must be 1..12"),
         ({"fraction": 0.0}, "fraction must be above 0"),
