@@ -29,13 +29,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from attninfluence import cli, load, score  # noqa: E402
+from attninfluence import _core, cli, load, score  # noqa: E402
 from attninfluence.cli import inspect  # noqa: E402
 from attninfluence.cli.errors import is_bug  # noqa: E402
 from attninfluence.scoring import batches  # noqa: E402
+from tests.kit.made_gguf import SCALES, block_size, random_blocks, write_gguf  # noqa: E402
 from tests.kit.mutations import mutate  # noqa: E402
 from tests.kit.tiny_models import make_llama_folder  # noqa: E402
 
@@ -101,6 +104,13 @@ def _checkpointed(folder: Path) -> None:
     texts = [f"the {at} and the other" for at in range(9)]
     documents = [Document(text=text, id=str(at)) for at, text in enumerate(texts)]
     assert len(list(scorer.run(iter(documents), rank=0, world_size=1))) == len(texts)
+
+
+def _tensors(folder: Path) -> None:
+    """What a GGUF file and its second part hold, every value of it."""
+    path = str(folder / "gguf" / "m-00001-of-00002.gguf")
+    for name, _, _ in _core.read_gguf(path)["tensors"]:
+        _core.read_gguf_tensor(path, name)
 
 
 KINDS: dict[str, Kind] = {
@@ -176,6 +186,12 @@ KINDS: dict[str, Kind] = {
         ),
         ("score", ("model/heads.json",), [*_SCORE, "-o", "new"], ("new",)),
         ("inspect adapter", ("adapter/adapter_config.json",), ["inspect", "adapter"], ()),
+        (
+            "reading tensors",
+            ("gguf/m-00001-of-00002.gguf", "gguf/m-00002-of-00002.gguf"),
+            _tensors,
+            (),
+        ),
         ("datatrove", ("quantiles/QUANTILES",), _domains, ()),
         ("datatrove", ("kept/ROWS",), _checkpointed, ("kept",)),
     )
@@ -207,6 +223,7 @@ def make_folder(folder: Path) -> None:
         with mock.patch.multiple(batches, score_batches=stopped, CHUNK_DOCUMENTS=7):
             _run(_RESUME, 130)
     _make_quantiles(folder / "quantiles")
+    _make_gguf(folder / "gguf")
     _checkpointed(folder)
 
 
@@ -244,6 +261,16 @@ def _make_models(folder: Path) -> None:
     )
     (folder / "adapter").mkdir()
     (folder / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "a/b"}')
+
+
+def _make_gguf(folder: Path) -> None:
+    chance = np.random.default_rng(0)
+    tensors = {
+        kind: (kind, random_blocks(kind, (2, block_size(kind)[0]), chance)) for kind in SCALES
+    }
+    metadata = {"tokenizer.ggml.tokens": ["a", "b", "ab"], "a.b": True, "a.c": 0.5, "a.d": [1, 2]}
+    folder.mkdir()
+    write_gguf(folder / "m.gguf", tensors, metadata, alignment=64, most_tensors=len(SCALES) // 2)
 
 
 def _make_quantiles(folder: Path) -> None:

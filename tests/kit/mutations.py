@@ -1,4 +1,4 @@
-"""Files as damage or ill will may leave them: bytes, JSON and Parquet, changed by chance."""
+"""Files as damage or ill will may leave them: bytes, JSON, Parquet and GGUF, changed by chance."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import json
 import random
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -31,7 +32,7 @@ Chance = random.Random
 def mutate(name: str, data: bytes, chance: Chance) -> bytes:
     """A file's bytes, changed once or a few times; its name says what it holds."""
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
-        of_kind = _mutate_parquet if name.endswith(".parquet") else _mutate_json
+        of_kind = _OF_KIND.get(PurePath(name).suffix, _mutate_json)
         change = chance.choice((of_kind, of_kind, of_kind, _mutate_bytes))
         if name.endswith(".txt"):
             change = chance.choice((_mutate_lines, _mutate_bytes))
@@ -218,3 +219,68 @@ def _metadata(table: pa.Table, chance: Chance) -> pa.Table:
     except ValueError:
         metadata[key] = _mutate_bytes(metadata[key], chance)
     return table.replace_schema_metadata(metadata)
+
+
+# ------------------------------------------------------------------------------------- GGUF
+
+_GGUF_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+_GGUF_STRING, _GGUF_ARRAY = 8, 9
+
+
+def _mutate_gguf(data: bytes, chance: Chance) -> bytes:
+    """One of the integers of a header: a count, a length, a type, a dimension, an offset."""
+    at, size = chance.choice(_gguf_integers(data))
+    old, most = int.from_bytes(data[at : at + size], "little"), 256**size - 1
+    near = (old + 1, old - 1, old * 2, old << 8, old ^ 1 << chance.randrange(8 * size))
+    far = (0, 1, most, most // 2, most // 2 + 1, most // 4 + 1, most // 8 + 1, 32, len(data))
+    new = chance.choice(near if chance.random() < 0.5 else far)
+    return data[:at] + (new & most).to_bytes(size, "little") + data[at + size :]
+
+
+class _Header:
+    """A header walked from its beginning on; ValueError where it leaves the data."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 4
+        self.found: list[tuple[int, int]] = []  # where integers stand, and their bytes
+
+    def integer(self, size: int) -> int:
+        if self.at + size > len(self.data):
+            raise ValueError("a damaged header")
+        self.found.append((self.at, size))
+        self.at += size
+        return int.from_bytes(self.data[self.at - size : self.at], "little")
+
+    def string(self) -> None:
+        self.at += self.integer(8)
+
+    def value(self, kind: int) -> None:
+        if kind == _GGUF_ARRAY:
+            items = self.integer(4)
+            for _ in range(self.integer(8)):
+                self.value(items)
+        elif kind == _GGUF_STRING:
+            self.string()
+        else:
+            self.integer(_GGUF_SIZES.get(kind, 1))
+
+    def tensor(self) -> None:
+        self.string()
+        for _ in range(self.integer(4)):
+            self.integer(8)
+        self.integer(4)
+        self.integer(8)
+
+
+def _gguf_integers(data: bytes) -> list[tuple[int, int]]:
+    header = _Header(data)
+    _, n_tensors, n_keys = header.integer(4), header.integer(8), header.integer(8)
+    for _ in range(n_keys):
+        header.string()
+        header.value(header.integer(4))
+    for _ in range(n_tensors):
+        header.tensor()
+    return header.found
+
+
+_OF_KIND = {".parquet": _mutate_parquet, ".gguf": _mutate_gguf}
