@@ -8,24 +8,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MOST_FAMILIES = 256 };
 
-/* What a config was accepted for has to hold. */
-static void check_config(const ati_config *config) {
-    size_t dim = ati_rotary_dim(config);
-    float inv_freq[64];
-    FUZZ_HOLDS(config->n_heads % config->n_kv_heads == 0 && config->n_layers <= ATI_MOST_LAYERS);
-    FUZZ_HOLDS(dim % 2 == 0 && dim <= config->head_dim);
-    FUZZ_HOLDS(config->experts_per_token <= config->n_experts);
-    for (size_t l = 0; l < config->n_layers; l++) {
-        const ati_layer_kind *kind = &config->layers[l];
-        FUZZ_HOLDS(!kind->is_windowed || config->window > 0);
-        FUZZ_HOLDS(!kind->is_sparse || config->n_experts > 0);
-        FUZZ_HOLDS(!kind->rotates || config->n_ropes > 0);
-    }
-    for (size_t i = 0; i < config->n_ropes && dim <= 128; i++) {
-        ati_rope_frequencies(&config->ropes[i], 5000, inv_freq);
-    }
-}
-
 /* The folder of a family, with its tensors. */
 static const char *family_folder(const ati_family *family) {
     static const char *folders[MOST_FAMILIES];
@@ -53,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         fuzz_refused(parsed, &error);
         return 0;
     }
-    check_config(&config);
+    fuzz_check_config(&config);
     const char *folder = family_folder(config.family);
     test_write(folder, "config.json", data, size);
     (void)fuzz_starve(data, size);

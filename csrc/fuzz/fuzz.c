@@ -125,3 +125,20 @@ void fuzz_read(const ati_model *model) {
     free(heads);
     free(copies);
 }
+
+void fuzz_check_config(const ati_config *config) {
+    size_t dim = ati_rotary_dim(config);
+    float inv_freq[64];
+    FUZZ_HOLDS(config->n_heads % config->n_kv_heads == 0 && config->n_layers <= ATI_MOST_LAYERS);
+    FUZZ_HOLDS(dim % 2 == 0 && dim <= config->head_dim);
+    FUZZ_HOLDS(config->experts_per_token <= config->n_experts);
+    for (size_t l = 0; l < config->n_layers; l++) {
+        const ati_layer_kind *kind = &config->layers[l];
+        FUZZ_HOLDS(!kind->is_windowed || config->window > 0);
+        FUZZ_HOLDS(!kind->is_sparse || config->n_experts > 0);
+        FUZZ_HOLDS(!kind->rotates || config->n_ropes > 0);
+    }
+    for (size_t i = 0; i < config->n_ropes && dim <= 128; i++) {
+        ati_rope_frequencies(&config->ropes[i], 5000, inv_freq);
+    }
+}

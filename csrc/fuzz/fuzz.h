@@ -51,6 +51,9 @@ void fuzz_end_starving(void);
 ati_status fuzz_open(const char *folder, ati_precision precision, const char *kernel,
                      const char *packed, const char *key, ati_model **model, ati_error *error);
 
+/* What a config was accepted for has to hold. */
+void fuzz_check_config(const ati_config *config);
+
 /* Reads a few tokens by an opened model, whatever its numbers are. */
 void fuzz_read(const ati_model *model);
 

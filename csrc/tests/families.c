@@ -7,7 +7,7 @@
 
 #include "testing.h"
 
-enum { HEAD_DIM = 8, HIDDEN = HEAD_DIM * FAMILY_HEADS, MOST_TENSORS = 160, NAME = 160 };
+enum { HEAD_DIM = 8, HIDDEN = HEAD_DIM * FAMILY_HEADS };
 
 /* ---- config.json ---- */
 
@@ -28,7 +28,7 @@ static void add(json_text *json, const char *format, ...) {
 
 /* Begins an item; false where there is no such key, or it is there already. */
 static bool add_key(json_text *json, const char *key) {
-    char quoted[NAME];
+    char quoted[FAMILY_NAME];
     snprintf(quoted, sizeof quoted, "\"%s\":", key != NULL ? key : "");
     if (key == NULL || strstr(json->text, quoted) != NULL) {
         return false;
@@ -177,18 +177,7 @@ void family_write_config(const char *folder, const family_model *model) {
 
 /* ---- Tensors ---- */
 
-typedef struct {
-    char name[NAME];
-    char shape[64]; /* "2, 3" */
-    bool is_bytes;
-} tensor;
-
-typedef struct {
-    tensor tensors[MOST_TENSORS];
-    size_t n;
-} tensor_list;
-
-static size_t count_values(const tensor *t) {
+static size_t count_values(const family_tensor *t) {
     size_t n = 1;
     for (const char *at = t->shape; *at != '\0'; at += strspn(at, ", ")) {
         char *end;
@@ -198,16 +187,16 @@ static size_t count_values(const tensor *t) {
     return n;
 }
 
-static size_t count_bytes(const tensor *t) {
+size_t family_count_bytes(const family_tensor *t) {
     return count_values(t) * (t->is_bytes ? 1 : sizeof(float));
 }
 
 /* The header of a file of these tensors; returns the bytes behind it. */
-static size_t write_header(const tensor_list *list, char *header, size_t size) {
+static size_t write_header(const family_tensors *list, char *header, size_t size) {
     size_t used = (size_t)snprintf(header, size, "{"), offset = 0;
     for (size_t i = 0; i < list->n; i++) {
-        const tensor *t = &list->tensors[i];
-        size_t end = offset + count_bytes(t);
+        const family_tensor *t = &list->tensors[i];
+        size_t end = offset + family_count_bytes(t);
         used += (size_t)snprintf(header + used, size - used,
                                  "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":"
                                  "[%zu,%zu]}",
@@ -219,20 +208,18 @@ static size_t write_header(const tensor_list *list, char *header, size_t size) {
     return offset;
 }
 
-/* Adds the tensor that the core misses, or gives one the shape or the type that it
- * expects, as its sentence says; false where that says something else. */
-static bool follow(tensor_list *list, const char *message) {
-    char name[NAME] = "", shape[sizeof list->tensors->shape] = "";
+bool family_follow(family_tensors *list, const char *message) {
+    char name[FAMILY_NAME] = "", shape[sizeof list->tensors->shape] = "";
     const char *expected = strstr(message, "expected shape [");
     if (sscanf(message, "tensor '%159[^']'", name) != 1) {
         return false;
     }
-    tensor *t = list->tensors;
+    family_tensor *t = list->tensors;
     while (t < list->tensors + list->n && strcmp(t->name, name) != 0) {
         t++;
     }
-    if (strstr(message, "' is missing from") != NULL && list->n < MOST_TENSORS) {
-        *t = (tensor){.shape = "1"};
+    if (strstr(message, "' is missing from") != NULL && list->n < FAMILY_MOST_TENSORS) {
+        *t = (family_tensor){.shape = "1"};
         memcpy(t->name, name, sizeof name);
         list->n++;
         return true;
@@ -246,8 +233,7 @@ static bool follow(tensor_list *list, const char *message) {
     return t->is_bytes;
 }
 
-/* Numbers of the order of those in models; of bytes, scales near 2^0. */
-static void fill(const tensor *t, unsigned seed, char *out) {
+void family_fill(const family_tensor *t, unsigned seed, char *out) {
     size_t n = count_values(t);
     float *values = test_alloc(n * sizeof *values);
     test_fill(values, n, seed);
@@ -262,8 +248,8 @@ static void fill(const tensor *t, unsigned seed, char *out) {
     free(values);
 }
 
-static void write_tensors(const char *folder, const tensor_list *list) {
-    static char header[MOST_TENSORS * (NAME + 128)];
+static void write_tensors(const char *folder, const family_tensors *list) {
+    static char header[FAMILY_MOST_TENSORS * (FAMILY_NAME + 128)];
     size_t bytes = write_header(list, header, sizeof header), length = strlen(header);
     char *file = calloc(8 + length + bytes, 1), *at = file + 8 + length;
     for (size_t i = 0; i < 8; i++) {
@@ -271,15 +257,15 @@ static void write_tensors(const char *folder, const tensor_list *list) {
     }
     memcpy(file + 8, header, length);
     for (size_t i = 0; i < list->n; i++) {
-        fill(&list->tensors[i], (unsigned)i + 1, at);
-        at += count_bytes(&list->tensors[i]);
+        family_fill(&list->tensors[i], (unsigned)i + 1, at);
+        at += family_count_bytes(&list->tensors[i]);
     }
     test_write(folder, "model.safetensors", file, 8 + length + bytes);
     free(file);
 }
 
 bool family_write(const char *folder, const family_model *model, ati_error *error) {
-    static tensor_list list;
+    static family_tensors list;
     ati_model *opened = NULL;
     list.n = 0;
     family_write_config(folder, model);
@@ -289,6 +275,6 @@ bool family_write(const char *folder, const family_model *model, ati_error *erro
             ati_model_free(opened);
             return true;
         }
-    } while (follow(&list, error->message));
+    } while (family_follow(&list, error->message));
     return false;
 }

@@ -37,6 +37,7 @@ int main(int n, char **words) {
         {"gguf", test_gguf, false},
         {"ggml", test_ggml, false},
         {"config", test_config, false},
+        {"config_gguf", test_config_gguf, false},
         {"rope", test_rope, false},
         {"vector", test_vector, false},
         {"turned", test_turned, false},

@@ -72,6 +72,7 @@ void test_checkpoint(void);
 void test_gguf(void);
 void test_ggml(void);
 void test_config(void);
+void test_config_gguf(void);
 void test_rope(void);
 void test_blas(void);
 void test_weights(void);

@@ -235,10 +235,14 @@ static ati_status write_factor(ati_gguf_reader *r, const factor *f) {
     return status;
 }
 
+static const char *epsilon_key(const ati_family *family) {
+    return family->norm == ATI_NORM_RMS ? "attention.layer_norm_rms_epsilon"
+                                        : "attention.layer_norm_epsilon";
+}
+
 static ati_status write_epsilon(ati_gguf_reader *r) {
     const ati_family *family = r->family;
-    const char *key = family->norm == ATI_NORM_RMS ? "attention.layer_norm_rms_epsilon"
-                                                   : "attention.layer_norm_epsilon";
+    const char *key = epsilon_key(family);
     double eps = 0;
     if (ati_gguf_key(r, key) == NULL) {
         return ati_gguf_refuse(r, ATI_FORMAT, key, "missing, expected a number");
@@ -349,7 +353,8 @@ static const struct {
 
 /* The key of the file that became the member `name` of the text, or NULL. */
 static const char *key_of(const ati_gguf_reader *r, const char *name) {
-    const char *found = NULL;
+    const char *eps = r->family->eps_key;
+    const char *found = eps != NULL && strcmp(eps, name) == 0 ? epsilon_key(r->family) : NULL;
     for (size_t i = 0; i < sizeof others / sizeof *others && found == NULL; i++) {
         found = strcmp(others[i].name, name) == 0 ? others[i].key : NULL;
     }

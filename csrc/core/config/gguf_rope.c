@@ -65,28 +65,39 @@ static double llama3_factor(double wavelength, double original, double factor) {
                                      : 1 / ((1 - smooth) / factor + smooth);
 }
 
-/* The original context that a factor between 1 and the largest stands for; 0: none does. */
-static double original_of(double wavelength, double found, double factor) {
-    double smooth = (1 / found - 1 / factor) / (1 - 1 / factor);
-    return found > 1 && found < factor ? round(wavelength * (3 * smooth + 1)) : 0;
+/* Where on the ramp a factor lies, from 1 for what stays to 0 for what is divided. */
+static double ramp_of(double found, double factor) {
+    return (1 / found - 1 / factor) / (1 - 1 / factor);
+}
+
+static double wavelength_of(size_t pair, size_t dim, double theta) {
+    const double two_pi = 6.283185307179586476925286766559;
+    return two_pi * pow(theta, 2.0 * (double)pair / (double)dim);
+}
+
+/* The original context, of the factor that is nearest to the middle of the ramp; 0 where none
+ * is on it. */
+static double original_of(const float *factors, size_t dim, double theta, double factor) {
+    double original = 0, nearest = 0.5 - 1e-3;
+    for (size_t i = 0; i < dim / 2; i++) {
+        double ramp = ramp_of((double)factors[i], factor), distance = fabs(ramp - 0.5);
+        if (distance < nearest) {
+            nearest = distance;
+            original = round(wavelength_of(i, dim, theta) * (3 * ramp + 1));
+        }
+    }
+    return original;
 }
 
 /* Whether the factors are those of llama3 with bounds of 1 and 4, as all that are published
  * have them: then its settings give the very bits, and say what it is. */
 static bool find_llama3(const float *factors, size_t dim, double theta, double *factor,
                         double *original) {
-    const double two_pi = 6.283185307179586476925286766559;
-    size_t n = dim / 2;
-    *factor = (double)factors[n - 1];
-    *original = 0;
-    for (size_t i = 0; i < n && !(*original > 0); i++) {
-        double wavelength = two_pi * pow(theta, 2.0 * (double)i / (double)dim);
-        *original = original_of(wavelength, (double)factors[i], *factor);
-    }
-    for (size_t i = 0; i < n && *original > 0; i++) {
-        double wavelength = two_pi * pow(theta, 2.0 * (double)i / (double)dim);
-        double expected = llama3_factor(wavelength, *original, *factor);
-        if (fabs((double)factors[i] - expected) > 1e-4 * expected) {
+    *factor = (double)factors[dim / 2 - 1];
+    *original = *factor > 1 ? original_of(factors, dim, theta, *factor) : 0;
+    for (size_t i = 0; i < dim / 2 && *original >= 1; i++) {
+        double expected = llama3_factor(wavelength_of(i, dim, theta), *original, *factor);
+        if (!(fabs((double)factors[i] - expected) <= 1e-4 * expected)) {
             return false;
         }
     }
@@ -235,7 +246,7 @@ static ati_status write_original(ati_gguf_reader *r, const char *type) {
 /* What the scaling adds to an object of settings. */
 static ati_status write_scaling(ati_gguf_reader *r, const char *type, size_t dim, double theta) {
     ati_status status = ATI_OK;
-    if (strcmp(type, "none") == 0 || type[0] == '\0') {
+    if (strcmp(type, "none") == 0) {
         return ati_gguf_has(r, "rope_freqs.weight") ? write_frequencies(r, dim, theta) : ATI_OK;
     }
     if (ati_gguf_has(r, "rope_freqs.weight")) {
@@ -339,6 +350,22 @@ static ati_status check_finetuned(const ati_gguf_reader *r) {
                : status;
 }
 
+/* How queries grow, and from which context on where no scaling says it. */
+static ati_status write_growth(ati_gguf_reader *r, const char *type) {
+    size_t context = 0, original = 0;
+    ati_status status = write_given(r, "attention.temperature_scale", r->family->query_growth_key);
+    if (status == ATI_OK) {
+        status = ati_gguf_key_size(r, "context_length", 0, &context);
+    }
+    if (status == ATI_OK) {
+        status = ati_gguf_key_size(r, original_key, context, &original);
+    }
+    if (status == ATI_OK && strcmp(type, "none") == 0) {
+        ati_gguf_write_size(r, "original_max_position_embeddings", original);
+    }
+    return status;
+}
+
 ati_status ati_gguf_write_ropes(ati_gguf_reader *r) {
     const ati_family *family = r->family;
     const char *type = NULL;
@@ -369,7 +396,7 @@ ati_status ati_gguf_write_ropes(ati_gguf_reader *r) {
     ati_gguf_write(r, ",\"rope_parameters\":%s{\"rope_theta\":%.17g",
                    family->rope_by_window ? "{\"full_attention\":" : "", theta);
     if (family->query_growth_key != NULL) {
-        status = write_given(r, "attention.temperature_scale", family->query_growth_key);
+        status = write_growth(r, type);
     }
     if (status == ATI_OK) {
         status = write_scaling(r, type, dim, theta);

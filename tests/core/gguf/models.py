@@ -433,14 +433,14 @@ def write_gguf(
     leaves one out.
     """
     arch = ARCHITECTURES[config["model_type"]]
-    writer = gguf.GGUFWriter(path, arch)
     general = {k: v for k, v in (changed or {}).items() if k.startswith("general.")}
-    own = {k: v for k, v in (changed or {}).items() if k not in general}
+    writer = gguf.GGUFWriter(path, general.pop("general.architecture", arch))
+    own = {k: v for k, v in (changed or {}).items() if not k.startswith("general.")}
     for key, value in {**metadata_of(config), **own}.items():
         if value is not None:
-            _add_value(writer, f"{arch}.{key}", value)
+            add_value(writer, f"{arch}.{key}", value)
     for key, value in general.items():
-        _add_value(writer, key, value)
+        add_value(writer, key, value)
     writer.add_array("tokenizer.ggml.tokens", [f"t{i}" for i in range(config["vocab_size"])])
     for name, tensor in tensors.items():
         data, kind = _packed(tensor, kinds(name))
@@ -452,7 +452,8 @@ def write_gguf(
     return path
 
 
-def _add_value(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
+def add_value(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
+    """Adds a key in the type that conversion gives such a value."""
     if isinstance(value, bool):
         writer.add_bool(key, value)
     elif isinstance(value, int):
