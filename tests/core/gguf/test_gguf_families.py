@@ -5,6 +5,7 @@ models.py writes the files as llama.cpp's conversion does, and says what it cann
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from attninfluence import _core
 from attninfluence.verify.reference import NAME, Reference, _copy_rotary
 from tests.core.family_parity import Opened, worst_loss
 from tests.core.gguf import models
+from tests.kit.child import ROOT
 from tests.kit.family_models import FAMILIES, LENGTHS, read_folder
 from tests.kit.family_variants import per_layer_type, rope
 from tests.kit.parity import head_sets
@@ -76,6 +78,15 @@ def assert_same(folder: Path, file: Path) -> None:
 
 def test_every_family_is_written_or_is_not_in_gguf() -> None:
     assert {family for family, _ in PAIRS} | NOT_IN_GGUF == set(FAMILIES)
+
+
+def test_the_documentation_names_the_architectures() -> None:
+    text = (ROOT / "docs" / "FAMILIES.md").read_text(encoding="utf-8")
+    written = {}
+    for families, architectures in re.findall(r"^\| (`[^|]*`) \| ([^|]*)\|", text, re.MULTILINE):
+        pair = [re.findall(r"`([^`]+)`", part) for part in (families, architectures)]
+        written |= dict(zip(*pair, strict=True)) if pair[1] else {}
+    assert written == models.ARCHITECTURES
 
 
 @pytest.mark.parametrize(("family", "variant"), PAIRS, ids=IDS)
