@@ -56,7 +56,7 @@ def read_gguf_tensor(path: str, name: str) -> NDArray[np.float32]:
 class Model:
     """An opened model: immutable, shared by any number of threads.
 
-    path is a model folder, or a file that ends in .gguf, of several the first. precision is
+    path is a model folder, or a GGUF file, of several the first. precision is
     "auto" ("bf16" where the CPU has instructions for it, else "fp32"), "fp32", "bf16" or
     "int8"; kernel is one of `kernels(precision)`, or what a model's `kernel` says
     of OpenBLAS, None for the fastest. packed, where it is given: a file of packed weights to

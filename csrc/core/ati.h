@@ -106,7 +106,7 @@ typedef int (*ati_poll)(void *context);
 /* What a model is opened from. Zeros are the defaults of all but the path. */
 typedef struct {
     const char *path; /* a folder: config.json and, without `packed`, safetensors files; or a
-                         file that ends in .gguf, of several the first */
+                         GGUF file, of several the first */
     ati_precision precision;
     const char *kernel; /* NULL: the best; bits are promised for one kernel only */
     const char *packed; /* a file of packed weights, or NULL */

@@ -1,15 +1,21 @@
 #include "model/model.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/error.h"
 #include "config/config_gguf.h"
 #include "model/packed.h"
 
-/* Whether a path is of a GGUF file, and not of a folder. */
+/* Whether a path is of a GGUF file, whatever its name (Ollama's have no ending), and not of a
+ * folder; where there is neither, its name tells which of them is missed. */
 static bool is_gguf_path(const char *path) {
     static const char ending[] = ".gguf";
+    struct stat status;
+    if (stat(path, &status) == 0) {
+        return !S_ISDIR(status.st_mode);
+    }
     size_t length = strlen(path), most = sizeof ending - 1;
     return length > most && strcmp(path + length - most, ending) == 0;
 }
