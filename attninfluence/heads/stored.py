@@ -11,13 +11,13 @@ from attninfluence.heads.file import read_heads
 FOLDER = Path(__file__).with_name("stored")
 
 
-def stored_heads_file(shape: tuple[int, int], fingerprint: Callable[[], str]) -> Path | None:
+def stored_heads_file(shape: tuple[int, int] | None, fingerprint: Callable[[], str]) -> Path | None:
     """The heads.json of the model with that fingerprint, or None.
 
-    shape: layers and heads a layer. fingerprint: called only where a stored model has that shape,
-    as it may read the whole model.
+    shape: layers and heads a layer, or None for any. fingerprint: called only where a stored model
+    has that shape, as it may read the whole model.
     """
-    alike = {model: path for path, stored, model in _stored(FOLDER) if stored == shape}
+    alike = {model: path for path, stored, model in _stored(FOLDER) if shape in (None, stored)}
     return alike.get(fingerprint()) if alike else None
 
 

@@ -1,4 +1,4 @@
-"""Which heads a caller means for a model: scores, pairs, a heads.json, or the folder's own."""
+"""Which heads a caller means for a model: scores, pairs, a heads.json, or the model's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attninfluence._core import ModelError
 from attninfluence.heads.head_scores import HeadScores
 from attninfluence.heads.pairs import Head, checked_pairs
+from attninfluence.model.own_heads import heads_files
 
 if TYPE_CHECKING:
     from attninfluence.model.model import Model
@@ -45,8 +46,9 @@ def opened_heads(heads: Heads | None, model: Model) -> HeadScores | Iterable[Seq
     if heads is None:
         found = model.heads
         if found is None:
+            name = heads_files(model.path)[0].name
             raise ModelError(
-                f"{model.path!r} has no heads.json: find the heads once with "
+                f"{model.path!r} has no {name}: find the heads once with "
                 "attninfluence.find_retrieval_heads(model), or `attninfluence heads`, "
                 "and give them as heads= (--heads)"
             )
@@ -59,8 +61,14 @@ def _check_belongs(heads: HeadScores, model: Model) -> None:
     if heads.scores.shape == shape and heads.model_fingerprint == model.fingerprint:
         return
     layers, width = heads.scores.shape
+    alike = (
+        "; the same weights in other types, or converted again, are another model, whose heads may "
+        "differ: to use these give their pairs, HeadScores.load(FILE).selected"
+        if heads.scores.shape == shape
+        else ""
+    )
     raise ModelError(
         f"these are heads of another model: they were found in {heads.model_fingerprint[:12]} of "
         f"{layers} layers of {width} heads, and {model.path!r} is {model.fingerprint[:12]} of "
-        f"{shape[0]} layers of {shape[1]} heads; find its own with `attninfluence heads`"
+        f"{shape[0]} layers of {shape[1]} heads; find its own with `attninfluence heads`{alike}"
     )

@@ -1,4 +1,4 @@
-"""The files of a model folder that decide a loss, their digest and their stamps."""
+"""The files of a model that decide a loss, their digest and their stamps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from attninfluence._core import ModelError
+from attninfluence.base.gguf import is_gguf, parts_of
 from attninfluence.base.regular_file import UnreadableFileError, open_regular_file
 from attninfluence.tokenizer.files import extra_files
 
@@ -24,9 +25,9 @@ _DECIDING = (
 Stamps = dict[str, tuple[int, int]]
 
 
-def stamp_files(folder: str) -> Stamps:
+def stamp_files(path: str) -> Stamps:
     """(size, modification time in ns) of each file of the digest, by name."""
-    stats = {path.name: path.stat() for path in _deciding_files(folder)}
+    stats = {file.name: file.stat() for file in _deciding_files(path)}
     return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
@@ -35,27 +36,31 @@ def digest_stamps(stamps: Stamps) -> str:
     return hashlib.sha256(repr(sorted(stamps.items())).encode()).hexdigest()
 
 
-def digest_files(folder: str) -> str:
-    """SHA-256 over names and contents, as 64 hexadecimal digits.
+def digest_files(path: str) -> str:
+    """SHA-256 over the files of a model, as 64 hexadecimal digits.
 
-    ModelError for what is no regular file: a FIFO would be waited for, a device may never end.
+    Over names and contents in a folder; of a GGUF model over the contents of its files, which get
+    other names. ModelError for what is no regular file: a FIFO would be waited for, a device may
+    never end.
     """
     digest = hashlib.sha256()
-    for path in _deciding_files(folder):
+    named = not is_gguf(path)
+    for file_path in _deciding_files(path):
         try:
-            file = open_regular_file(path)
+            file = open_regular_file(file_path)
         except UnreadableFileError as error:
-            raise ModelError(f"{path}: {error}") from None
+            raise ModelError(f"{file_path}: {error}") from None
         with file:
-            digest.update(f"{path.name}:{os.fstat(file.fileno()).st_size}:".encode())
+            name = file_path.name if named else "gguf"
+            digest.update(f"{name}:{os.fstat(file.fileno()).st_size}:".encode())
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
 
 
-def _deciding_files(folder: str) -> list[Path]:
-    os.scandir(
-        folder
-    ).close()  # raises for a folder that cannot be listed, where glob finds nothing
-    patterns = (*_DECIDING, *extra_files(folder))
-    return sorted({path for pattern in patterns for path in Path(folder).glob(pattern)})
+def _deciding_files(path: str) -> list[Path]:
+    if is_gguf(path):
+        return parts_of(path)
+    os.scandir(path).close()  # raises for a folder that cannot be listed, where glob finds nothing
+    patterns = (*_DECIDING, *extra_files(path))
+    return sorted({file for pattern in patterns for file in Path(path).glob(pattern)})

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from attninfluence._core import ModelError
+from attninfluence.base.gguf import first_files, of_several
 from attninfluence.base.json_values import JSONError, read_json_object
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
@@ -116,6 +117,13 @@ def _training_state(path: Path, names: list[str]) -> str:
     )
 
 
+def _gguf_files(path: Path, names: list[str]) -> str:
+    files = first_files(names)
+    if not files:
+        return ""
+    return f"it holds GGUF files; name one, {str(path / files[0])!r}{of_several(files)}"
+
+
 def _other_format(path: Path, names: list[str]) -> str:
     """Weights that are there and in no format that is read."""
     for pattern, what, remedy in _FORMATS:
@@ -126,7 +134,6 @@ def _other_format(path: Path, names: list[str]) -> str:
 
 
 _FORMATS = (
-    (r"\.gguf$", "in GGUF", "name the model that they were converted from"),
     (
         r"^consolidated.*\.(pth|safetensors)$",
         "in their maker's own format",
@@ -154,5 +161,6 @@ _CAUSES: tuple[Callable[[Path, list[str]], str], ...] = (
     _inner,
     _shards_alone,
     _training_state,
+    _gguf_files,
     _other_format,
 )

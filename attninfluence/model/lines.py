@@ -27,6 +27,7 @@ def _identity(of: Described) -> list[Fact]:
         ("path", of["path"]),
         *([("commit", of["commit"])] if of["commit"] else []),
         ("fingerprint", _fingerprint(of["fingerprint"])),
+        *_gguf(of["gguf"]),
         ("family", of["family"]),
         ("parameters", f"{of['parameters']:,}{tied}"),
     ]
@@ -34,8 +35,23 @@ def _identity(of: Described) -> list[Fact]:
 
 def _fingerprint(digits: str | None) -> str:
     if digits is None:
-        return "not computed yet; model.fingerprint reads the whole folder once"
+        return "not computed yet; model.fingerprint reads all files once"
     return digits[:FINGERPRINT_DIGITS]
+
+
+def _gguf(of: Described | None) -> list[Fact]:
+    """What a GGUF file says of itself, and in which types it keeps its values."""
+    if of is None:
+        return []
+    named = f"{of['name']}, " if of["name"] else ""
+    files = f", in {of['files']} files" if of["files"] > 1 else ""
+    values = ", ".join(f"{kind} {count:,}" for kind, count in of["values"].items())
+    split = f", split {of['split']}" if of["split"] else ""
+    return [
+        ("GGUF", f"{named}architecture {of['architecture']}{files}"),
+        ("values", values),
+        ("", f"tokenizer {of['tokenizer'] or 'none'}{split}"),
+    ]
 
 
 def _shape(of: Described) -> list[Fact]:
@@ -52,10 +68,11 @@ def _shape(of: Described) -> list[Fact]:
 
 
 def _attention(of: Described) -> list[Fact]:
+    place = "beside the file" if of["gguf"] else "in the folder"
     heads = f"{of['heads']} a layer, {of['key_value_heads']} for keys and values"
     return [
         ("heads", f"{heads}, {of['head_dim']} dimensions each"),
-        ("retrieval heads", _retrieval_heads(of["retrieval_heads"])),
+        ("retrieval heads", _retrieval_heads(of["retrieval_heads"], place)),
         *_about_heads(of),
         ("attention", _window(of)),
         ("context", f"{of['context']:,} tokens"),
@@ -80,9 +97,9 @@ def _nats(value: float | None) -> str:
     return "more than can be told" if value is None else f"{value:g} nat"
 
 
-def _retrieval_heads(found: list[list[int]] | None) -> str:
+def _retrieval_heads(found: list[list[int]] | None, place: str = "in the folder") -> str:
     if found is None:
-        return "no heads.json in the folder, nor any of this model in the package"
+        return f"no heads.json {place}, nor any of this model in the package"
     # A space that does not break holds a head together where the list goes over lines.
     named = [f"({layer},\N{NO-BREAK SPACE}{head})" for layer, head in found[:MAX_HEADS]]
     named += [f"and {len(found) - MAX_HEADS:,} more"] if len(found) > MAX_HEADS else []
@@ -127,10 +144,10 @@ def _number(value: float) -> str:
 
 def _text(of: Described) -> list[Fact]:
     if of["tokenizer"] is None:
-        return [("tokenizer", "none in the folder")]
+        return [("tokenizer", "none in the file" if of["gguf"] else "none in the folder")]
     tokenizer = of["tokenizer"]
     named = [f"{text} ({token})" for text, token in zip(of["bos"], of["bos_ids"], strict=True)]
-    rule = "as transformers' tokenizer of the folder"
+    rule = "as the file says" if of["gguf"] else "as transformers' tokenizer of the folder"
     return [
         ("tokenizer", f"{tokenizer['kind']}, {tokenizer['vocabulary']:,} tokens"),
         *_beyond(tokenizer["vocabulary"], of["vocabulary"]),

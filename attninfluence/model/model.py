@@ -1,4 +1,4 @@
-"""A model folder opened for reading: weights, configuration, tokenizer, heads."""
+"""A model opened for reading: weights, configuration, tokenizer, heads."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attninfluence._core import Model as Core
 from attninfluence._core import ModelError
+from attninfluence.base.gguf import is_gguf, name_of
 from attninfluence.base.json_values import JSONError, read_json_object
 from attninfluence.base.whole_number import as_whole_number
 from attninfluence.model.description import (
@@ -22,8 +23,10 @@ from attninfluence.model.description import (
     describe_tokenizer,
 )
 from attninfluence.model.fingerprint import digest_files, digest_stamps, stamp_files
+from attninfluence.model.gguf_file import describe_file, read_metadata
 from attninfluence.model.lines import lines_of
 from attninfluence.model.masking import check_mask
+from attninfluence.model.own_heads import own_heads_file
 from attninfluence.model.place import Place
 from attninfluence.model.threads import default_threads
 from attninfluence.tokenizer.ids import as_ids
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from attninfluence.probe.samples import Sample
     from attninfluence.views.view import View
 
-# A folder is read once for its fingerprint; beyond this, only when somebody asks for it.
+# The files are read once for the fingerprint; beyond this, only when somebody asks for it.
 QUICK_BYTES = 2e9
 
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
@@ -48,13 +51,13 @@ class Model(Shown):
 
     Made by `load`. Pickles as path, options and fingerprint: it is opened again where it
     is unpickled, once a process (`attninfluence.model.shared`), in the same precision and
-    with the same kernel. A folder that holds other weights by then is refused, and so is
+    with the same kernel. A path that holds other weights by then is refused, and so is
     a machine that does not have the kernel.
 
     Attributes:
-        path: the folder.
+        path: the folder or GGUF file.
         commit: the hub commit, or None.
-        config: config.json.
+        config: config.json; of a GGUF file its metadata but for arrays.
         n_layers: layers.
         n_heads: query heads a layer.
         vocab_size: ids are below it.
@@ -66,7 +69,7 @@ class Model(Shown):
 
     def __init__(
         self,
-        folder: str | os.PathLike[str],
+        path: str | os.PathLike[str],
         *,
         precision: str = "auto",
         kernel: str | None = None,
@@ -77,9 +80,9 @@ class Model(Shown):
         fingerprint: str | None = None,
         tokenizer: Tokenizer | None = None,
     ) -> None:
-        """core, fingerprint, tokenizer: of the folder's content, where they are there already."""
+        """core, fingerprint, tokenizer: of that path's content, where they are there already."""
         _check_precision(precision)
-        self.path = os.path.abspath(folder)
+        self.path = os.path.abspath(path)
         self.commit = commit
         self._hub_id = None if commit is None or hub_id is None else os.fspath(hub_id)
         self._threads_asked = threads
@@ -107,20 +110,21 @@ class Model(Shown):
         except ModelError as error:
             lines = [("model", repr(self)), ("not described", str(error))]
         lines.append(("threads", str(self.threads)))
-        title = self.place.hub_id or Path(self.path).name
+        title = self.place.hub_id or name_of(self.path)
         return facts_view(f"Model {title}", "Facts of the model", lines)
 
     def describe(self, *, fingerprint: bool = True) -> Described:
         """What `attninfluence inspect` prints, in JSON values; None for what it does not have.
 
-        fingerprint: False leaves it None; it takes a reading of every file of the folder, once.
-        ModelError when the tokenizer or the heads.json of the folder cannot be read.
+        fingerprint: False leaves it None; it takes a reading of every file, once.
+        ModelError when the tokenizer or the heads.json cannot be read.
         """
         found, file = self.heads, self.heads_file
         return {
             "path": self.path,
             "commit": self.commit,
             "fingerprint": self.fingerprint if fingerprint else None,
+            **describe_file(self.path),
             **describe_shape(self.core),
             **describe_tokenizer(self.tokenizer if self.has_tokenizer else None),
             **describe_arithmetic(self.core),
@@ -161,12 +165,12 @@ class Model(Shown):
 
     @property
     def has_tokenizer(self) -> bool:
-        """Whether the folder has a tokenizer that this library can read."""
+        """Whether it comes with a tokenizer that this library can read."""
         return has_tokenizer(self.path)
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The folder's tokenizer; ModelError, saying what is missing, without one."""
+        """The model's tokenizer; ModelError, saying what is missing, without one."""
         if self._tokenizer is None:
             tokenizer = Tokenizer(self.path)
             self._check_unchanged()
@@ -175,16 +179,12 @@ class Model(Shown):
 
     @property
     def heads_file(self) -> Path | None:
-        """The heads.json of the folder, else the one that comes with the package for this model.
+        """The heads.json of the model, else the one that the package has for it; None: neither.
 
-        The package has those of a few published models, told by their fingerprint. None: neither.
+        Of `NAME.gguf` it is the `NAME.heads.json` beside it, or else the heads.json there where
+        that is this model's. The package has those of a few published models.
         """
-        path = Path(self.path, "heads.json")
-        if path.is_file():
-            return path
-        from attninfluence.heads.stored import stored_heads_file
-
-        return stored_heads_file((self.n_layers, self.n_heads), lambda: self.fingerprint)
+        return own_heads_file(self.path, lambda: self.fingerprint, (self.n_layers, self.n_heads))
 
     @property
     def heads(self) -> HeadScores | None:
@@ -200,7 +200,7 @@ class Model(Shown):
     def fingerprint(self) -> str:
         """SHA-256 over configuration, weights and tokenizer, as 64 hexadecimal digits.
 
-        Computed on first use. ModelError when the folder's files have changed since
+        Computed on first use. ModelError when its files have changed since
         the model was opened: the digest would not be that of the weights in memory.
         """
         if self._fingerprint is None:
@@ -216,9 +216,9 @@ class Model(Shown):
         return Place(self.path, self._hub_id, self.commit, stamp, self._threads_asked)
 
     def in_precision(self, precision: str) -> Model:
-        """This model in a precision: itself, or the same folder opened anew beside it.
+        """This model in a precision: itself, or the same files opened anew beside it.
 
-        ModelError when the folder's files have changed since the model was opened.
+        ModelError when its files have changed since the model was opened.
         """
         if self.precision == precision:
             return self
@@ -334,9 +334,11 @@ def _check_precision(precision: str) -> None:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
 
 
-def _read_config(folder: str) -> dict[str, Any]:
-    path = Path(folder, "config.json")
+def _read_config(path: str) -> dict[str, Any]:
+    if is_gguf(path):
+        return read_metadata(path)
+    file = Path(path, "config.json")
     try:
-        return read_json_object(path)
+        return read_json_object(file)
     except JSONError as error:
-        raise ModelError(f"{path}: {error}") from None
+        raise ModelError(f"{file}: {error}") from None

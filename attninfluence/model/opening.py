@@ -1,4 +1,4 @@
-"""A model opened by whoever names it: a folder, a hub id, the one of the package."""
+"""A model opened by whoever names it: a folder, a file, a hub id, the one of the package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from attninfluence._core import ModelError
-from attninfluence.model.hub import resolve_folder
+from attninfluence.model.hub import resolve_model
 from attninfluence.model.model import Model
 
 
@@ -14,7 +14,9 @@ def bundled_folder() -> str:
     """The folder of the model that comes with the package; ModelError without one."""
     folder = str(Path(__file__).parents[1] / "bundled")
     if not os.path.isdir(folder):
-        raise ModelError("this installation holds no bundled model; name a folder or a hub id")
+        raise ModelError(
+            "this installation holds no bundled model; name a folder, a GGUF file or a hub id"
+        )
     return folder
 
 
@@ -29,10 +31,12 @@ def load(
     *,
     kernel: str | None = None,
 ) -> Model:
-    """Open a model: the bundled one, a local folder, or a Hugging Face hub id.
+    """Open a model: the bundled one, a local folder or GGUF file, or one of the Hugging Face hub.
 
     Args:
-        path: the folder or hub id; None is the bundled model.
+        path: the folder, the GGUF file (the first, where a model is split into several), the hub id
+            ("owner/name") or the hub's GGUF file ("owner/name/file.gguf"); None is the bundled
+            model.
         revision: of a hub id, as `token`, `cache_dir` and `local_files_only`, which are those of
             huggingface_hub.
         precision: the arithmetic of the matrix products. "auto" is "bf16" where the CPU has
@@ -46,14 +50,14 @@ def load(
 
     Raises:
         OSError: a file cannot be read.
-        ModelError: the folder is not a model that this library runs.
+        ModelError: it is not a model that this library runs.
         MemoryError: there is no room for the weights.
         ValueError: an option cannot be, such as a kernel that this CPU does not have.
     """
     named = bundled_folder() if path is None else path
-    folder, commit = resolve_folder(named, revision, token, cache_dir, local_files_only)
+    found, commit = resolve_model(named, revision, token, cache_dir, local_files_only)
     return Model(
-        folder, precision=precision, kernel=kernel, threads=threads, hub_id=named, commit=commit
+        found, precision=precision, kernel=kernel, threads=threads, hub_id=named, commit=commit
     )
 
 

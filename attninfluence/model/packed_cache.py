@@ -37,23 +37,23 @@ def cache_folder() -> Path:
 
 
 def open_packed(
-    folder: str, fingerprint: str, precision: str, kernel: str, check: Callable[[], None]
+    model: str, fingerprint: str, precision: str, kernel: str, check: Callable[[], None]
 ) -> Core:
-    """The model in `folder`, its weights mapped from the cache and put there first if need be.
+    """The model at that path, its weights mapped from the cache and put there first if need be.
 
     Of several processes one packs and the others wait for it. A file that is damaged, of
     another model or not this user's alone is replaced. precision, kernel: as
-    `_core.choose_kernel` names them. check: called with the folder's weights read and not yet
-    kept; raises where the folder no longer has that fingerprint.
+    `_core.choose_kernel` names them. check: called with the weights read and not yet kept;
+    raises where the files no longer have that fingerprint.
     """
 
     def read() -> Core:
-        return Core(folder, precision, kernel)
+        return Core(model, precision, kernel)
 
     def mapped(path: Path) -> Core | None:
         try:
             _check_owner(path, path.lstat())
-            return Core(folder, precision, kernel, packed=str(path), key=fingerprint)
+            return Core(model, precision, kernel, packed=str(path), key=fingerprint)
         except (OSError, ModelError):
             return None
 

@@ -12,8 +12,9 @@ from typing import Any
 class Place:
     """What a pickle says of a model beside its content.
 
-    path: the folder. hub_id, commit: of a hub model, else None. stamp: `digest_stamps` of the
-    folder's files when the model was opened. threads: those asked for, None for the default.
+    path: the folder or GGUF file. hub_id, commit: of a hub model, else None. stamp:
+    `digest_stamps` of its files when the model was opened. threads: those asked for, None for the
+    default.
     """
 
     path: str

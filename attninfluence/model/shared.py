@@ -16,8 +16,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from attninfluence._core import ModelError, choose_kernel
+from attninfluence.base.gguf import is_gguf
 from attninfluence.model.fingerprint import digest_files, digest_stamps, stamp_files
-from attninfluence.model.hub import resolve_folder
+from attninfluence.model.hub import resolve_model
 from attninfluence.model.model import Model
 from attninfluence.model.opening import bundled_folder, check_is_model
 from attninfluence.model.packed_cache import open_packed
@@ -66,17 +67,17 @@ def open_shared(
     weights. worker: whether other processes here read it too, so that this one maps the weights and
     keeps the model; None: in a process that multiprocessing or multiprocess started.
 
-    Raises what `load` raises, and ModelError for a folder that changes meanwhile.
+    Raises what `load` raises, and ModelError for files that change meanwhile.
     """
     check_is_model(model)
     if isinstance(model, Model):
         return _share(model, threads)
     named = bundled_folder() if model is None else os.fspath(model)
-    folder, commit = resolve_folder(named, revision)
+    path, commit = resolve_model(named, revision)
     precision, kernel = choose_kernel(precision, kernel)
     with _lock:
         hub_id = named if commit else None
-        place = Place(folder, hub_id, commit, digest_stamps(stamp_files(folder)), threads)
+        place = Place(path, hub_id, commit, digest_stamps(stamp_files(path)), threads)
         content = _Content(_fingerprint(place), precision, kernel)
         is_worker = in_worker_process() if worker is None else worker
         opened = _get(content, place, is_worker=is_worker)
@@ -86,10 +87,10 @@ def open_shared(
 
 
 def reopen(place: Place, fingerprint: str, precision: str, kernel: str) -> Model:
-    """The model of that content that a pickle names; from the hub where its folder is not.
+    """The model of that content that a pickle names; from the hub where its files are not.
 
-    ModelError when the folder holds another model, or this machine has no such kernel;
-    OSError when the folder is not there.
+    ModelError when its path holds another model, or this machine has no such kernel;
+    OSError when nothing is there.
     """
     _check_kernel(precision, kernel)
     content = _Content(fingerprint, precision, kernel)
@@ -162,7 +163,7 @@ def _keep(model: Model) -> None:
 
 
 def _fingerprint(place: Place) -> str:
-    """That of the folder, read only where no open model knows it."""
+    """That of the files, read only where no open model knows it."""
     for model in _models.values():
         if model.path == place.path and model.place.stamp == place.stamp:
             return model.fingerprint
@@ -172,9 +173,9 @@ def _fingerprint(place: Place) -> str:
 def _find(place: Place, fingerprint: str) -> Place:
     """The place, on this machine and as it is now; ModelError when it has another content."""
     path = place.path
-    if place.hub_id is not None and not os.path.isdir(path):
-        path = resolve_folder(place.hub_id, place.commit)[0]
-    os.stat(os.path.join(path, "config.json"))
+    if place.hub_id is not None and not os.path.exists(path):
+        path = resolve_model(place.hub_id, place.commit)[0]
+    os.stat(path if is_gguf(path) else os.path.join(path, "config.json"))
     found = replace(place, path=path, stamp=digest_stamps(stamp_files(path)))
     if found.stamp == place.stamp:
         return found

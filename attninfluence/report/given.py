@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -25,9 +24,10 @@ MOST_RUNS = 4
 def find_head_scores(
     heads: HeadScores | str | os.PathLike[str] | None, run: ScoreRuns
 ) -> HeadScores | None:
-    """The retrieval scores to draw: those given, or the model folder's when they are the run's."""
+    """The retrieval scores to draw: those given, or the model's own when they are the run's."""
     from attninfluence._core import ModelError
     from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.own_heads import own_heads_file
 
     model = run.common.get("model", {})
     if heads is not None:
@@ -38,14 +38,16 @@ def find_head_scores(
                 f"{found.model_fingerprint[:12]}, and the scores are of {scored[:12]}"
             )
         return found
-    stored = Path(str(model.get("path", "")), "heads.json")
+    fingerprint = str(model.get("fingerprint"))
     try:
-        found = HeadScores.load(stored)
-    except (OSError, ModelError):  # not there, or nothing to read: nobody named it
+        file = own_heads_file(str(model.get("path", "")), lambda: fingerprint)
+        stored = None if file is None else HeadScores.load(file)
+    except (OSError, ModelError):  # nothing to read: nobody named it
         return None
-    same_model = found.model_fingerprint == model.get("fingerprint")
+    if stored is None or stored.model_fingerprint != fingerprint:
+        return None
     masked = {tuple(pair) for pair in run.common.get("scoring", {}).get("heads") or ()}
-    return found if same_model and {tuple(pair) for pair in found.selected} == masked else None
+    return stored if {tuple(pair) for pair in stored.selected} == masked else None
 
 
 def heads_section(

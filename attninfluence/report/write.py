@@ -53,7 +53,7 @@ def write_report(
     The scores are read as a stream some eight times, so that a million rows take seconds; memory
     grows with the number of domains, not with that of the rows.
 
-    heads: retrieval scores for the heatmap; None takes the heads.json of the model's folder when it
+    heads: retrieval scores for the heatmap; None takes the model's own heads.json when it
     is of the same model and selects the heads of the run, and otherwise lists those alone.
     model: the run's model, to read the best documents of the largest domains again and show up to
     2,000 tokens of them; only with kept text. All other tokens are those of the examples that the

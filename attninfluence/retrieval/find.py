@@ -58,7 +58,7 @@ def find_retrieval_heads(
     for `rounding`.
 
     Args:
-        model: an opened model, a path or hub id, or None for the bundled model.
+        model: an opened model, a folder, GGUF file or hub id, or None for the bundled model.
         samples, max_length, shots, corpus, seed: as in `probe.make_samples`, whose samples these
             are; `max_length` is at most the model's context. `samples="auto"` reads of 800 as many
             as it takes until all 800 would select the same heads with a confidence of 99.9 %.

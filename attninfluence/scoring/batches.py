@@ -71,7 +71,7 @@ def score(
             a generator is never held whole. What is no text gets a status, not an exception.
         input_ids: instead of texts, lists of token ids, read as they are; no BOS is added and
             no tokenizer is needed.
-        model: an opened model, a folder, a hub id; None is the bundled one.
+        model: an opened model, a folder, a GGUF file, a hub id; None is the bundled one.
         heads: `HeadScores`, (layer, head) pairs or a heads.json; None takes the heads.json of
             the model's folder.
         control: a second set of heads, read on the same base pass, for control_loss and

@@ -75,7 +75,7 @@ def rank_texts(
         return []
     ids = package_ids(model.tokenizer, model.vocab_size, TEXTS, min(LONGEST, model.context))
     truth = next((core for core in cores if core.precision == "fp32"), None)
-    exact = read_both(truth or model.in_fp32().core, ids, masked, model.threads)
+    exact = read_both(truth or model.in_precision("fp32").core, ids, masked, model.threads)
     return [
         Ranking(
             core.precision,

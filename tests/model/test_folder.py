@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import attninfluence as ai
-from attninfluence.model.hub import resolve_folder
+from attninfluence.model.hub import resolve_model
 from attninfluence.model.shared import open_shared
 from tests.kit.tiny_models import make_llama_folder
 
@@ -74,6 +74,14 @@ def gguf(folder: Path) -> None:
     write(folder, "name-Q4_K_M.gguf", "README.md")
 
 
+def ggufs(folder: Path) -> None:
+    write(folder, "b.gguf", "a-00001-of-00002.gguf", "a-00002-of-00002.gguf")
+
+
+def gguf_beside_a_config(folder: Path) -> None:
+    write(folder, "config.json", "tokenizer.json", "b.gguf")
+
+
 def of_its_maker(folder: Path) -> None:
     write(folder, "consolidated.00.pth", "params.json", "tokenizer.model")
 
@@ -102,7 +110,9 @@ CASES: list[tuple[Callable[[Path], None], str]] = [
     (of_a_trainer, "/checkpoint-1000' (of 2)"),
     (shards_alone, "model-00001-of-00002.safetensors, but no model.safetensors.index.json"),
     (of_deepspeed, "in global_step500, as a trainer's state in shards"),
-    (gguf, "name-Q4_K_M.gguf, are in GGUF; name the model that they were converted from"),
+    (gguf, "it holds GGUF files; name one, '{folder}/name-Q4_K_M.gguf'"),
+    (ggufs, "it holds GGUF files; name one, '{folder}/a-00001-of-00002.gguf' (of 2)"),
+    (gguf_beside_a_config, "it holds GGUF files; name one, '{folder}/b.gguf'"),
     (of_its_maker, "consolidated.00.pth, are in their maker's own format; take the version"),
     (pickled, "pytorch_model-00001-of-00002.bin, are pickled"),
     (of_another_framework, "tf_model.h5, are of another framework; save it as safetensors"),
@@ -121,7 +131,8 @@ def test_what_a_folder_is_instead(
         with pytest.raises(ai.ModelError) as caught:
             opener(folder)
         told = str(caught.value)
-        assert told.startswith(f"{str(folder)!r} is no model folder: ") and sentence in told
+        assert told.startswith(f"{str(folder)!r} is no model folder: ")
+        assert sentence.replace("{folder}", str(folder)) in told
         assert "\n" not in told
 
 
@@ -171,10 +182,14 @@ def test_a_git_lfs_pointer_beside_a_tokenizer_is_named(tmp_path: Path, name: str
 def test_a_file_in_place_of_its_folder(tmp_path: Path) -> None:
     folder = make_llama_folder(tmp_path / "model")
     with pytest.raises(ai.ModelError, match=rf"weights: name '{folder}'"):
-        resolve_folder(folder / "model.safetensors")
-    write(tmp_path, "a.gguf")
-    with pytest.raises(ai.ModelError, match="this file in GGUF was converted from"):
-        resolve_folder(tmp_path / "a.gguf")
+        resolve_model(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("way", ["resolve", "blob"])
+def test_the_address_of_a_file_names_it(way: str) -> None:
+    address = f"https://huggingface.co/owner/name/{way}/main/sub/a.gguf?download=true"
+    with pytest.raises(ai.ModelError, match="nor a hub id such as 'owner/name/sub/a.gguf'$"):
+        resolve_model(address)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +199,7 @@ def test_a_file_in_place_of_its_folder(tmp_path: Path) -> None:
 )
 def test_the_address_of_a_model_names_its_id(address: str) -> None:
     with pytest.raises(ai.ModelError, match="nor a hub id such as 'owner/name'$"):
-        resolve_folder(address)
+        resolve_model(address)
 
 
 def test_the_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,10 +218,11 @@ def test_a_hub_model_without_safetensors(monkeypatch: pytest.MonkeyPatch, tmp_pa
         return str(tmp_path)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", lambda self, *_, **__: ["a.bin"])
     write(tmp_path, "config.json")
     with pytest.raises(ai.ModelError, match=r"'owner/name' has no model\.safetensors in"):
-        resolve_folder("owner/name")
+        resolve_model("owner/name")
     adapter(tmp_path)
     with pytest.raises(ai.ModelError, match="an adapter .* of 'owner/base'"):
-        resolve_folder("owner/name")
+        resolve_model("owner/name")
     shutil.rmtree(tmp_path)

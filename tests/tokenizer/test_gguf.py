@@ -15,9 +15,9 @@ from tokenizers import Tokenizer as Library
 from attninfluence import ModelError
 from attninfluence.tokenizer.gguf_splits import SPLITS
 from attninfluence.tokenizer.tokenizer import Tokenizer
-from tests.tokenizer import gguf_metadata as metadata
+from tests.kit.gguf import metadata
+from tests.kit.gguf.metadata import BYTE, CONTROL, NORMAL, USER_DEFINED, write_gguf
 from tests.tokenizer import tokenizer_kinds as kinds
-from tests.tokenizer.gguf_metadata import BYTE, CONTROL, NORMAL, USER_DEFINED, write_gguf
 from tests.tokenizer.test_pieces import count_pieces, encoder
 
 N_RANDOM = 1000

@@ -18,9 +18,9 @@ from attninfluence.tokenizer import gguf_fields, gguf_merges
 from attninfluence.tokenizer.gguf_fields import Fields
 from attninfluence.tokenizer.gguf_merges import scored_merges
 from attninfluence.tokenizer.tokenizer import Tokenizer, TokenizerError
-from tests.tokenizer import gguf_metadata as metadata
+from tests.kit.gguf import metadata
+from tests.kit.gguf.metadata import Metadata, write_gguf
 from tests.tokenizer import tokenizer_kinds as kinds
-from tests.tokenizer.gguf_metadata import Metadata, write_gguf
 
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 N_MUTATIONS = 400

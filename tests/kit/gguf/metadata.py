@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
+from numpy.typing import NDArray
+
+from tests.kit.made_gguf import first_of
 
 Metadata = dict[str, Any]
 
@@ -15,17 +19,29 @@ NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 SPACE = "\u2581"
 
 
-def write_gguf(path: Path, metadata: Metadata, architecture: str = "llama") -> Path:
-    """A GGUF file of metadata alone; None leaves a field out."""
-    writer = gguf.GGUFWriter(path, architecture)
+def write_gguf(
+    path: Path,
+    metadata: Metadata,
+    architecture: str = "llama",
+    *,
+    tensors: Mapping[str, NDArray[np.float32]] | None = None,
+    most_tensors: int = 0,
+) -> Path:
+    """A GGUF file, or with `most_tensors` several; returns the path of the first.
+
+    Fields without a dot are tokenizer.ggml's; None leaves one out.
+    """
+    writer = gguf.GGUFWriter(path, architecture, split_max_tensors=most_tensors)
     for key, value in metadata.items():
         if value is not None:
             _add(writer, key if "." in key else f"tokenizer.ggml.{key}", value)
+    for name, values in (tensors or {}).items():
+        writer.add_tensor(name, values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    return first_of(path)
 
 
 def _add(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
