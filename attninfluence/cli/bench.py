@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--heads",
         metavar="FILE",
-        help="heads.json (default: the model folder's, else 5 %% of all heads at random, which do"
+        help="heads.json (default: the model's own, else 5 %% of all heads at random, which do"
         " where only the time matters)",
     )
     parser.add_argument(

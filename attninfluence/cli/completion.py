@@ -29,9 +29,9 @@ EXAMPLE = "attninfluence completion bash > /tmp/ai.bash && source /tmp/ai.bash"
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
-# Arguments by what they take: names of their own have nothing that a shell could know.
-FILES = ("control", "inputs", "corpus")
-FOLDERS = ("output", "model", "scores", "selection", "root", "cache_dir")
+# Arguments by what they take, FILES folders too: other names have nothing that a shell could know.
+FILES = ("control", "inputs", "corpus", "model")
+FOLDERS = ("output", "scores", "selection", "root", "cache_dir")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a new folder, or that of an earlier demo (default: attninfluence-demo)",
     )
     parser.add_argument(
-        "--model", help="a model folder or hub id (default: the model of the package)"
+        "--model", help="a model folder, GGUF file or hub id (default: the model of the package)"
     )
     parser.add_argument(
         "--documents",

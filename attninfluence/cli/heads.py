@@ -24,7 +24,7 @@ EXAMPLE = "attninfluence heads HuggingFaceTB/SmolLM2-135M -o heads.json --sample
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of this command: those of `attninfluence.find_retrieval_heads`."""
-    parser.add_argument("model", metavar="MODEL", help="a model folder or hub id")
+    parser.add_argument("model", metavar="MODEL", help="a model folder, GGUF file or hub id")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="heads.json to write")
     parser.add_argument(
         "--samples",

@@ -14,8 +14,9 @@ HELP = "show what a model is"
 DESCRIPTION = """\
 Show a model's family, sizes, heads, context, rotary embedding, windows,
 experts, tokenizer, BOS, memory in each precision, kernels, expected speed, and
-where the folder has a heads.json, its retrieval heads and whether the samples
-tell them from the others.
+where a heads.json lies with it, its retrieval heads and whether the samples
+tell them from the others. Of a GGUF file also what it calls itself, how many
+values it keeps in each type, and which tokenizer and split it names.
 
 The speed is of both readings of documents of random tokens, as in
 `attninfluence bench`, but measured within half a second or so: an estimate.

@@ -46,7 +46,7 @@ def add_model_argument(parser: argparse.ArgumentParser) -> None:
         "model",
         nargs="?",
         metavar="MODEL",
-        help="a model folder or hub id (default: the model of the package)",
+        help="a model folder, GGUF file or hub id (default: the model of the package)",
     )
 
 
@@ -143,14 +143,14 @@ def _whole_model(named: str | None) -> Iterator[None]:
             ) from error
         raise ValueError(
             f"{named}: the folder is no model, as it has no {missing}; name one with config.json,"
-            " *.safetensors and tokenizer.json, or a hub id"
+            " *.safetensors and tokenizer.json, a GGUF file, or a hub id"
         ) from error
 
 
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:
     """How documents are read: the options of `attninfluence.score`, by the same names."""
     group = parser.add_argument_group("scoring")
-    group.add_argument("--heads", metavar="FILE", help="heads.json (default: the model folder's)")
+    group.add_argument("--heads", metavar="FILE", help="heads.json (default: the model's own)")
     group.add_argument(
         "--control",
         type=_control,

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of each domain that is shown as selected (default: 0.2)",
     )
     parser.add_argument(
-        "--heads", metavar="FILE", help="heads.json of the run (default: the model folder's)"
+        "--heads", metavar="FILE", help="heads.json of the run (default: the model's own)"
     )
     parser.add_argument(
         "--model",

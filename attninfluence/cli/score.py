@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a new folder, or an unfinished one (needed unless --dry-run)",
     )
     parser.add_argument(
-        "--model", help="a model folder or hub id (default: the model of the package)"
+        "--model", help="a model folder, GGUF file or hub id (default: the model of the package)"
     )
     _add_columns(parser)
     _add_running(parser)

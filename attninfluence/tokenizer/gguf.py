@@ -40,6 +40,10 @@ _BYTES = {f"<0x{byte:02X}>" for byte in range(256)}
 _DEFAULT_SPLIT = "default"
 
 
+class SplitWarning(UserWarning):
+    """A file does not say how its model splits texts."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Tokens:
     """The tokens of a file.
@@ -214,6 +218,7 @@ def _split_of(fields: Fields) -> Split:
         warnings.warn(
             f"{fields.path}: tokenizer.ggml.pre does not say how texts are split; they are split "
             "as GPT-2's, which is wrong for many a model: convert it again to be sure",
+            SplitWarning,
             stacklevel=2,
         )
     name = name or _DEFAULT_SPLIT

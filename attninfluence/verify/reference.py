@@ -12,6 +12,7 @@ to the bit.
 from __future__ import annotations
 
 import copy
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ from transformers import (
     AutoModelForImageTextToText,
 )
 from transformers.masking_utils import eager_mask
+
+from attninfluence.base.gguf import is_gguf, parts_of
 
 NAME = "eager_with_masked_heads"
 
@@ -121,21 +124,21 @@ AttentionMaskInterface.register(NAME, eager_mask)
 
 
 class Reference:
-    """A model folder opened by transformers, in fp32 whatever its weights are stored in.
+    """A model folder or GGUF file opened by transformers, in fp32 whatever it is stored in.
 
     Of a vision-language checkpoint the text is read and the rest left alone.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    def __init__(self, path: str | Path) -> None:
+        place = _place(path)
+        config = AutoConfig.from_pretrained(**place)
         text = config.get_text_config()
         opener: Any = AutoModelForCausalLM if text is config else AutoModelForImageTextToText
         self.model: Any
         self.model, report = opener.from_pretrained(
-            folder,
+            **place,
             dtype=torch.float32,
             attn_implementation=NAME,
-            local_files_only=True,
             output_loading_info=True,
         )
         self.model.eval()
@@ -145,7 +148,7 @@ class Reference:
             others = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             found = sorted(report["unexpected_keys"])
             raise ValueError(
-                f"for transformers, {folder} lacks the weights {missing[:3]}{others}"
+                f"for transformers, {path} lacks the weights {missing[:3]}{others}"
                 + (f"; others are there, {found[0]!r} among them" if found else "")
             )
         self.n_layers: int = text.num_hidden_layers
@@ -226,6 +229,19 @@ class Reference:
         """Some RoPE remembers the longest document seen; each document is read as the first."""
         for parent, name, pristine in self._rotaries:
             setattr(parent, name, _copy_rotary(pristine))
+
+
+def _place(path: str | Path) -> dict[str, Any]:
+    """What transformers is told of where a model is."""
+    if not is_gguf(path):
+        return {"pretrained_model_name_or_path": path, "local_files_only": True}
+    if len(parts_of(path)) > 1:
+        raise ValueError(
+            f"transformers reads no GGUF model in several files, as {path} is; join them for it: "
+            "llama-gguf-split --merge"
+        )
+    folder, name = os.path.split(path)
+    return {"pretrained_model_name_or_path": folder, "gguf_file": name, "local_files_only": True}
 
 
 def _copy_rotary(module: Any) -> Any:

@@ -22,9 +22,9 @@ COMPLETED = [
     ("attninfluence select scores --rank-by b", {"base_loss"}),
     ("attninfluence select folder fo", {"folder"}),
     ("attninfluence mix f", {"folder"}),
-    ("attninfluence inspect f", {"folder"}),
+    ("attninfluence inspect f", {"folder", "file one.json"}),  # a GGUF file is one
     ("attninfluence bench --heads fi", {"file one.json"}),
-    ("attninfluence report folder --model f", {"folder"}),
+    ("attninfluence report folder --model f", {"folder", "file one.json"}),
     ("attninfluence completion ", set(completion.SHELLS)),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 
 from attninfluence import _core, cli, load
 from attninfluence.model.opening import bundled_folder
+from attninfluence.tokenizer.gguf import SplitWarning
+from tests.kit.child import run_python
 from tests.kit.family_models import make_family_folder, make_vision_language_folder
+from tests.kit.gguf.tiny import make_gguf
 
 
 @pytest.fixture
@@ -128,3 +132,38 @@ def test_the_text_part_of_a_larger_checkpoint(
     text = make_family_folder(tmp_path / "text", "gemma3_text", "pattern of 3")
     whole, alone = (described(path, capsys)[0] for path in (folder, text))
     assert whole["family"] == "gemma3_text" and whole["parameters"] == alone["parameters"]
+
+
+def test_a_gguf_file(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = make_gguf(tiny_folder, tmp_path / "tiny.gguf")
+    found, told = described(path, capsys, "--precision", "fp32")
+    assert found["path"] == str(path)
+    assert found["gguf"] == {
+        "name": "tiny",
+        "architecture": "llama",
+        "files": 1,
+        "values": {"F32": found["parameters"]},
+        "tokenizer": "gpt2",
+        "split": "gpt-2",
+    }
+    assert "GGUF             tiny, architecture llama\n" in told
+    assert f"values           F32 {found['parameters']:,}\n" in told
+    assert "BOS              <s> (0) before each text, as the file says\n" in told
+    assert described(tiny_folder, capsys, "--precision", "fp32")[0]["gguf"] is None
+
+
+def test_a_gguf_file_that_does_not_name_its_split(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make_gguf(tiny_folder, tmp_path / "tiny.gguf", pre=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SplitWarning)
+        found, _ = described(path, capsys)
+    assert found["gguf"]["split"] is None
+    script = "import sys, attninfluence.cli as cli; sys.stderr = sys.stdout; cli.main(sys.argv[1:])"
+    lines = run_python(script, "inspect", path).splitlines()
+    told = [line for line in lines if "does not say" in line]
+    assert len(told) == 1
+    assert told[0].startswith(
+        f"attninfluence inspect: warning: {path}: tokenizer.ggml.pre does not say how texts"
+    )
