@@ -18,7 +18,7 @@ from attninfluence.scores.rounding import gap
 if TYPE_CHECKING:
     from attninfluence.verify.reference import Reference
 
-SEEDS = 2  # draws of neighbours: one may be half of another
+SEEDS = 2  # draws of neighbours: one may move a loss by a quarter of what another does
 
 Losses = Mapping[str, list[NDArray[np.float32]]]  # of each reading, document by document
 
