@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from attninfluence import Model, load
 from benchmarks import (
     bench_mix,
     bench_precision,
@@ -22,6 +23,7 @@ from benchmarks import (
 )
 from benchmarks.children import PeerError
 from benchmarks.contest import Contestant
+from benchmarks.kept import Kept
 from benchmarks.peers import llama_cpp
 from benchmarks.peers.peer import Entry, Job, Losses
 from benchmarks.peers.registry import DISTRIBUTIONS, LIBRARIES
@@ -303,3 +305,32 @@ def test_a_mix_is_compared_with_a_copy(capsys: pytest.CaptureFixture[str]) -> No
     printed = capsys.readouterr().out
     assert "3 files of 20 bytes" in printed
     assert printed.count("| `attninfluence mix") == 2 and "| `cp -r` of the corpus | " in printed
+
+
+def test_a_killed_benchmark_goes_on(tmp_path: Path) -> None:
+    model, other = load(precision="fp32"), load(precision="bf16")
+    ids, calls = np.arange(5, dtype=np.int32), []
+
+    def compute() -> list[np.ndarray]:
+        calls.append(1)
+        return [np.float32([[1, 2]]), np.float64([3])]
+
+    def read(models: list[Model], ids: np.ndarray, folder: Path | None = tmp_path) -> None:
+        first, second = Kept(folder).arrays("losses", models, [ids], compute)
+        assert first.tolist() == [[1, 2]] and second.tolist() == [3] and first.dtype == np.float32
+
+    read([model], ids)
+    read([model], ids)
+    assert len(calls) == 1
+    for models, changed in (([other], ids), ([model, other], ids), ([model], ids + 1)):
+        read(models, changed)
+    assert len(calls) == 4 and len(list(tmp_path.iterdir())) == 4
+    read([model], ids, None)
+    assert len(calls) == 5
+
+    def killed() -> list[np.ndarray]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Kept(tmp_path).arrays("losses", [model], [ids + 2], killed)
+    assert len(list(tmp_path.iterdir())) == 4
