@@ -40,16 +40,17 @@ before training; "fp32, peaked" are the same models with attention so sharp that
 a family would show, which sharpens rounding too. Kernels: {kernels}.
 
 In a mixture of experts rounding to bf16 or int8 may send a token to another expert, and its loss
-then moves by up to a nat: look at the mean. [RESULTS.md](../benchmarks/RESULTS.md) has the bundled
-model and SmolLM2-135M, whose weights are trained; run `attninfluence verify` on yours.
+then moves by up to a nat: look at the mean. [RESULTS.md](../benchmarks/RESULTS.md) has the
+bundled model and SmolLM2-135M, whose weights are trained; run `attninfluence verify` on yours.
 
 ## What is allowed, and why
 
-**fp32.** The loss of a token may differ from transformers by 1e-4 nat, or by four times the model's own
-noise where that is more. Noise is what rounding of the weights alone does to transformers: each weight
-is moved to one of its two float32 neighbours, at random, twice, and the largest move of a loss is taken for
-each reading. Deep, peaked or outlier-ridden models amplify rounding, and no program can be asked to agree
-with another better than the model agrees with itself. Two published models, `verify`'s own texts:
+**fp32.** The loss of a token may differ from transformers by 1e-4 nat, or by four times the
+model's own noise where that is more. Noise is what rounding of the weights alone does to
+transformers: each weight is moved to one of its two float32 neighbours, at random, twice, and the
+largest move of a loss is taken for each reading. Deep, peaked or outlier-ridden models amplify
+rounding, and no program can be asked to agree with another better than the model agrees with
+itself. Two published models, `verify`'s own texts:
 
 | model | reading | largest difference | noise | allowed |
 |---|---|---:|---:|---:|
@@ -58,16 +59,16 @@ with another better than the model agrees with itself. Two published models, `ve
 | | uniform | 1.1e-04 | 4.2e-05 | 1.7e-04 |
 | | zero | 1.7e-04 | 7.8e-05 | 3.1e-04 |
 
-**bf16 and int8** round every factor of every product, so what they may do follows from what the score is
-for: the top fifth of each domain. Say rounding moves the scores of a domain by errors of standard
-deviation x, as a share of the standard deviation of the scores themselves. Documents close to the cut
-change places: of a normal distribution, 0.56 x of the top fifth are exchanged, and ranks correlate by
-(6/π) asin(1 / (2 sqrt(1 + x²))). To keep 97 % of the selection and a correlation of 0.998, **x may be
-0.053**; a test draws 200,000 scores and finds both.
+**bf16 and int8** round every factor of every product, so what they may do follows from what the
+score is for: the top fifth of each domain. Say rounding moves the scores of a domain by errors of
+standard deviation x, as a share of the standard deviation of the scores themselves. Documents
+close to the cut change places: of a normal distribution, 0.56 x of the top fifth are exchanged,
+and ranks correlate by (6/π) asin(1 / (2 sqrt(1 + x²))). To keep 97 % of the selection and a
+correlation of 0.998, **x may be 0.053**; a test draws 200,000 scores and finds both.
 
-The error of a document's score is that of a mean over its tokens: it grows with m, the mean move of a
-token's loss in nats, and falls with the square root of the length. Ninety documents of six domains
-(cut at 512 tokens, 424 on average), scored with each model's own heads:
+The error of a document's score is that of a mean over its tokens: it grows with m, the mean move
+of a token's loss in nats, and falls with the square root of the length. Ninety documents of six
+domains (cut at 512 tokens, 424 on average), scored with each model's own heads:
 
 | model, precision | m | x in prose | in mathematics | in code | x / m in prose |
 |---|---:|---:|---:|---:|---:|
@@ -76,13 +77,14 @@ token's loss in nats, and falls with the square root of the length. Ninety docum
 | Gemma-3, bf16 | 0.012 | 0.016 | 0.011 | 0.004 | 1.4 |
 | Gemma-3, int8 | 0.058 | 0.088 | 0.058 | 0.029 | 1.7 |
 
-Prose, where scores lie closest together, decides (in Gemma-3 documentation is like it). There x is 1.6 m
-at 424 tokens, so 1.2 m in documents of 800, and **m may be 0.045 nat a token** in either precision.
-Shorter prose bears less, and most domains bear more: code three to four times as much. `verify` holds the mean difference to that, both from transformers and
-from fp32 over 60 short texts of the package, and with the model's own heads the x of those texts to 0.053.
-Their Spearman and the overlap of their top fifths are told beside it; one text of twelve is too coarse a step to
-judge by. A `heads.json` holds m of bf16 and of int8 (`rounding`), measured when the heads were found, and
-scoring in a precision beyond 0.045 warns with the figure.
+Prose, where scores lie closest together, decides (in Gemma-3 documentation is like it). There x
+is 1.6 m at 424 tokens, so 1.2 m in documents of 800, and **m may be 0.045 nat a token** in either
+precision. Shorter prose bears less, and most domains bear more: code three to four times as much.
+`verify` holds the mean difference to that, both from transformers and from fp32 over 60 short
+texts of the package, and with the model's own heads the x of those texts to 0.053. Their Spearman
+and the overlap of their top fifths are told beside it; one text of twelve is too coarse a step to
+judge by. A `heads.json` holds m of bf16 and of int8 (`rounding`), measured when the heads were
+found, and scoring in a precision beyond 0.045 warns with the figure.
 
 ## Every family
 
