@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attninfluence.model.chosen_heads import as_head_list
+from attninfluence.scores.rounding import TOP, compare_scores, top_of
 from benchmarks import results
 from benchmarks.kept import Kept
 
@@ -34,7 +35,6 @@ Floats = NDArray[np.float64]
 
 DOCUMENTS = 1200
 LOGIT_TOKENS = 20_000
-TOP = 0.20  # the share that selection takes within each domain (METHOD.md section 5)
 CHUNK = 64
 
 
@@ -149,23 +149,6 @@ def _log_softmax(logits: NDArray[np.float32]) -> Floats:
     return values
 
 
-def spearman(a: Floats, b: Floats) -> float:
-    """Spearman's rank correlation, ties by order."""
-    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
-
-
-def _ranks(values: Floats) -> Floats:
-    ranks = np.empty(len(values))
-    ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
-    return ranks
-
-
-def selected(scores: Floats) -> set[int]:
-    """The positions of the top ceil(TOP * n) scores, ties by order."""
-    order = np.argsort(-scores, kind="stable")
-    return set(order[: math.ceil(TOP * len(scores))].tolist())
-
-
 def spread(texts: Sequence[Text], logit_tokens: int = LOGIT_TOKENS) -> list[Text]:
     """Every n-th document, enough of them for `logit_tokens` from all domains."""
     total = sum(len(text.ids) for text in texts)
@@ -197,7 +180,7 @@ def ranking_rows(texts: Sequence[Text], exact: Reading, found: Reading) -> list[
     for domain in dict.fromkeys(domains.tolist()):
         chosen = np.flatnonzero(domains == domain).tolist()
         here, there = exact.of(chosen), found.of(chosen)
-        top, other = selected(here.scores), selected(there.scores)
+        top, other = top_of(here.scores), top_of(there.scores)
         kept, wanted = kept + len(top & other), wanted + len(top)
         rows.append([domain, *_compared(here, there), f"{len(top & other) / len(top):.3f}"])
     rows.append(["all", *_compared(exact, found), f"{kept / wanted:.3f}"])
@@ -206,10 +189,9 @@ def ranking_rows(texts: Sequence[Text], exact: Reading, found: Reading) -> list[
 
 def _compared(exact: Reading, found: Reading) -> list[str]:
     """Documents, mean |dL|, error of the score as a share of its spread, Spearman."""
-    a, b = exact.scores, found.scores
-    error = math.sqrt(np.mean((b - a) ** 2)) / np.std(a)
+    error, correlation, _ = compare_scores(exact.scores, found.scores)
     moved = np.abs(found.tokens - exact.tokens).mean()
-    return [str(len(a)), f"{moved:.4f}", f"{error:.4f}", f"{spearman(a, b):.6f}"]
+    return [str(len(exact.losses)), f"{moved:.4f}", f"{error:.4f}", f"{correlation:.6f}"]
 
 
 def report(
