@@ -68,6 +68,7 @@ def find(path: Path, n_samples: int, readings: Path) -> ai.HeadScores:
         "corpus": "bundled",
         "seed": SEED,
         "require_success": True,
+        "precision": "fp32",
     }
     heads = _head_scores(model, shown, options | choice.as_options())
     heads = heads.select(**choice.as_arguments())

@@ -115,7 +115,8 @@ def find_retrieval_heads(
     if not found.n_counted:
         raise RetrievalError(_no_sample_counts(readings, options), found)
     selected = found.select(**choice.as_arguments())
-    return replace(selected, rounding=moves_by_rounding(reader, selected.selected))
+    moves = moves_by_rounding(reader.in_precision("fp32"), selected.selected)
+    return replace(selected, rounding=moves)
 
 
 def _fitting(model: Model, sample: Sample) -> Sample:

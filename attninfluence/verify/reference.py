@@ -31,6 +31,7 @@ from transformers import (
     AutoModelForImageTextToText,
 )
 from transformers.masking_utils import eager_mask
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from attninfluence.base.gguf import is_gguf, parts_of
 
@@ -133,20 +134,15 @@ class Reference:
         place = _place(path)
         config = AutoConfig.from_pretrained(**place)
         text = config.get_text_config()
-        opener: Any = AutoModelForCausalLM if text is config else AutoModelForImageTextToText
         self.model: Any
-        self.model, report = opener.from_pretrained(
-            **place,
-            dtype=torch.float32,
-            attn_implementation=NAME,
-            output_loading_info=True,
-        )
+        if is_gguf(path):
+            self.model, missing, found = _from_gguf(path, config)
+        else:
+            self.model, missing, found = _from_folder(place, config)
         self.model.eval()
-        missing = sorted(report["missing_keys"])
         if missing:
             # transformers would fill them with random numbers and warn.
             others = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            found = sorted(report["unexpected_keys"])
             raise ValueError(
                 f"for transformers, {path} lacks the weights {missing[:3]}{others}"
                 + (f"; others are there, {found[0]!r} among them" if found else "")
@@ -242,6 +238,28 @@ def _place(path: str | Path) -> dict[str, Any]:
         )
     folder, name = os.path.split(path)
     return {"pretrained_model_name_or_path": folder, "gguf_file": name, "local_files_only": True}
+
+
+Opened = tuple[Any, list[str], list[str]]  # a model, weights that it lacks, others that are there
+
+
+def _from_folder(place: dict[str, Any], config: Any) -> Opened:
+    is_text = config.get_text_config() is config
+    opener: Any = AutoModelForCausalLM if is_text else AutoModelForImageTextToText
+    model, report = opener.from_pretrained(
+        **place, dtype=torch.float32, attn_implementation=NAME, output_loading_info=True
+    )
+    return model, sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
+
+
+def _from_gguf(path: str | Path, config: Any) -> Opened:
+    """By transformers' reader of GGUF; its `from_pretrained` would ask for accelerate besides."""
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=NAME)
+    read = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)
+    tensors = read["tensors"]
+    model.load_state_dict(tensors, strict=False)
+    expected = {name for name, _ in model.named_parameters()}  # a tied matrix once
+    return model, sorted(expected - set(tensors)), sorted(set(tensors) - expected)
 
 
 def _copy_rotary(module: Any) -> Any:
