@@ -12,6 +12,7 @@ import pytest
 from attninfluence import Model, load
 from attninfluence.scores import rounding
 from benchmarks import (
+    bench_heads,
     bench_mix,
     bench_precision,
     bench_scaling,
@@ -257,6 +258,31 @@ def test_scaling_on_a_tiny_model(capsys: pytest.CaptureFixture[str]) -> None:
     for title, _ in bench_scaling.PARTS.values():
         assert f"## {title}, tiny fp32" in printed
     assert "| 0 of 3 |" in printed and "| 2.000 |" in printed
+
+
+def test_heads_of_a_tiny_model(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(tiny_folder), "--samples", "3", "--length", "700"]
+    assert bench_heads.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert f"## Time to find heads, {tiny_folder.name}" in printed
+    assert "3 probe samples of 6" in printed
+    for precision in ("fp32", "bf16", "int8"):
+        assert f"\n| {precision} | " in printed
+    assert printed.count("1 of 1 |") == 2
+
+
+def test_a_precision_is_compared_with_fp32() -> None:
+    class Core:
+        precision, threads = "bf16", 2
+
+    shares = np.zeros((2, 3, 10))
+    shares[:, 0, 0], shares[:, 2, 9] = 0.8, 0.6
+    exact = bench_heads.Reader(Core(), 8.0, 16.0, list(shares))  # type: ignore[arg-type]
+    shares = shares.copy()
+    shares[0, 2, 9], shares[:, 1, 1] = 0.5, 0.7
+    other = bench_heads.Reader(Core(), 4.0, 8.0, list(shares))  # type: ignore[arg-type]
+    said = ["bf16", "2.00", "4.00", "26.7", "25.0%", "0.7000", "1 of 2"]
+    assert bench_heads.row(other, exact) == said
 
 
 def test_masked_heads_begin_in_the_layer_asked_for() -> None:
