@@ -55,6 +55,8 @@ def test_contents_of_the_wheel(tree: Path, tmp_path: Path) -> None:
         "bundled/tokenizer.json",
         "bundled/heads.json",
         "bundled/MODEL_CARD.md",
+        "heads/stored/SmolLM2-135M-Instruct.Q4_1.json",
+        "heads/stored/gemma-3-270m-Q4_K_M.json",
         "probe/sentences.txt",
         "texts/packaged.jsonl",
         "report/templates/report.html",

@@ -14,14 +14,15 @@ from tools.real_models import MODELS, REAL_MODELS, convert
 
 
 class Real(NamedTuple):
-    """One of them: its GGUF file, the same dequantised as a folder, and its stored heads."""
+    """One of them: its GGUF file, and its stored heads."""
 
     gguf: Path
-    folder: Path
     heads: ai.HeadScores
 
-    def load(self, precision: str, threads: int | None = None) -> ai.Model:
-        return ai.load(self.folder, precision=precision, threads=threads)
+    @property
+    def folder(self) -> Path:
+        """The same as transformers reads it, dequantised to float32."""
+        return convert(self.gguf)
 
 
 @pytest.fixture(scope="session", params=REAL_MODELS)
@@ -29,7 +30,7 @@ def real(request: pytest.FixtureRequest) -> Real:
     path = MODELS / REAL_MODELS[request.param].file
     if not path.is_file():
         pytest.skip(f"{path.name} is not in build/models: `make test-real` brings it")
-    return Real(path, convert(path), ai.HeadScores.load(FOLDER / f"{path.stem}.json"))
+    return Real(path, ai.HeadScores.load(FOLDER / f"{path.stem}.json"))
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +40,7 @@ def opened(real: Real) -> Callable[[str], ai.Model]:
 
     def load(precision: str) -> ai.Model:
         if precision not in models:
-            models[precision] = real.load(precision)
+            models[precision] = ai.load(real.gguf, precision=precision)
         return models[precision]
 
     return load

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import attninfluence as ai
 from attninfluence.heads.choice import random_control
+from attninfluence.heads.stored import FOLDER
 from attninfluence.probe import make_samples
 from attninfluence.scores.rounding import package_ids, read_both, rounding_of
 from attninfluence.texts.packaged import packaged_texts
@@ -34,7 +35,7 @@ KL = {"bf16": 0.0006, "int8": 0.004}  # measured 0.00015; 0.0025
 
 def test_fp32_is_within_the_noise_of_the_model(real: Real) -> None:
     """Gemma-3 is off by more than 1e-4 nat under the zero mask, and so is its own noise."""
-    table = verify(real.folder, ("fp32",))
+    table = verify(real.gguf, ("fp32",))
     assert table.excess == ""
     for row in table.rows:
         assert row.noise is not None and 1e-6 < row.noise < 1e-3
@@ -119,12 +120,30 @@ def test_bits_depend_on_nothing_but_the_document(
         assert (one[0] != one[1]).any()
 
 
-def test_ids_are_those_of_transformers(real: Real, opened: Opened) -> None:
+def test_the_heads_come_with_the_package(real: Real, opened: Opened) -> None:
+    model = opened("bf16")
+    assert model.heads_file == FOLDER / f"{real.gguf.stem}.json"
+    assert len(ai.score(["A text of the keeper, and the text again."], model=model).score) == 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_file_and_the_folder_of_its_values_give_the_same_bits(
+    real: Real, opened: Opened, precision: str
+) -> None:
+    model, folder = opened(precision), ai.load(real.folder, precision=precision)
+    ids = package_ids(model.tokenizer, model.vocab_size, 3, 100)
+    masked = model.mask_matrix(real.heads)
+    both = (read_both(one.core, ids, masked, one.threads) for one in (model, folder))
+    for of_file, of_folder in zip(*both, strict=True):
+        np.testing.assert_array_equal(of_file, of_folder)
+
+
+def test_ids_are_those_of_transformers(real: Real) -> None:
     from transformers import AutoTokenizer
 
     theirs = AutoTokenizer.from_pretrained(real.folder)
     texts = [text.text for text in packaged_texts()] + [row["text"] for row in mixed_rows(300)]
     texts = [text for text in texts if isinstance(text, str) and text]
-    ours = opened("bf16").tokenizer.encode(texts, offsets=False, special="control")
+    ours = ai.load(real.folder).tokenizer.encode(texts, offsets=False, special="control")
     for text, encoding in zip(texts, ours, strict=True):
         assert theirs(text)["input_ids"] == encoding.ids.tolist(), text[:80]
