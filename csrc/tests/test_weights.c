@@ -92,14 +92,35 @@ static void check_gate_up(const ati_matrix *matrix, size_t k, size_t ffn, float 
     }
 }
 
-static void check_matrices(const ati_weights *w, size_t ffn, float error) {
+/* What a format may change of a value, as a share of the largest beside it. int8: turned, 64
+ * equal values are one of eight times their size, and a step of it is 8/127 of them; turned
+ * back, errors of either sign and of half a step each come to half a step. */
+static float rounding_of(ati_precision precision) {
+    return precision == ATI_FP32 ? 0.0F : precision == ATI_BF16 ? 0x1p-8F : 4.0F / 127;
+}
+
+/* int8 rounds no values and no embeddings: they have the attention's format. */
+static float rounding_of_attention(ati_precision precision) {
+    return rounding_of(precision == ATI_INT8 ? ATI_BF16 : precision);
+}
+
+static void check_values(const ati_layer_weights *layer, size_t k, ati_precision precision) {
+    bool apart = layer->qkv.rest != NULL;
+    const ati_matrix *values = apart ? &layer->values : &layer->qkv;
+    CHECK(apart == (precision == ATI_INT8) && layer->values.n == (apart ? 12 : 0));
+    CHECK(layer->qkv.n == (apart ? 36 : 48) && (!apart || layer->qkv.rest == values));
+    CHECK(holds_rows(values, apart ? 0 : 36, k, 12, rounding_of_attention(precision)));
+}
+
+static void check_matrices(const ati_weights *w, size_t ffn, ati_precision precision) {
+    const float error = rounding_of(precision);
     const ati_layer_weights *layer = &w->layers[1];
     size_t k = 10; /* where the second layer begins */
     CHECK(holds_rows(&w->unembedding, 0, 20, 11, error) && is_zero_row(&w->unembedding, 11));
     CHECK(is_zero_row(&w->unembedding, ATI_PANEL - 1));
     CHECK(holds_rows(&layer->qkv, 0, k + 1, 24, error));
     CHECK(holds_rows(&layer->qkv, 24, k + 2, 12, error));
-    CHECK(holds_rows(&layer->qkv, 36, k + 3, 12, error));
+    check_values(layer, k + 3, precision);
     CHECK(holds_rows(&layer->output, 0, k + 4, HIDDEN, error));
     check_gate_up(&layer->mlps[0].up, k + 6, ffn, error);
     CHECK(holds_rows(&layer->mlps[0].down, 0, k + 8, HIDDEN, error));
@@ -115,13 +136,6 @@ static void check_vectors(const ati_weights *w) {
     CHECK(layer->qkv_bias == NULL && layer->mlps[0].down_bias == NULL);
 }
 
-/* What a format may change of a value, as a share of the largest beside it. int8: turned, 64
- * equal values are one of eight times their size, and a step of it is 8/127 of them; turned
- * back, errors of either sign and of half a step each come to half a step. */
-static float rounding_of(ati_precision precision) {
-    return precision == ATI_FP32 ? 0.0F : precision == ATI_BF16 ? 0x1p-8F : 4.0F / 127;
-}
-
 static void test_layout(ati_precision precision, const char *kernel, size_t n_shards, size_t ffn) {
     char *folder = test_folder();
     ati_weights w;
@@ -130,11 +144,9 @@ static void test_layout(ati_precision precision, const char *kernel, size_t n_sh
     if (!loads(folder, precision, kernel, &w)) {
         return;
     }
-    /* int8 rounds no embedding: they are read in the attention's format. */
-    ati_precision read = precision == ATI_INT8 ? ATI_BF16 : precision;
-    CHECK(holds_rows(&w.embeddings, 0, 0, 11, rounding_of(read)));
+    CHECK(holds_rows(&w.embeddings, 0, 0, 11, rounding_of_attention(precision)));
     CHECK(w.embeddings.panels != w.unembedding.panels);
-    check_matrices(&w, ffn, rounding_of(precision));
+    check_matrices(&w, ffn, precision);
     check_vectors(&w);
     ati_weights_free(&w);
     CHECK(w.memory == NULL);

@@ -56,6 +56,7 @@ static char *take_inputs(ati_cursor *c, const ati_model *model, size_t rows) {
     const size_t sizes[] = {
         ati_layout_of(model->kernel->linear->format, config->hidden_size).row,
         ati_layout_of(model->kernel->linear->format, ati_query_columns(config)).row,
+        ati_layout_of(model->kernel->attention->format, config->hidden_size).row,
         ati_layout_of(model->kernel->unembedding->format, config->hidden_size).row,
     };
     size_t largest = 0;

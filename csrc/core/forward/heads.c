@@ -62,21 +62,29 @@ static void grow_queries(const ati_part *part, ati_row_block block) {
     }
 }
 
-/* qkv = x W_qkv^T + b with x = norm(hidden). */
-static void multiply_qkv(const ati_part *part, const ati_layer_weights *layer,
-                         ati_row_block block) {
-    size_t columns = layer->qkv.n;
-    float *qkv = part->pass->rows.qkv + block.first * columns;
-    ati_norm_rows(part, block, &layer->attention_norm, &layer->qkv);
-    ati_product product = ati_product_of(part->scratch->x, block.count, &layer->qkv);
+/* Columns of qkv = x W^T + b with x = norm(hidden), from column `first` on. */
+static void multiply_columns(const ati_part *part, const ati_layer_weights *layer,
+                             const ati_matrix *w, size_t first, ati_row_block block) {
+    size_t columns = ati_qkv_columns(&part->pass->model->config);
+    float *qkv = part->pass->rows.qkv + block.first * columns + first;
+    ati_norm_rows(part, block, &layer->attention_norm, w);
+    ati_product product = ati_product_of(part->scratch->x, block.count, w);
     while (ati_product_next(&product, part)) {
         for (size_t row = 0; row < block.count; row++) {
             float *to = qkv + row * columns + product.first;
             memcpy(to, part->scratch->product + row * product.stride, product.count * sizeof(*to));
             if (layer->qkv_bias != NULL) {
-                ati_add_to(to, layer->qkv_bias + product.first, product.count);
+                ati_add_to(to, layer->qkv_bias + first + product.first, product.count);
             }
         }
+    }
+}
+
+static void multiply_qkv(const ati_part *part, const ati_layer_weights *layer,
+                         ati_row_block block) {
+    size_t first = 0;
+    for (const ati_matrix *w = &layer->qkv; w != NULL; first += w->n, w = w->rest) {
+        multiply_columns(part, layer, w, first, block);
     }
 }
 

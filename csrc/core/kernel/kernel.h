@@ -8,9 +8,9 @@
 typedef struct {
     const char *name; /* of the instructions: products with weights, then attention */
     ati_precision precision;
-    const ati_gemm *linear;      /* products with a layer's weights */
+    const ati_gemm *linear;      /* products with a layer's weights, but for values */
     const ati_gemm *unembedding; /* with the output projection */
-    const ati_gemm *attention;   /* queries with keys, weights with values */
+    const ati_gemm *attention;   /* queries with keys, weights with values, and what makes values */
     bool (*is_supported)(void);  /* by this CPU */
 } ati_kernel;
 

@@ -101,7 +101,8 @@ static size_t count_layer_weights(const ati_config *config, const ati_layer_weig
     size_t used = layer->router != NULL ? config->experts_per_token : 1;
     size_t router = layer->router != NULL ? layer->n_mlps : 0;
     size_t projections = ati_mlp_is_gated(mlp) ? 3 : 2;
-    return hidden * (layer->qkv.n + layer->output.layout.k + router + used * projections * ffn);
+    return hidden *
+           (ati_qkv_columns(config) + layer->output.layout.k + router + used * projections * ffn);
 }
 
 /* The bytes of the weights in a precision, by its best kernel or the model's own. */

@@ -100,8 +100,12 @@ ati_status ati_visit_vector(ati_tensors *tensors, const char *name, size_t rank,
 static void pack_rows(const ati_tensors *tensors, const ati_source *source,
                       const ati_matrix *matrix, size_t first, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        ati_pack_row(&matrix->layout, tensors->rows + i * matrix->layout.k, matrix->panels,
-                     source->map(tensors->config, source->n, first + i));
+        const ati_matrix *to = matrix;
+        size_t row = source->map(tensors->config, source->n, first + i);
+        for (; to->rest != NULL && row >= to->n; to = to->rest) {
+            row -= to->n;
+        }
+        ati_pack_row(&to->layout, tensors->rows + i * source->k, to->panels, row);
     }
 }
 

@@ -11,11 +11,12 @@
 #include "vector/norm.h"
 
 /* A matrix [n, k] that x [rows, k] is multiplied with: y = x w^T. */
-typedef struct {
+typedef struct ati_matrix {
     const ati_gemm *gemm;
     ati_layout layout; /* of k */
     size_t n;
     char *panels; /* [ati_count_panels(n), layout.panel bytes]; rows past n are zeros */
+    const struct ati_matrix *rest; /* the rows from n on, of another format, or NULL */
 } ati_matrix;
 
 enum { ATI_GATE_GROUP = 16 }; /* rows of gate, then rows of up, by turns */
@@ -46,7 +47,8 @@ typedef struct {
     ati_norm attention_norm;      /* [hidden], of what attention reads */
     ati_norm attention_post_norm; /* [hidden], of what it adds */
     ati_matrix qkv;               /* [(heads + 2 * kv_heads) * head_dim, hidden]: rows q, k, v */
-    float *qkv_bias;              /* [qkv.n], or NULL */
+    ati_matrix values;            /* those of v where they are qkv.rest, else of no row */
+    float *qkv_bias;              /* [rows of qkv and its rest], or NULL */
     ati_norm query_norm;          /* [heads * head_dim] */
     ati_norm key_norm;            /* [kv_heads * head_dim] */
     ati_attention_rule attention;

@@ -68,6 +68,17 @@ static ati_attention_rule make_rule(const ati_config *config, size_t l) {
     };
 }
 
+/* The rows of values have the attention's format, which is as wide as any: they are few,
+ * and of what int8 rounds in a layer nothing else moves its output as much. */
+static void take_qkv(weight_layout *w, size_t q, size_t kv, ati_layer_weights *layer) {
+    const ati_kernel *kernel = w->kernel;
+    size_t hidden = w->config->hidden_size;
+    bool is_one = kernel->linear->format == kernel->attention->format;
+    layer->qkv = take_matrix(w, kernel->linear, is_one ? q + 2 * kv : q + kv, hidden);
+    layer->values = take_matrix(w, kernel->attention, is_one ? 0 : kv, hidden);
+    layer->qkv.rest = is_one ? NULL : &layer->values;
+}
+
 static void lay_out_attention(weight_layout *w, size_t l, ati_layer_weights *layer) {
     const ati_config *config = w->config;
     const ati_family *family = config->family;
@@ -75,7 +86,7 @@ static void lay_out_attention(weight_layout *w, size_t l, ati_layer_weights *lay
     size_t q = config->n_heads * config->head_dim, kv = config->n_kv_heads * config->head_dim;
     layer->attention_norm =
         take_norm(w, config->stored.names.attention_norm, hidden, family->norm_bias);
-    layer->qkv = take_matrix(w, w->kernel->linear, q + 2 * kv, hidden);
+    take_qkv(w, q, kv, layer);
     layer->qkv_bias = take_bias(w, config->qkv_bias, q + 2 * kv);
     layer->query_norm = take_head_norm(w, config->stored.names.query_norm, config->n_heads);
     layer->key_norm = take_head_norm(w, config->stored.names.key_norm, config->n_kv_heads);
