@@ -7,17 +7,22 @@ import errno
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from attninfluence.cli import console, options
 from attninfluence.cli.numbers import above_zero, count, fraction, positive
+
+if TYPE_CHECKING:
+    from attninfluence.heads.head_scores import HeadScores
+    from attninfluence.model.model import Model
 
 HELP = "find a model's retrieval heads"
 DESCRIPTION = """\
 Find the heads that copy: the model answers which value belongs to a key of a
 JSON object, and a head scores by how often its largest attention weight is on
 the token to be copied. The scores of all heads and the selected ones go into a
-heads.json, which `score` takes. Computed in fp32 unless told otherwise.
+heads.json, which `score` takes. Computed in fp32 unless told otherwise. The
+same command goes on where it was interrupted.
 """
 EXAMPLE = "attninfluence heads HuggingFaceTB/SmolLM2-135M -o heads.json --samples 200"
 
@@ -88,7 +93,7 @@ def _samples(text: str) -> int | Literal["auto"]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Find the heads, write them, and print which they are."""
-    from attninfluence.retrieval.find import MOST_SAMPLES, find_retrieval_heads
+    from attninfluence.heads.errors import RetrievalError
 
     folder = Path(arguments.output).parent
     if not folder.is_dir():
@@ -98,7 +103,41 @@ def run(arguments: argparse.Namespace) -> int:
     if not os.access(folder, os.W_OK):  # told before the minutes that the search takes
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     model = options.load_model(arguments)
-    found = find_retrieval_heads(
+    keep = _keep_beside(arguments.output)
+    try:
+        found = _find(arguments, model, keep)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_kept(keep)) from None
+    except RetrievalError:
+        _remove(keep)
+        raise
+    found.save(arguments.output)
+    _remove(keep)
+    _tell(arguments, model, found)
+    return 0
+
+
+def _keep_beside(output: str) -> Path | None:
+    """The file of what was read, beside a file that is written; None beside a device."""
+    is_file = Path(output).is_file() or not Path(output).exists()
+    return Path(f"{output}.readings") if is_file else None
+
+
+def _kept(keep: Path | None) -> str:
+    if keep is None or not keep.is_file():
+        return ""
+    return f"{keep} has what was read: the same command goes on from there"
+
+
+def _remove(keep: Path | None) -> None:
+    if keep is not None:
+        keep.unlink(missing_ok=True)
+
+
+def _find(arguments: argparse.Namespace, model: Model, keep: Path | None) -> HeadScores:
+    from attninfluence.retrieval.find import find_retrieval_heads
+
+    return find_retrieval_heads(
         model,
         samples=arguments.samples,
         max_length=arguments.max_length,
@@ -111,9 +150,14 @@ def run(arguments: argparse.Namespace) -> int:
         corpus=arguments.corpus,
         seed=arguments.seed,
         precision=arguments.precision,
+        keep=keep,
         progress=not console.is_quiet(),
     )
-    found.save(arguments.output)
+
+
+def _tell(arguments: argparse.Namespace, model: Model, found: HeadScores) -> None:
+    from attninfluence.retrieval.find import MOST_SAMPLES
+
     best = [
         {"layer": layer, "head": head, "score": float(found.scores[layer, head])}
         for layer, head in found.selected
@@ -141,4 +185,3 @@ def run(arguments: argparse.Namespace) -> int:
             "stability": stability.summary(),
         }
     )
-    return 0

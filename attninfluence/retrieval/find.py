@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,8 +23,10 @@ from attninfluence.heads.head_scores import HeadScores
 from attninfluence.probe.samples import Sample, iter_samples
 from attninfluence.probe.sentences import Texts, random_stream
 from attninfluence.retrieval.bootstrap import bootstrap_interval
+from attninfluence.retrieval.kept import KeptReadings
 from attninfluence.retrieval.precisions import moves_by_rounding
-from attninfluence.retrieval.readings import SampleReading, read_samples
+from attninfluence.retrieval.reading import SampleReading
+from attninfluence.retrieval.readings import read_samples
 from attninfluence.retrieval.settling import Settling
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ def find_retrieval_heads(
     seed: int = 0,
     require_success: bool = True,
     precision: str = "fp32",
+    keep: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> HeadScores:
     """Scores every head on the probe task and selects the best (METHOD.md section 2).
@@ -71,6 +75,8 @@ def find_retrieval_heads(
         require_success: False counts all samples.
         precision: "fp32", or "bf16" or "int8", in which the samples take half of the time or less
             and a copied step in some hundred is told otherwise.
+        keep: a file in which what was read is kept, so that a search that was interrupted goes on
+            where the next one names the same file. It is left there.
         progress: show a bar on stderr.
 
     Raises:
@@ -108,9 +114,10 @@ def find_retrieval_heads(
     probe = map(partial(_fitting, model), made)
     reader = model.in_precision(precision)
     enough = Settling(n_samples, choice, require_success).find if is_auto else None
-    readings = read_samples(
-        reader, probe, n_samples, max_length, decoding, require_success, progress, enough
-    )
+    with KeptReadings(keep, reader, decoding) if keep is not None else nullcontext() as kept:
+        readings = read_samples(
+            reader, probe, n_samples, max_length, decoding, require_success, progress, enough, kept
+        )
     found = _head_scores(model, readings, options | choice.as_options())
     if not found.n_counted:
         raise RetrievalError(_no_sample_counts(readings, options), found)

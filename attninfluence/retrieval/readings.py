@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,26 +14,14 @@ from numpy.typing import NDArray
 
 from attninfluence.base.progress import ProgressBar
 from attninfluence.probe.samples import Sample
+from attninfluence.retrieval.kept import KeptReadings
+from attninfluence.retrieval.reading import SampleReading
 
 if TYPE_CHECKING:
     from attninfluence.model.model import Model
 
 # Tokens a thread reads in one call; between calls progress shows.
 TOKENS_A_THREAD = 8192
-
-
-@dataclass(frozen=True)
-class SampleReading:
-    """What one sample showed.
-
-    ratio: float64[layers, heads], steps copied / answer tokens.
-    recall: share of the answer's tokens (teacher forced) or words (greedy) that were right.
-    success: whether the recall is enough.
-    """
-
-    ratio: NDArray[np.float64]
-    recall: float
-    success: bool
 
 
 def read_samples(
@@ -45,10 +33,12 @@ def read_samples(
     require_success: bool,
     progress: bool,
     enough: Callable[[list[SampleReading]], int | None] | None = None,
+    kept: KeptReadings | None = None,
 ) -> list[SampleReading]:
     """Reads the samples in batches of a bounded number of tokens.
 
     enough: told of all readings after each batch; once it gives a number, so many are returned.
+    kept: gives the readings that it has and keeps the others.
     """
     read = _read_teacher_forced if decoding == "teacher_forced" else _read_greedy
     batch_size = model.threads * max(1, TOKENS_A_THREAD // max_length)
@@ -57,7 +47,7 @@ def read_samples(
     counted = 0
     with ProgressBar("heads", total=n_samples, unit="sample", enabled=progress) as bar:
         while batch := list(islice(probe, batch_size)):
-            fresh = read(model, batch)
+            fresh = kept.read(batch, partial(read, model)) if kept else read(model, batch)
             readings += fresh
             for reading in fresh:
                 if reading.success or not require_success:

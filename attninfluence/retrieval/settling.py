@@ -29,7 +29,7 @@ from attninfluence.heads.choice import Choice
 from attninfluence.heads.stability import LEAST_COUNTED
 
 if TYPE_CHECKING:
-    from attninfluence.retrieval.readings import SampleReading
+    from attninfluence.retrieval.reading import SampleReading
 
 CONFIDENCE = 0.999
 PILOT = 32

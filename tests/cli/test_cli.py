@@ -454,7 +454,7 @@ def test_options_of_heads_and_loading_are_those_of_the_library():
 
     parameters = inspect.signature(find_retrieval_heads).parameters
     actions = {action.dest: action for action in command_actions("heads")}
-    for name in set(parameters) - {"model", "progress"}:
+    for name in set(parameters) - {"model", "keep", "progress"}:
         assert actions[name].default == parameters[name].default or name == "fraction", name
     assert float(actions["fraction"].default) == parameters["fraction"].default
     loading = inspect.signature(load).parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attninfluence.heads.head_scores import HeadScores
 from attninfluence.model import load
+from attninfluence.retrieval import readings
 from tests.cli.test_cli import command_actions, run
 
 
@@ -45,3 +46,45 @@ def test_heads_are_found_in_every_precision_but_auto():
 
     actions = {action.dest: action for action in command_actions("heads")}
     assert tuple(actions["precision"].choices) == PRECISIONS
+
+
+def test_an_interrupted_search_goes_on(capsys, monkeypatch, tmp_path, tiny_folder):
+    """What was read is kept beside heads.json, read no second time, and removed at the end."""
+    monkeypatch.setattr(readings, "TOKENS_A_THREAD", 700)
+    path, kept = tmp_path / "heads.json", tmp_path / "heads.json.readings"
+    arguments = ["heads", str(tiny_folder), "--samples", "5", "--max-length", "700", "--threads"]
+    arguments += ["1", "--no-require-success", "-o"]
+    real, calls = readings._read_teacher_forced, []
+
+    def interrupted(model, samples):
+        calls.append(len(samples))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(model, samples)
+
+    monkeypatch.setattr(readings, "_read_teacher_forced", interrupted)
+    status, _, told = run(capsys, *arguments, str(path))
+    assert status == 130 and not path.exists()
+    assert told.endswith(
+        f"interrupted; {kept} has what was read: the same command goes on from there\n"
+    )
+    status, summary, _ = run(capsys, *arguments, str(path))
+    assert (status, summary["samples"], calls) == (0, 5, [1] * 6)
+    assert not kept.exists()
+    assert run(capsys, *arguments, str(tmp_path / "whole.json"))[0] == 0
+    assert path.read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_nothing_is_left_where_nothing_was_read_or_found(
+    capsys, monkeypatch, tmp_path, tiny_folder
+):
+    arguments = ["heads", str(tiny_folder), "--samples", "1", "--max-length", "700", "-o"]
+    assert run(capsys, *arguments, str(tmp_path / "heads.json"))[0] == 2  # no sample counts
+
+    def interrupted(model, samples):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(readings, "_read_teacher_forced", interrupted)
+    status, _, told = run(capsys, *arguments, str(tmp_path / "heads.json"))
+    assert status == 130 and told.endswith("interrupted; nothing was written\n")
+    assert list(tmp_path.iterdir()) == []
