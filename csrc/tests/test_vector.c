@@ -107,7 +107,7 @@ static void check_bf16_lengths(void) {
 
 /* Clamping keeps NaN; dividing and adding a multiple are single roundings. */
 static void check_clamp_divide_add(size_t n) {
-    float x[70], y[70], z[70];
+    float x[LONGEST], y[LONGEST], z[LONGEST];
     test_fill(x, n, 3);
     memcpy(y, x, sizeof y);
     memcpy(z, x, sizeof z);
