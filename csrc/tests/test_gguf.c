@@ -331,7 +331,7 @@ static void test_alignment(void) {
     ati_gguf_close(&gguf);
 }
 
-/* A header of more than the 8 MiB that are read first, and one of more than can be. */
+/* A header of many times the bytes that are read first, and one of more than can be. */
 static void test_long_headers(void) {
     enum { LONG = 9 << 20 };
     char path[512];

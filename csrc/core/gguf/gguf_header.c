@@ -11,7 +11,7 @@
 #error "numbers are read as they lie in the file, which is little-endian"
 #endif
 
-#define FIRST_READ ((size_t)8 << 20)    /* bytes of a header, tried first */
+#define FIRST_READ ((size_t)1024)       /* bytes of a header, tried first */
 #define MOST_HEADER ((size_t)256 << 20) /* bytes */
 #define MOST_KEYS ((size_t)1 << 16)
 #define LEAST_KEY ((size_t)14) /* bytes of one in the header */
