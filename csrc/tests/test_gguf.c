@@ -217,9 +217,9 @@ static void test_refused_keys(void) {
     refuse(&file, "'same' occurs twice");
     gguf_begin(&file, 3, 0, UINT64_MAX);
     gguf_put_data(&file, 28);
-    refuse(&file, "the number of keys is 18446744073709551615, expected at most 2");
+    refuse(&file, "keys: a count of 18446744073709551615, expected at most 2");
     gguf_begin(&file, 3, (uint64_t)1 << 62, 0);
-    refuse(&file, "the number of tensors is 4611686018427387904, expected at most 0");
+    refuse(&file, "tensors: a count of 4611686018427387904, expected at most 0");
 }
 
 /* ---- Files ---- */
@@ -329,6 +329,35 @@ static void test_alignment(void) {
     CHECK(b->shape[0] == 2 && b->shape[1] == 3 && b->shape[2] == 4);
     CHECK(strcmp(b->type->name, "F32") == 0 && ati_gguf_find_tensor(&gguf, "c") == NULL);
     ati_gguf_close(&gguf);
+}
+
+/* Two arrays of empty strings, which are as many as may be together, and one more. */
+static void test_most_strings(void) {
+    const uint64_t half = (uint64_t)1 << 21;
+    gguf_file file;
+    ati_gguf gguf;
+    ati_error error;
+    for (uint64_t more = 0; more < 2; more++) {
+        begin_array(&file, ATI_GGUF_STRING, half);
+        file.bytes[16] = 2; /* keys */
+        size_t first = file.size, size = first + half * 8;
+        gguf_put_key(&file, "b", ATI_GGUF_ARRAY);
+        gguf_put_u32(&file, ATI_GGUF_STRING);
+        gguf_put_u64(&file, half + more);
+        unsigned char *bytes = calloc(2 * size, 1);
+        memcpy(bytes, file.bytes, first);
+        memcpy(bytes + size, file.bytes + first, file.size - first);
+        test_write(folder, "strings.gguf", bytes, 2 * size);
+        free(bytes);
+        ati_status status = open_as(NULL, "strings.gguf", &gguf, &error);
+        if (more == 0) {
+            CHECK(status == ATI_OK && ati_gguf_find(&gguf, "b")->count == half);
+        } else {
+            CHECK_REFUSED(status, ATI_FORMAT, &error,
+                          "b: a count of 2097153, expected at most 2097152");
+        }
+        ati_gguf_close(&gguf);
+    }
 }
 
 /* A header of many times the bytes that are read first, and one of more than can be. */
@@ -550,6 +579,7 @@ void test_gguf(void) {
     test_two_tensors();
     test_alignment();
     test_long_headers();
+    test_most_strings();
     test_split();
     test_parts_that_do_not_belong();
     test_checkpoint_of_a_file();

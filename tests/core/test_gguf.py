@@ -192,7 +192,10 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
         ((tmp_path / "big.gguf").read_bytes(), "is a big-endian GGUF file"),
         (good[:4] + struct.pack("<I", 1) + good[8:], "has version 1 of GGUF, expected 2 or 3"),
         (good[:-1], "lies at bytes .* it is cut short"),
-        (good[:30], "1, expected at most 0 in a file of 30 bytes: it is cut short"),
+        (
+            good[:30],
+            "tensors: a count of 1, expected at most 0 in a file of 30 bytes: it is cut short",
+        ),
         (good[:90], "left in the file: it is cut short or damaged"),
         (b"PK" + good[2:], "is no GGUF file"),
         (b"", "0 are left"),

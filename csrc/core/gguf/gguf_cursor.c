@@ -63,10 +63,11 @@ ati_status ati_gguf_take_count(ati_gguf_cursor *cursor, size_t least, size_t mos
     size_t allowed = most < room ? most : room;
     return *out <= allowed
                ? ATI_OK
-               : ati_fail(cursor->error, ATI_FORMAT,
-                          "'%s': %.200s is %zu, expected at most %zu in a file of %zu bytes%s",
-                          cursor->file->path, cursor->about, *out, allowed, cursor->file->size,
-                          *out <= most ? ": it is cut short or damaged" : "");
+               : ati_fail(
+                     cursor->error, ATI_FORMAT,
+                     "'%s': %.200s: a count of %zu, expected at most %zu in a file of %zu bytes%s",
+                     cursor->file->path, cursor->about, *out, allowed, cursor->file->size,
+                     *out <= most ? ": it is cut short or damaged" : "");
 }
 
 ati_status ati_gguf_take_string(ati_gguf_cursor *cursor, char **out, size_t *length) {

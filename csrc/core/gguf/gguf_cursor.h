@@ -9,9 +9,10 @@ typedef struct {
     const ati_file *file;
     unsigned char *text; /* [length]: the file's beginning */
     size_t length;
-    size_t at;         /* at most length */
-    const char *about; /* what is read now, in sentences */
-    bool is_short;     /* refused only since the file goes on where text ends */
+    size_t at;           /* at most length */
+    const char *about;   /* what is read now, in sentences */
+    size_t strings_left; /* that arrays may still have, in all */
+    bool is_short;       /* refused only since the file goes on where text ends */
     ati_poller *poller;
     ati_error *error;
 } ati_gguf_cursor;

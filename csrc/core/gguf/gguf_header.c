@@ -14,7 +14,8 @@
 #define FIRST_READ ((size_t)1024)       /* bytes of a header, tried first */
 #define MOST_HEADER ((size_t)256 << 20) /* bytes */
 #define MOST_KEYS ((size_t)1 << 16)
-#define LEAST_KEY ((size_t)14) /* bytes of one in the header */
+#define MOST_STRINGS ((size_t)1 << 22) /* in arrays; vocabularies and merges have a tenth of it */
+#define LEAST_KEY ((size_t)14)         /* bytes of one in the header */
 #define DEFAULT_ALIGNMENT ((size_t)32)
 #define MOST_ALIGNMENT ((size_t)1 << 20)
 #define KEYS_A_POLL ((size_t)256)
@@ -84,10 +85,12 @@ static ati_status take_array(ati_gguf_cursor *cursor, ati_gguf_value *value) {
     }
     bool of_strings = value->item == ATI_GGUF_STRING;
     size_t least = of_strings ? sizeof(uint64_t) : ati_gguf_type_bytes(value->item);
-    status = ati_gguf_take_count(cursor, least, SIZE_MAX, &value->count);
+    status = ati_gguf_take_count(cursor, least, of_strings ? cursor->strings_left : SIZE_MAX,
+                                 &value->count);
     if (status != ATI_OK) {
         return status;
     }
+    cursor->strings_left -= of_strings ? value->count : 0;
     return of_strings ? take_strings(cursor, value) : take_items(cursor, value);
 }
 
@@ -234,12 +237,12 @@ static ati_status take_header(ati_gguf_cursor *cursor, size_t number, ati_gguf_p
     size_t alignment = 0;
     ati_status status = take_beginning(cursor);
     if (status == ATI_OK) {
-        cursor->about = "the number of tensors";
+        cursor->about = "tensors";
         status = ati_gguf_take_count(cursor, ATI_GGUF_LEAST_TENSOR, ATI_GGUF_MOST_TENSORS,
                                      &part->n_tensors);
     }
     if (status == ATI_OK) {
-        cursor->about = "the number of keys";
+        cursor->about = "keys";
         status = ati_gguf_take_count(cursor, LEAST_KEY, MOST_KEYS, &part->n_values);
     }
     if (status == ATI_OK) {
@@ -262,6 +265,7 @@ static ati_status read_header(size_t number, size_t length, ati_poller *poller, 
     ati_gguf_cursor cursor = {.file = &part->file,
                               .text = part->text,
                               .length = length,
+                              .strings_left = MOST_STRINGS,
                               .poller = poller,
                               .error = error};
     ati_status status = ati_file_read_long(&part->file, 0, length, part->text, poller, error);
