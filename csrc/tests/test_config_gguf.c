@@ -77,6 +77,23 @@ static void check_allocations(const char *folder) {
     ati_fail_allocation(0, false);
 }
 
+static int stop(void *context) {
+    (void)context;
+    return 1;
+}
+
+static void check_cancelling(const char *folder) {
+    char path[512];
+    ati_model *model = NULL;
+    ati_error error = {.message = ""};
+    snprintf(path, sizeof path, "%s/model.gguf", folder);
+    const ati_opening from = {.path = path, .precision = ATI_FP32, .poll = stop};
+    ati_poll_always(true);
+    CHECK_REFUSED(ati_model_open(&from, &model, &error), ATI_CANCELLED, &error, "cancelled");
+    ati_poll_always(false);
+    CHECK(model == NULL && ati_allocations_live() == 0);
+}
+
 /* The longest text that a file can ask for: as many layers as there may be, each with its word,
  * and factors for the most pairs. */
 static void check_longest(const char *folder) {
@@ -113,5 +130,6 @@ void test_config_gguf(void) {
         check_opening(row, folder);
     }
     check_allocations(folder);
+    check_cancelling(folder);
     check_longest(folder);
 }

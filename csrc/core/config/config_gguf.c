@@ -430,6 +430,13 @@ static void settle_names(const ati_gguf_reader *r, ati_config *config) {
     } else {
         names->qkv = NULL;
     }
+    /* As mixtrals were written first. */
+    if (ati_gguf_has(r, "blk.0.ffn_gate.0.weight")) {
+        config->stored.experts = ATI_EXPERTS_LISTED;
+        names->expert_gate = "blk.{}.ffn_gate.{}";
+        names->expert_up = "blk.{}.ffn_up.{}";
+        names->expert_down = "blk.{}.ffn_down.{}";
+    }
 }
 
 /* Biases and norms that a family may have. */

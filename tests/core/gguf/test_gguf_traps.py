@@ -133,6 +133,20 @@ def test_fused_projections_of_any_architecture(llama: Path, tmp_path: Path) -> N
     assert_same(llama, models.gguf_of(llama, tmp_path / "model.gguf", change=fused))
 
 
+def test_experts_with_tensors_of_their_own(tmp_path: Path) -> None:
+    """As the first files of mixtrals have them."""
+    folder = models.make_folder(tmp_path / "folder", "mixtral", "window")
+
+    def listed(found: Tensors) -> Tensors:
+        kept = {}
+        for name, tensor in found.items():
+            parts = enumerate(tensor) if "_exps" in name else [(None, tensor)]
+            kept |= {name.replace("_exps", f".{i}"): part for i, part in parts}
+        return kept
+
+    assert_same(folder, models.gguf_of(folder, tmp_path / "model.gguf", change=listed))
+
+
 def test_the_period_of_a_pattern_is_a_number(tmp_path: Path) -> None:
     folder = models.make_folder(tmp_path / "folder", "exaone4", "pattern of 3")
     file = models.gguf_of(
