@@ -301,10 +301,3 @@ def test_biases_that_conversion_leaves_in_place(tmp_path: Path) -> None:
     file = models.gguf_of(folder, tmp_path / "model.gguf")
     with pytest.raises(_core.ModelError, match=r"attn_\w+.bias' in .* has no place"):
         _core.Model(str(file), "fp32")
-
-
-def test_a_folder_whose_name_ends_otherwise_is_no_file(tmp_path: Path) -> None:
-    file = tmp_path / "model.GGUF.txt"
-    file.write_bytes(b"GGUF")
-    with pytest.raises((_core.ModelError, OSError), match="config.json"):
-        _core.Model(str(file), "fp32")
