@@ -160,6 +160,7 @@ static const char *const known_keys[] = {
     "rope.dimension_count",
     "rope.freq_base",
     "rope.freq_base_swa",
+    "rope.local.freq_base",
     "rope.scale_linear",
     "rope.scaling.type",
     "rope.scaling.factor",

@@ -299,7 +299,9 @@ static ati_status write_dim(ati_gguf_reader *r, size_t *dim) {
 }
 
 static ati_status find_theta(const ati_gguf_reader *r, double *theta, double *window_theta) {
-    const char *key = "rope.freq_base_swa";
+    /* Ollama's own conversion calls it by another name. */
+    const char *usual = "rope.freq_base_swa", *other = "rope.local.freq_base";
+    const char *key = ati_gguf_key(r, usual) != NULL ? usual : other;
     ati_status status = ati_gguf_key_number(r, "rope.freq_base", NO_THETA, theta);
     bool has_own = r->family->window_theta_key != NULL;
     if (status == ATI_OK) {

@@ -43,6 +43,13 @@ def test_gemma3_without_pattern_and_local_base(tmp_path: Path) -> None:
     assert _core.Model(str(file), "fp32").n_windowed_layers == 6
 
 
+def test_gemma3_as_ollama_converts_it(tmp_path: Path) -> None:
+    """The local base under a name of its own."""
+    folder = models.make_folder(tmp_path / "folder", "gemma3_text", "pattern of 6")
+    renamed = {"rope.freq_base_swa": None, "rope.local.freq_base": 1000.0}
+    assert_same(folder, models.gguf_of(folder, tmp_path / "model.gguf", changed=renamed))
+
+
 def test_gemma2_without_caps_and_window(tmp_path: Path) -> None:
     """The caps of 50 and 30 and the window of 4,096 that it was published with."""
     caps = {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0, "sliding_window": 4096}
