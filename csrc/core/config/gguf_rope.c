@@ -215,21 +215,34 @@ static ati_status write_yarn(ati_gguf_reader *r) {
 
 /* ---- Which of them ---- */
 
-/* rope.scaling.type, or what says as much. */
+/* rope.scaling.type, or what says as much: linear where there is a factor alone. */
 static ati_status find_type(const ati_gguf_reader *r, const char **type) {
     const ati_gguf_value *value = ati_gguf_key(r, type_key);
-    double linear = 1;
-    *type = "none";
-    ati_status status = value != NULL ? ati_gguf_string(value, type, r->error)
-                                      : ati_gguf_key_number(r, "rope.scale_linear", 1, &linear);
-    if (status == ATI_OK && value == NULL && fabs(linear - 1) > 0) {
-        *type = "linear";
+    double factor = 0, linear = 0;
+    ati_status status = ati_gguf_key_number(r, "rope.scale_linear", 1, &linear);
+    if (status == ATI_OK) {
+        status = ati_gguf_key_number(r, "rope.scaling.factor", linear, &factor);
+    }
+    *type = fabs(factor) > 0 && fabs(factor - 1) > 0 ? "linear" : "none";
+    if (status == ATI_OK && value != NULL) {
+        status = ati_gguf_string(value, type, r->error);
     }
     /* phi3's conversion does not name it. */
     if (status == ATI_OK && ati_gguf_has(r, "rope_factors_long.weight")) {
         *type = "longrope";
     }
     return status;
+}
+
+/* A factor of cosines and sines, which longrope has. */
+static ati_status check_scale(const ati_gguf_reader *r, const char *type) {
+    static const char key[] = "rope.scaling.attn_factor";
+    double found = 1;
+    ati_status status = ati_gguf_key_number(r, key, 1, &found);
+    bool is_read = strcmp(type, "longrope") == 0;
+    return status == ATI_OK && !is_read && fabs(found - 1) > 0
+               ? ati_gguf_refuse(r, ATI_UNSUPPORTED, key, "%g, expected 1 without longrope", found)
+               : status;
 }
 
 /* The original context stands beside the settings too, where some families look first. */
@@ -388,6 +401,9 @@ ati_status ati_gguf_write_ropes(ati_gguf_reader *r) {
     }
     if (status == ATI_OK) {
         status = find_type(r, &type);
+    }
+    if (status == ATI_OK) {
+        status = check_scale(r, type);
     }
     if (status == ATI_OK) {
         status = write_original(r, type);

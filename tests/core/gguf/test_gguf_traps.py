@@ -140,6 +140,13 @@ def test_fused_projections_of_any_architecture(llama: Path, tmp_path: Path) -> N
     assert_same(llama, models.gguf_of(llama, tmp_path / "model.gguf", change=fused))
 
 
+@pytest.mark.parametrize("key", ["rope.scaling.factor", "rope.scale_linear"])
+def test_a_factor_without_a_type_is_linear(tmp_path: Path, key: str) -> None:
+    folder = models.make_folder(tmp_path / "folder", "mixtral", "full")
+    changed = {"rope.scaling.type": None, "rope.scaling.factor": None, key: 4.0}
+    assert_same(folder, models.gguf_of(folder, tmp_path / "model.gguf", changed=changed))
+
+
 def test_experts_with_tensors_of_their_own(tmp_path: Path) -> None:
     """As the first files of mixtrals have them."""
     folder = models.make_folder(tmp_path / "folder", "mixtral", "window")
@@ -231,6 +238,7 @@ REFUSED: list[tuple[Mapping[str, Any], Change, str]] = [
     ({"rope.dimension_count": 10}, same, "'llama.rope.dimension_count' is 10, expected 20"),
     ({"rope.freq_base_swa": 7.0}, same, "'llama.rope.freq_base_swa' is 7"),
     ({"rope.scaling.type": "banana"}, without("rope_freqs.weight"), "'banana', which is not"),
+    ({"rope.scaling.attn_factor": 1.5}, same, "attn_factor' is 1.5, expected 1 without longrope"),
     ({"rope.scaling.type": "yarn"}, same, "and there is a rope_freqs.weight"),
     # what is no number, no size, or not one
     ({"block_count": 0}, same, "'llama.block_count' is 0, expected an integer from 1 to 1024"),
