@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "config/config.h"
+
 void ati_gguf_key_name(const ati_gguf_reader *r, const char *key, char out[ATI_MOST_KEY_NAME]) {
     snprintf(out, ATI_MOST_KEY_NAME, "%s.%s", r->row->name, key);
 }
@@ -20,8 +22,10 @@ ati_status ati_gguf_key_size(const ati_gguf_reader *r, const char *key, size_t m
     if (value == NULL) {
         return ATI_OK;
     }
-    if (value->count == 0) {
-        return ati_gguf_refuse(r, ATI_FORMAT, key, "an empty array");
+    if (value->count == 0 || value->count > ATI_MOST_LAYERS) {
+        return ati_gguf_refuse(r, ATI_FORMAT, key,
+                               "an array of %zu items, expected one for each of at most %d layers",
+                               value->count, ATI_MOST_LAYERS);
     }
     ati_status status = ati_gguf_size_at(value, 0, out, r->error);
     for (size_t i = 1, other; i < value->count && status == ATI_OK; i++) {

@@ -57,6 +57,8 @@ def test_gemma2_without_caps_and_window(tmp_path: Path) -> None:
     keys = ("attn_logit_softcapping", "final_logit_softcapping", "attention.sliding_window")
     file = models.gguf_of(folder, tmp_path / "model.gguf", changed=dict.fromkeys(keys))
     assert_same(folder, file)
+    core = _core.Model(str(file), "fp32")
+    assert (core.window, core.n_windowed_layers) == (4096, 2)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +248,7 @@ REFUSED: list[tuple[Mapping[str, Any], Change, str]] = [
     ({"block_count": None}, same, "'llama.block_count' is"),
     ({"embedding_length": 1 << 31}, same, "'llama.embedding_length' is 2147483648"),
     ({"attention.head_count_kv": [2, 1, 2]}, same, "is 2 in layer 0 and 1 in layer 1"),
+    ({"attention.head_count_kv": [2] * 1025}, same, "is an array of 1025 items, expected one"),
     ({"attention.head_count_kv": 3}, same, "is no multiple of llama.attention.head_count_kv 3"),
     ({"attention.value_length": 8}, same, "'llama.attention.value_length' is 8, expected that"),
     (SEVEN, without("rope_freqs.weight"), "llama.attention.key_length 7 times"),
