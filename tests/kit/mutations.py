@@ -252,7 +252,8 @@ class _Header:
         return int.from_bytes(self.data[self.at - size : self.at], "little")
 
     def string(self) -> None:
-        self.at += self.integer(8)
+        length = self.integer(8)  # which moves self.at, too
+        self.at += length
 
     def value(self, kind: int) -> None:
         if kind == _GGUF_ARRAY:
