@@ -118,10 +118,13 @@ def scores_of(losses: Losses) -> Floats:
 
 
 def compare_scores(exact: Floats, found: Floats) -> tuple[float, float, float]:
-    """(error, spearman, overlap) of `Rounding`; what is no number in `found` alone ranks last."""
+    """(error, spearman, overlap) of `Rounding`; what is no number in `found` alone ranks last.
+
+    NaN where the scores have no spread, as with no head masked: nothing is ranked.
+    """
     known = np.isfinite(exact)
     a, b = exact[known], np.where(np.isfinite(found), found, -np.inf)[known]
-    if len(a) < 2:
+    if len(a) < 2 or np.ptp(a) == 0:
         return math.nan, math.nan, math.nan
     error = float(np.std(b - a) / np.std(a)) if np.isfinite(b).all() else math.inf
     top = top_of(a)

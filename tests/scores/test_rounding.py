@@ -84,3 +84,9 @@ def test_the_bundled_model_on_texts_of_the_package() -> None:
     }
     assert 0 < found["bf16"].moved < found["int8"].moved < rounding.MOST_MOVED
     assert 0 < found["bf16"].error < found["int8"].error < rounding.MOST_ERROR
+
+
+def test_scores_without_a_spread_rank_nothing() -> None:
+    """With no head masked each score is 0 in every precision."""
+    assert all(map(math.isnan, compare_scores(np.zeros(5), np.zeros(5))))
+    assert rounding_of(losses(0, 0), losses(0, 0)).moved == 0
