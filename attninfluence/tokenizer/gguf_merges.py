@@ -32,18 +32,18 @@ def _pair(fields: Fields, at: int, line: str, vocab: dict[str, int]) -> tuple[st
 def scored_merges(fields: Fields, ranks: Iterable[tuple[str, float]]) -> Merges:
     """All pairs of tokens that make a token, the highest rank first, as SentencePiece merges.
 
-    ranks: the tokens that merging may make, and make others of, with their ranks. Of pairs that
-    make the same token SentencePiece takes the leftmost in the text; the library takes the first of
-    them listed. The longest beginning comes first, which is the leftmost where two share a token.
+    ranks: the tokens that merging may make, and make others of, with their ranks. Which of the
+    pairs that make the same token comes first decides nothing. Tokens of equal rank are made in the
+    order in which they are given, where SentencePiece would make the leftmost in the text first.
     """
     ranked = dict(ranks)
-    found: list[tuple[float, int, str, str]] = []
+    found: list[tuple[float, str, str]] = []
     for text, rank in ranked.items():
         for cut in range(1, len(text)):
             left = text[:cut]
             if left in ranked and text[cut:] in ranked:
-                found.append((-rank, -cut, left, text[cut:]))
+                found.append((-rank, left, text[cut:]))
         if len(found) > MOST_MERGES:
             raise fields.error("tokens", f"can be put together in more than {MOST_MERGES} ways")
-    found.sort(key=lambda one: one[:2])
-    return [(left, right) for _, _, left, right in found]
+    found.sort(key=lambda one: one[0])
+    return [(left, right) for _, left, right in found]

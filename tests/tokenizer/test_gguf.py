@@ -7,12 +7,16 @@ import json
 import pickle
 import random
 import warnings
+from itertools import product
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer as Library
+from tokenizers.models import BPE
 
 from attninfluence import ModelError
+from attninfluence.tokenizer.gguf_fields import Fields
+from attninfluence.tokenizer.gguf_merges import scored_merges
 from attninfluence.tokenizer.gguf_splits import SPLITS
 from attninfluence.tokenizer.tokenizer import Tokenizer
 from tests.kit.gguf import metadata
@@ -177,23 +181,21 @@ def test_sentencepiece_by_its_scores(folder_of, tmp_path, texts, prefix):
     assert differing(Tokenizer(path), some, "text", wanted) == []
 
 
-def test_an_overlap_of_equal_scores_is_merged_from_the_left(tmp_path):
-    """Two ways to put a token together compete for a piece in the middle."""
-    tokens = ["<unk>", "a", "b", "ab", "aba", "ba"]
-    said = {
-        "model": "llama",
-        "tokens": tokens,
-        "scores": np.array([0, -9, -9, -1, -3, -2], dtype=np.float32),
-        "token_type": np.array([2, *[NORMAL] * 5], dtype=np.int32),
-        "add_space_prefix": False,
-    }
-    tokenizer = Tokenizer(write_gguf(tmp_path / "a.gguf", said))
-    scores = dict(zip(tokens[1:], said["scores"][1:].tolist(), strict=True))
-    for size in range(1, 9):
-        for at in range(2**size):
-            text = "".join("ab"[at >> bit & 1] for bit in range(size))
-            found = [tokens[one] for one in tokenizer.encode_piece(text)]
-            assert found == metadata.merged_by_score(text, scores), text
+def test_scores_of_any_vocabulary_are_merged_as_sentencepiece_does():
+    """Tokens that can be put together in several ways, which compete for pieces between them."""
+    chance, fields = random.Random(7), Fields("a.gguf", {})
+    words = ["".join(word) for size in range(2, 6) for word in product("ab", repeat=size)]
+    several = 0
+    for _ in range(300):
+        tokens = ["a", "b", *chance.sample(words, chance.randint(3, 14))]
+        scores = dict(zip(tokens, chance.sample(range(-99, 0), len(tokens)), strict=True))
+        merges = scored_merges(fields, scores.items())
+        several += len(merges) > len({left + right for left, right in merges})
+        library = Library(BPE({token: at for at, token in enumerate(tokens)}, merges))
+        for _ in range(20):
+            text = "".join(chance.choices("ab", k=chance.randint(1, 12)))
+            assert library.encode(text).tokens == metadata.merged_by_score(text, scores)
+    assert several > 50
 
 
 def test_gemma_keeps_runs_of_blanks_and_newlines(folder_of, tmp_path, texts):
