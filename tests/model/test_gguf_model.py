@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import shutil
@@ -16,9 +15,9 @@ from attninfluence.base.gguf import first_files, is_gguf, name_of, parts_of
 from attninfluence.model import shared
 from attninfluence.model.shared import open_shared
 from attninfluence.report.given import find_head_scores
+from tests.kit.child import run_python
 from tests.kit.gguf.tiny import make_gguf
 from tests.kit.made_heads import head_scores
-from tests.model.test_packed_cache import mapped_file
 
 TEXTS = ["The thing of an inner ring is to sing in the 12 rains.", "and so on\n\tand on"]
 HEADS = [(1, 0), (2, 3)]
@@ -64,7 +63,12 @@ def test_a_split_model_is_one(tiny_folder, path, tmp_path):
     assert model.describe()["gguf"]["files"] == 3
     with pytest.raises(ai.ModelError, match="00002-of-00003"):
         ai.load(parts[1])
+    fingerprint = model.fingerprint
+    data = bytearray(parts[2].read_bytes())
+    data[-1] ^= 1
+    parts[2].write_bytes(data)
     os.utime(parts[2], ns=(0, 0))
+    assert ai.load(first).fingerprint != fingerprint
     with pytest.raises(ai.ModelError, match="has changed since the model was opened"):
         model._check_unchanged()
     parts[2].unlink()
@@ -150,18 +154,26 @@ def test_a_report_finds_them(path, tmp_path):
 # -------------------------------------------------------------------------------- processes
 
 
-def losses_of(model, ids):
-    return model.losses(ids), mapped_file(model.core)
+IN_A_CHILD = """
+import pickle, sys
+import numpy as np
+from tests.model.test_packed_cache import mapped_file
+
+with open(sys.argv[1], "rb") as file:
+    model, ids = pickle.load(file)
+print(mapped_file(model.core))
+np.save(sys.argv[2], model.losses(ids))
+"""
 
 
 def test_a_pickle_opens_it_again_from_the_cache(path, tmp_path, monkeypatch):
     monkeypatch.setenv("ATTNINFLUENCE_CACHE", str(tmp_path / "cache"))
     model = ai.load(path, precision="fp32", kernel="portable")
     ids = model.tokenizer.encode(TEXTS)[0].ids
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        losses, mapped = pool.apply(losses_of, (model, ids))
-    assert np.array_equal(losses, model.losses(ids))
+    (tmp_path / "pickle").write_bytes(pickle.dumps((model, ids)))
+    mapped = run_python(IN_A_CHILD, tmp_path / "pickle", tmp_path / "losses.npy")
     assert mapped.startswith(str(tmp_path / "cache"))
+    assert np.array_equal(np.load(tmp_path / "losses.npy"), model.losses(ids))
 
 
 def test_a_pickle_of_a_file_that_changes(path, tmp_path):
