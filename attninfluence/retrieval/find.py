@@ -122,7 +122,8 @@ def find_retrieval_heads(
     if not found.n_counted:
         raise RetrievalError(_no_sample_counts(readings, options), found)
     selected = found.select(**choice.as_arguments())
-    moves = moves_by_rounding(reader.in_precision("fp32"), selected.selected)
+    exact = reader if precision == "fp32" else model.in_precision("fp32")
+    moves = moves_by_rounding(exact, selected.selected)
     return replace(selected, rounding=moves)
 
 

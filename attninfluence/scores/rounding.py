@@ -126,9 +126,16 @@ def compare_scores(exact: Floats, found: Floats) -> tuple[float, float, float]:
     a, b = exact[known], np.where(np.isfinite(found), found, -np.inf)[known]
     if len(a) < 2 or np.ptp(a) == 0:
         return math.nan, math.nan, math.nan
-    error = float(np.std(b - a) / np.std(a)) if np.isfinite(b).all() else math.inf
     top = top_of(a)
-    return error, spearman(a, b), len(top & top_of(b)) / len(top)
+    return _share_of_spread(a, b), spearman(a, b), len(top & top_of(b)) / len(top)
+
+
+def _share_of_spread(a: Floats, b: Floats) -> float:
+    """`Rounding.error`; infinite where scores without a spread, or infinite ones, differ."""
+    moved, spread_of_scores = (np.std(b - a) if np.isfinite(b).all() else math.inf), np.std(a)
+    if moved == 0:
+        return 0.0
+    return float(moved / spread_of_scores) if spread_of_scores > 0 else math.inf
 
 
 def spearman(a: Floats, b: Floats) -> float:

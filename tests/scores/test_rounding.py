@@ -41,6 +41,13 @@ def test_a_shift_of_all_scores_is_no_error() -> None:
     assert compare_scores(exact, exact + moved)[0] == pytest.approx(moved.std() / exact.std())
 
 
+def test_scores_without_a_spread() -> None:
+    """As of heads that matter to no text."""
+    same = np.full(5, 0.25)
+    assert compare_scores(same, same)[0] == 0
+    assert compare_scores(same, same + np.arange(5))[0] == math.inf
+
+
 def test_the_top_fifth_is_compared() -> None:
     exact = np.arange(10.0)
     other = exact.copy()
