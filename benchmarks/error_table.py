@@ -57,7 +57,9 @@ itself. Two published models, `verify`'s own texts:
 | SmolLM2-135M-Instruct, Q4_1 | all three | 5.7e-05 | | 1.0e-04 |
 | Gemma-3-270M, Q4_K_M | base | 6.7e-05 | 2.5e-05 | 1.0e-04 |
 | | uniform | 1.1e-04 | 4.2e-05 | 1.7e-04 |
-| | zero | 1.7e-04 | 7.8e-05 | 3.1e-04 |
+| | zero | 1.0e-04 to 1.7e-04 | 7.8e-05 | 3.1e-04 |
+
+The largest of the zero mask is that of two threads of PyTorch, and of one: it sums in another order.
 
 **bf16 and int8** round every factor of every product, so what they may do follows from what the
 score is for: the top fifth of each domain. Say rounding moves the scores of a domain by errors of
