@@ -59,7 +59,7 @@ itself. Two published models, `verify`'s own texts:
 | | uniform | 1.1e-04 | 4.2e-05 | 1.7e-04 |
 | | zero | 1.0e-04 to 1.7e-04 | 7.8e-05 | 3.1e-04 |
 
-The largest of the zero mask is that of two threads of PyTorch, and of one: it sums in another order.
+With two threads PyTorch sums in another order than with one, hence two figures for the zero mask.
 
 **bf16 and int8** round every factor of every product, so what they may do follows from what the
 score is for: the top fifth of each domain. Say rounding moves the scores of a domain by errors of
