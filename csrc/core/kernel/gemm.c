@@ -4,6 +4,23 @@
 
 #include <assert.h>
 
+enum { CACHE_LINE = 64, MOST_AHEAD = 24 << 10, FEWEST_TILES = 8 };
+
+/* Bytes of the next panel to be asked for before each tile: it comes from memory while this
+ * one is multiplied. None where both are more than the first cache holds beside the rows of
+ * a tile, or tiles are so few that what waits for a panel is less than what asking takes. */
+static size_t count_ahead(size_t n_rows, size_t steps) {
+    size_t bytes = steps * ATI_PANEL * ATI_STEP_BYTES, tiles = n_rows / ATI_TILE_ROWS;
+    return bytes > MOST_AHEAD || tiles < FEWEST_TILES ? 0 : bytes / tiles + CACHE_LINE;
+}
+
+/* Asks for n bytes, past the last panel for whatever lies there: to ask is not to read. */
+static void ask_for(const char *bytes, size_t n) {
+    for (size_t i = 0; i < n; i += CACHE_LINE) {
+        __builtin_prefetch(bytes + i);
+    }
+}
+
 void ati_multiply_block(const ati_gemm *gemm, const void *x, size_t x_stride, size_t n_rows,
                         const void *w, size_t w_stride, size_t n_panels, size_t steps, bool add,
                         float *y, size_t y_stride) {
@@ -13,10 +30,13 @@ void ati_multiply_block(const ati_gemm *gemm, const void *x, size_t x_stride, si
                      w_stride / (ATI_PANEL * ATI_STEP_BYTES), y, y_stride);
         return;
     }
+    const size_t ahead = count_ahead(n_rows, steps);
     for (size_t p = 0; p < n_panels; p++) {
         const char *panel = (const char *)w + p * w_stride, *rows = x;
+        const char *next = panel + w_stride;
         float *to = y + p * ATI_PANEL;
-        for (size_t row = 0; row < n_rows; row += ATI_TILE_ROWS) {
+        for (size_t row = 0; row < n_rows; row += ATI_TILE_ROWS, next += ahead) {
+            ask_for(next, ahead);
             gemm->tile(rows, x_stride, panel, steps, add, to, y_stride);
             rows += ATI_TILE_ROWS * x_stride;
             to += ATI_TILE_ROWS * y_stride;
