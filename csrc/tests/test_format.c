@@ -85,23 +85,28 @@ static float to_bf16(float value) {
     return value;
 }
 
-/* `value` must be x[i] as the format rounds it. int8: turned, to within half a step, and the
- * roundings of floats, of six additions, the inverse, the step and its multiple. */
-static bool is_rounded(const ati_layout *layout, size_t i, float value) {
+/* Of an int8 row of x half a step of the largest value's 127; of weights, whose scale is
+ * searched for, half of its 123, and a fifth for the scale of the least square error. */
+static const double x_error = 0.5 / 127, w_error = 0.7 / 123;
+
+/* `value` must be x[i] as the format rounds it. int8: turned, to within `most` of the largest
+ * beside it, and the roundings of floats, of six additions, the inverse, the step and its
+ * multiple. */
+static bool is_rounded(const ati_layout *layout, size_t i, float value, double most) {
     if (layout->format == &ati_format_int8) {
         double largest = largest_beside(i), error = fabs((double)value - turned[i]);
-        return error <= largest / 127 / 2 + 64 * 0x1p-24 * largest;
+        return error <= (most + 64 * 0x1p-24) * largest;
     }
     float given = i < layout->k ? x[i] : 0;
     float expected = layout->format == &ati_format_bf16 ? to_bf16(given) : given;
     return memcmp(&value, &expected, sizeof value) == 0;
 }
 
-static size_t count_wrong(const ati_layout *layout, const float *values) {
+static size_t count_wrong(const ati_layout *layout, const float *values, double most) {
     size_t n_wrong = 0;
     turn_x(layout);
     for (size_t i = 0; i < test_whole(layout); i++) {
-        n_wrong += !is_rounded(layout, i, values[i]);
+        n_wrong += !is_rounded(layout, i, values[i], most);
     }
     return n_wrong;
 }
@@ -127,7 +132,7 @@ static void check_written(const ati_layout *layout) {
     memset(row, 0x7f, layout->row);
     ati_write_row(layout, x, row);
     test_read_x(layout, row, found);
-    CHECK(count_wrong(layout, found) == 0);
+    CHECK(count_wrong(layout, found, x_error) == 0);
     free(row);
 }
 
@@ -142,7 +147,7 @@ static void check_packed(const ati_layout *layout, size_t row) {
     ati_pack_row(layout, found, panels, other); /* x and then zeros: neither may stay */
     ati_pack_row(layout, x, panels, row);
     test_read_w(layout, panels, row, found);
-    CHECK(count_wrong(layout, found) == 0);
+    CHECK(count_wrong(layout, found, w_error) == 0);
     ati_unpack_row(layout, panels, row, read);
     CHECK(count_wrong_back(layout, found, read) == 0);
     for (size_t r = 0; r < (size_t)2 * ATI_PANEL; r++) {
@@ -193,7 +198,7 @@ static float read_scale(const char *panel, size_t g, size_t row) {
 }
 
 /* A panel's groups end with -128 times the sum of each row as it was rounded; the largest
- * value of each is 127 steps. One block. */
+ * value of each is 123 to 127 steps. One block. */
 static void check_tails(size_t k) {
     ati_layout layout = ati_layout_of(&ati_format_int8, k);
     char *panel = test_alloc(layout.panel);
@@ -209,7 +214,7 @@ static void check_tails(size_t k) {
                 total += (int32_t)lrintf(found[i] / scale);
                 largest = fmaxf(largest, fabsf(found[i] / scale));
             }
-            CHECK(fabsf(largest - 127) < 1e-4F);
+            CHECK(largest > 123 - 1e-4F && largest < 127 + 1e-4F);
             CHECK(read_offset(panel, g, row) == -128 * total);
         }
     }

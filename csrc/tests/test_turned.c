@@ -134,10 +134,63 @@ static void check_no_numbers(void) {
     }
 }
 
+/* Sum of (x - y)^2 of a group and what it was rounded to, in 64ths of its scale at 127 steps. */
+static double error_of(const float *values, const uint8_t y[ATI_ROUNDED]) {
+    float turned[N], largest = 0;
+    double sum = 0;
+    memcpy(turned, values, sizeof turned);
+    ati_turn(turned);
+    for (size_t i = 0; i < N; i++) {
+        largest = fmaxf(largest, fabsf(turned[i]));
+        double error = (double)turned[i] - (double)scale_of(y) * (double)(int8_t)y[i];
+        sum += error * error;
+    }
+    return sum * 127 * 127 / ((double)largest * (double)largest);
+}
+
+/* Weights are rounded with a tenth less square error than activations, by no scale that
+ * clips, and where the plain scale leaves no error by that one. */
+static void check_closely(void) {
+    float x[N];
+    uint8_t plain[ATI_ROUNDED], close[ATI_ROUNDED + 1];
+    double plainly = 0, closely = 0;
+    for (unsigned seed = 0; seed < 200; seed++) {
+        test_fill(x, N, seed);
+        ati_round_turned(x, 1, 0, plain);
+        close[ATI_ROUNDED] = 0x55;
+        ati_round_turned_closely(x, close);
+        CHECK(close[ATI_ROUNDED] == 0x55);
+        CHECK(error_of(x, close) <= error_of(x, plain) * (1 + 1e-5));
+        plainly += error_of(x, plain);
+        closely += error_of(x, close);
+    }
+    CHECK(closely < 0.92 * plainly);
+    for (size_t i = 0; i < N; i++) {
+        x[i] = i == 5 ? -127.0F : (float)i - 31.0F;
+    }
+    ati_turn(x);
+    ati_round_turned(x, 1, 0, plain);
+    ati_round_turned_closely(x, close);
+    CHECK(memcmp(plain, close, sizeof plain) == 0);
+}
+
+/* As of activations. */
+static void check_nothing_closely(void) {
+    float x[N] = {0};
+    uint8_t y[ATI_ROUNDED];
+    ati_round_turned_closely(x, y);
+    CHECK(scale_of(y) == 0.0F && y[0] == 0 && y[N - 1] == 0);
+    x[9] = INFINITY;
+    ati_round_turned_closely(x, y);
+    CHECK(isnan(scale_of(y)) && y[0] == 0);
+}
+
 void test_turned(void) {
     check_turn();
     check_all_rounded();
     check_groups();
     check_halves();
     check_no_numbers();
+    check_closely();
+    check_nothing_closely();
 }

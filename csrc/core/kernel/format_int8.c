@@ -48,7 +48,7 @@ static void pack_group(const float values[GROUP], uint8_t *group, size_t row) {
     uint8_t rounded[ATI_ROUNDED];
     float scale;
     int32_t total = 0;
-    ati_round_turned(values, 1, 0, rounded);
+    ati_round_turned_closely(values, rounded);
     memcpy(&scale, rounded + GROUP, sizeof scale);
     for (size_t s = 0; s < ATI_GROUP_STEPS; s++) {
         memcpy(group + (s * ATI_PANEL + row) * VALUES, rounded + s * VALUES, VALUES);

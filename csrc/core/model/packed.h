@@ -7,7 +7,7 @@
 
 /* Raised with every change of the layout (weights_memory.c), of a format or of the header:
  * test_packed.c knows the bytes of each version. */
-enum { ATI_PACKED_VERSION = 4, ATI_MOST_KEY = 127 };
+enum { ATI_PACKED_VERSION = 5, ATI_MOST_KEY = 127 };
 
 /* What a file must say it holds, and what it says besides. */
 typedef struct {

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { LANES = 16, ROWS = ATI_TURNED / LANES, LARGEST = 127 };
+enum { LANES = 16, ROWS = ATI_TURNED / LANES, LARGEST = 127, TRIES = 16 };
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -73,17 +73,26 @@ INLINE float largest_of(const lanes row[ROWS]) {
     return ((lanes)largest)[0];
 }
 
+/* A float whose neighbours are 1 away: what is added to it becomes an integer, ties to even. */
+#define TO_INTEGER 12582912.0F /* 1.5 * 2^23 */
+
 /* y = the integers nearest to row * factor, ties to even, plus offset, modulo 256. */
 INLINE void round_to(const lanes row[ROWS], float factor, int32_t offset, uint8_t y[ATI_TURNED]) {
-    const float round_to_integer = 12582912.0F; /* 1.5 * 2^23 */
     for (size_t r = 0; r < ROWS; r++) {
         lanes shifted;
         for (size_t i = 0; i < LANES; i++) {
-            shifted[i] = fmaf(row[r][i], factor, round_to_integer);
+            shifted[i] = fmaf(row[r][i], factor, TO_INTEGER);
         }
         lane_bytes rounded = __builtin_convertvector((lane_bits)shifted + offset, lane_bytes);
         memcpy(y + r * LANES, &rounded, sizeof rounded);
     }
+}
+
+/* Zeros, or nearly, or what is not finite. */
+INLINE void round_to_nothing(float largest, uint8_t offset, uint8_t y[ATI_ROUNDED]) {
+    float scale = isfinite(largest) ? 0.0F : NAN;
+    memset(y, offset, ATI_TURNED);
+    memcpy(y + ATI_TURNED, &scale, sizeof scale);
 }
 
 INLINE void round_turned(const float x[ATI_TURNED], uint8_t offset, uint8_t y[ATI_ROUNDED]) {
@@ -91,12 +100,74 @@ INLINE void round_turned(const float x[ATI_TURNED], uint8_t offset, uint8_t y[AT
     turn(x, row);
     float largest = largest_of(row), inverse = (float)LARGEST / largest;
     float scale = largest * 0.125F / (float)LARGEST;
-    if (isfinite(inverse) && isfinite(largest)) {
-        round_to(row, inverse, offset, y);
-    } else { /* zeros, or nearly, or not finite */
-        memset(y, offset, ATI_TURNED);
-        scale = isfinite(largest) ? 0.0F : NAN;
+    if (!isfinite(inverse) || !isfinite(largest)) {
+        round_to_nothing(largest, offset, y);
+        return;
     }
+    round_to(row, inverse, offset, y);
+    memcpy(y + ATI_TURNED, &scale, sizeof scale);
+}
+
+/* The sum of all lanes, in one order. */
+INLINE float sum_of(const lanes *of) {
+    lanes x = *of;
+    x += ACROSS_8(x);
+    x += ACROSS_4(x);
+    x += ACROSS_2(x);
+    x += ACROSS_1(x);
+    return x[0];
+}
+
+/* whole = the integers nearest to row * factor, ties to even. */
+INLINE void round_lanes(const lanes *row, float factor, lanes *whole) {
+    for (size_t i = 0; i < LANES; i++) {
+        (*whole)[i] = fmaf((*row)[i], factor, TO_INTEGER);
+    }
+    *whole -= TO_INTEGER;
+}
+
+/* The sum of (row - the integers nearest to row * factor / factor)^2. */
+INLINE float square_error(const lanes row[ROWS], float factor) {
+    lanes sum = {0};
+    for (size_t r = 0; r < ROWS; r++) {
+        lanes whole;
+        round_lanes(&row[r], factor, &whole);
+        whole -= row[r] * factor;
+        sum += whole * whole;
+    }
+    return sum_of(&sum) / (factor * factor);
+}
+
+/* The scale of the least square error for the integers that rows become. */
+INLINE float scale_for(const lanes row[ROWS], float factor) {
+    lanes products = {0}, squares = {0};
+    for (size_t r = 0; r < ROWS; r++) {
+        lanes whole;
+        round_lanes(&row[r], factor, &whole);
+        products += row[r] * whole;
+        squares += whole * whole;
+    }
+    return sum_of(&products) / sum_of(&squares);
+}
+
+ATI_VECTOR_CLONES
+void ati_round_turned_closely(const float x[ATI_TURNED], uint8_t y[ATI_ROUNDED]) {
+    lanes row[ROWS];
+    turn(x, row);
+    float largest = largest_of(row), best = (float)LARGEST / largest;
+    if (!isfinite(best) || !isfinite(largest)) {
+        round_to_nothing(largest, 0, y);
+        return;
+    }
+    float least = square_error(row, best);
+    for (int step = 1; step < TRIES; step++) {
+        float factor = ((float)LARGEST - 0.25F * (float)step) / largest;
+        float error = square_error(row, factor);
+        best = error < least ? factor : best;
+        least = error < least ? error : least;
+    }
+    float scale = 0.125F * scale_for(row, best);
+    round_to(row, best, 0, y);
     memcpy(y + ATI_TURNED, &scale, sizeof scale);
 }
 
