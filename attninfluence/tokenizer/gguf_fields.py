@@ -20,6 +20,9 @@ NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 # Tokens that are looked for in a text before all else; speech models have tens of thousands.
 MOST_ADDED = 1 << 18
 
+# The id of no token: -1 as llama.cpp's converter wrote it, in an unsigned number of 32 bits.
+_NO_TOKEN = (1 << 32) - 1
+
 _PREFIX = "tokenizer."
 _SHOWN = 80  # characters of a name or token
 
@@ -53,10 +56,10 @@ class Fields:
         raise self._wrong(field, "a boolean", value)
 
     def token_id(self, role: str, count: int) -> int | None:
-        """The id of a token with a role, "bos", which is one of `count`."""
+        """The id of a token with a role, "bos", which is one of `count`; None where none has it."""
         field = f"{role}_token_id"
         value = self._get(field)
-        if value is None:
+        if value in (None, _NO_TOKEN):
             return None
         if type(value) is not int:
             raise self._wrong(field, "a whole number", value)

@@ -314,6 +314,21 @@ def test_the_default_of_a_kind(folder_of, tmp_path, model):
     assert Tokenizer(path).bos_ids() == []
 
 
+@pytest.mark.parametrize("role", ["bos", "eos", "unknown", "padding"])
+def test_a_role_that_no_token_has(folder_of, tmp_path, role):
+    """Converters write -1 for it, which is 4294967295 in the file's unsigned number."""
+    said = metadata.byte_level(folder_of("gpt2_json"), "gpt-2")
+    none = {f"{role}_token_id": np.uint32(2**32 - 1)}
+    plain, without = (
+        Tokenizer(write_gguf(tmp_path / name, said | more))
+        for name, more in (("a.gguf", {}), ("b.gguf", none))
+    )
+    assert list(without.encode(["a text"])[0].ids) == list(plain.encode(["a text"])[0].ids)
+    assert without.bos_ids() == []
+    with pytest.raises(ModelError, match="bos_token_id is 4294967294, and the file has"):
+        Tokenizer(write_gguf(tmp_path / "c.gguf", said | {"bos_token_id": np.uint32(2**32 - 2)}))
+
+
 def test_what_looks_like_a_special_token_is_text(folder_of, tmp_path):
     """Control tokens, and what has a role; user-defined ones are found in any text."""
     said = metadata.byte_level(folder_of("qwen2"), "qwen2")

@@ -46,7 +46,13 @@ def write_gguf(
 
 def _add(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
     types = gguf.GGUFValueType
-    kinds = {str: types.STRING, bool: types.BOOL, int: types.INT32, float: types.FLOAT32}
+    kinds: dict[type, gguf.GGUFValueType] = {
+        str: types.STRING,
+        bool: types.BOOL,
+        int: types.INT32,
+        float: types.FLOAT32,
+        np.uint32: types.UINT32,
+    }
     if isinstance(value, np.ndarray):
         items = {"i4": types.INT32, "f4": types.FLOAT32, "u1": types.UINT8, "f8": types.FLOAT64}
         item = items[value.dtype.str[1:]]
