@@ -14,12 +14,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from attninfluence.base.json_values import JSONError, parse_json_object
 from attninfluence.base.paths import expand_home
+from attninfluence.base.regular_file import UnreadableFileError, open_in_place
 from attninfluence.retrieval.reading import SampleReading
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from attninfluence.probe.samples import Sample
 
 HEADER = '{"format": "attninfluence-readings", "version": 1}\n'
+_MOST_LINE = 1 << 22  # characters; 16,384 heads take a tenth of it
 
 
 class KeptReadings:
@@ -35,15 +37,16 @@ class KeptReadings:
         with KeptReadings("heads.json.readings", model, "teacher_forced") as kept:
             readings = kept.read(samples, lambda missing: ...)
 
-    ValueError where the file is another's, or another search has it; OSError where it cannot be
-    written. The file is left, if anything was read: who has saved what came of it may remove it.
+    ValueError where the file is another's or no regular file, or another search has it; OSError
+    where it cannot be written. The file is left, if anything was read: who has saved what came of
+    it may remove it.
     """
 
     def __init__(self, path: str | os.PathLike[str], model: Model, decoding: str) -> None:
         self._shape = (model.n_layers, model.n_heads)
         self._of = f"{model.fingerprint} {model.precision} {model.kernel} {decoding}"
         self._path = Path(expand_home(path))
-        self._file = self._path.open("a+", encoding="utf-8", errors="replace")
+        self._file = _open(self._path)
         self._found: dict[str, SampleReading] = {}
         try:
             self._lock()
@@ -87,15 +90,18 @@ class KeptReadings:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{self._file.name}: another search is writing to it") from None
+            raise ValueError(f"{self._path}: another search is writing to it") from None
+        except OSError:  # a file system without locks; whole lines can be added by two
+            return
 
     def _load(self) -> None:
         self._file.seek(0)
         header = self._file.readline(len(HEADER))
         if header not in ("", HEADER):
-            raise ValueError(f"{self._file.name}: not the readings of a search for heads")
+            raise ValueError(f"{self._path}: not the readings of a search for heads")
         last = header
-        for last in self._file:
+        while line := self._file.readline(_MOST_LINE):
+            last = line
             self._take(last)
         if not header:
             self._file.write(HEADER)
@@ -113,6 +119,18 @@ class KeptReadings:
             return
         if ratio.shape == self._shape and ((ratio >= 0) & (ratio <= 1)).all():
             self._found[name] = reading
+
+
+def _open(path: Path) -> TextIO:
+    """The file to be read and added to, made where there is none.
+
+    No link, and no device: a file of which nothing came is removed again.
+    """
+    try:
+        descriptor = open_in_place(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    except UnreadableFileError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return open(descriptor, "a+", encoding="utf-8", errors="replace")
 
 
 def _line(name: str, reading: SampleReading) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +17,7 @@ import pytest
 from attninfluence import load
 from attninfluence.model.model import Model
 from attninfluence.probe.samples import Sample, make_samples
+from attninfluence.retrieval import kept as kept_module
 from attninfluence.retrieval.find import find_retrieval_heads
 from attninfluence.retrieval.kept import KeptReadings
 from attninfluence.retrieval.reading import SampleReading
@@ -120,6 +125,37 @@ def test_a_file_of_somebody_else_stays_as_it_is(
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("kind", ["link", "FIFO", "folder"])
+def test_what_is_no_regular_file_stays_where_it_is(tmp_path: Path, model: Model, kind: str) -> None:
+    """Of a search that read nothing the file is removed, which /dev/null must not be."""
+    path = tmp_path / "kept"
+    make: dict[str, Callable[[], None]] = {
+        "link": lambda: path.symlink_to("/dev/null"),
+        "FIFO": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+    }
+    make[kind]()
+    told = re.escape(f"{path}: expected a regular file, found a {kind}")
+    with pytest.raises(ValueError, match=told), KeptReadings(path, model, "greedy"):
+        raise AssertionError("it was opened")
+    assert os.path.lexists(path)
+
+
+def test_a_line_without_an_end_takes_no_memory_of_its_length(
+    tmp_path: Path, model: Model, samples: list[Sample]
+) -> None:
+    path = tmp_path / "kept"
+    path.write_text(kept_module.HEADER + '{"of": "' + "x" * (10 * kept_module._MOST_LINE))
+    tracemalloc.start()
+    try:
+        read(path, model, samples)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * kept_module._MOST_LINE
+    assert read(path, model, samples)[1] == 0
+
+
 def test_one_search_at_a_time(tmp_path: Path, model: Model, samples: list[Sample]) -> None:
     path = tmp_path / "kept"
     with KeptReadings(path, model, "greedy") as kept:
@@ -127,6 +163,18 @@ def test_one_search_at_a_time(tmp_path: Path, model: Model, samples: list[Sample
         with pytest.raises(ValueError, match="another search is writing to it"):
             read(path, model, samples)
     assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_file_system_without_locks(
+    tmp_path: Path, model: Model, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(kept_module.fcntl, "flock", refuse)
+    first, _ = read(tmp_path / "kept", model, samples)
+    again, n = read(tmp_path / "kept", model, samples)
+    assert n == 0 and same(again, first)
 
 
 def test_a_search_that_goes_on_finds_the_same(tmp_path: Path, model: Model) -> None:
