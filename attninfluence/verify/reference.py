@@ -12,10 +12,11 @@ to the bit.
 from __future__ import annotations
 
 import copy
+import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -255,7 +256,8 @@ def _from_folder(place: dict[str, Any], config: Any) -> Opened:
 def _from_gguf(path: str | Path, config: Any) -> Opened:
     """By transformers' reader of GGUF; its `from_pretrained` would ask for accelerate besides."""
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation=NAME)
-    read = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)
+    with redirect_stderr(io.StringIO()):  # its progress bar, which no setting turns off
+        read = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)
     tensors = read["tensors"]
     model.load_state_dict(tensors, strict=False)
     expected = {name for name, _ in model.named_parameters()}  # a tied matrix once

@@ -250,6 +250,13 @@ def test_verify_reads_it_with_transformers(path):
     assert all(row.largest < 1e-4 for row in table.rows)
 
 
+def test_verify_shows_no_progress_of_transformers(path, capsys):
+    from attninfluence.verify import verify
+
+    verify(path, ["fp32"], length=8, progress=False)
+    assert capsys.readouterr().err == ""
+
+
 def test_verify_of_a_split_model(tiny_folder, tmp_path):
     from attninfluence.verify import verify
 
