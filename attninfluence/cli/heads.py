@@ -88,7 +88,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _samples(text: str) -> int | Literal["auto"]:
     """A whole number above 0, or auto."""
-    return "auto" if text == "auto" else positive(text)
+    if text == "auto":
+        return "auto"
+    try:
+        return positive(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or auto") from None
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from attninfluence.cli import main
 from attninfluence.heads.head_scores import HeadScores
 from attninfluence.model import load
 from attninfluence.retrieval import readings
@@ -88,3 +91,10 @@ def test_nothing_is_left_where_nothing_was_read_or_found(
     status, _, told = run(capsys, *arguments, str(tmp_path / "heads.json"))
     assert status == 130 and told.endswith("interrupted; nothing was written\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("samples", ["AUTO", "0", "3.5"])
+def test_samples_that_are_none_are_told_of_auto(samples, capsys):
+    assert main(["heads", "folder", "-o", "h.json", "--samples", samples]) == 2
+    told = capsys.readouterr().err
+    assert f"argument --samples: '{samples}' " in told and ", or auto" in told
