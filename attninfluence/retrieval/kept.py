@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -66,7 +67,8 @@ class KeptReadings:
     ) -> None:
         if not self._found:
             self._path.unlink(missing_ok=True)
-        self._file.close()
+        with suppress(OSError):  # of what could not be written, which was told
+            self._file.close()
 
     def read(
         self, samples: list[Sample], read: Callable[[list[Sample]], list[SampleReading]]
@@ -76,11 +78,17 @@ class KeptReadings:
         missing = [place for place, name in enumerate(names) if name not in self._found]
         if missing:
             fresh = read([samples[place] for place in missing])
-            for place, reading in zip(missing, fresh, strict=True):
-                self._found[names[place]] = reading
-                self._file.write(_line(names[place], reading))
-            self._file.flush()
+            made = dict(zip([names[place] for place in missing], fresh, strict=True))
+            self._found |= made
+            self._write("".join(_line(name, reading) for name, reading in made.items()))
         return [self._found[name] for name in names]
+
+    def _write(self, lines: str) -> None:
+        try:
+            self._file.write(lines)
+            self._file.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None
 
     def _name(self, sample: Sample) -> str:
         spans = f"{self._of} {sample.needle} {sample.answer} {sample.value} "

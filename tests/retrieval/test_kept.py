@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import resource
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +164,21 @@ def test_one_search_at_a_time(tmp_path: Path, model: Model, samples: list[Sample
         with pytest.raises(ValueError, match="another search is writing to it"):
             read(path, model, samples)
     assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_file_that_cannot_grow_is_named(
+    tmp_path: Path, model: Model, samples: list[Sample]
+) -> None:
+    path = tmp_path / "kept"
+    limit, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))
+    try:
+        with pytest.raises(OSError) as caught:
+            read(path, model, samples)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
+    assert read(path, model, samples)[1] == 4
 
 
 def test_a_file_system_without_locks(
