@@ -13,7 +13,7 @@ DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 FUZZ_SECONDS ?= 60
-TARGET ?= safetensors gguf config index packed run
+TARGET ?= safetensors gguf config gguf_config index packed run
 MUTATE_CASES ?= 2000
 
 .DEFAULT_GOAL := help

@@ -149,7 +149,7 @@ def measure_quickly(model: Model, heads: MaskedHeads, seconds: float = 0.5, seed
 
 
 def choose_heads(model: Model, heads: Heads | None, seed: int = 0) -> MaskedHeads:
-    """The heads given, else those of the model's folder, else 5 % of all heads at random.
+    """The heads given, else the model's own, else 5 % of all heads at random.
 
     Random heads do where only the time matters: what counts is the layer of the first one.
     ModelError for heads of another model, ValueError for none.

@@ -84,7 +84,7 @@ def whence(heads: HeadScores, model: Model, *, found: bool) -> str:
 
 
 def compare_with_stored(heads: HeadScores, model: Model) -> str:
-    """How the heads found here agree with those in the model's folder, in a sentence."""
+    """How the heads found here agree with those that the model came with, in a sentence."""
     stored = model.heads
     if stored is None:
         return "There is no heads.json to compare with."

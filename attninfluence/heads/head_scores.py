@@ -82,6 +82,6 @@ class HeadScores(HeadTable, Shown):
 
         Raises:
             OSError: the file cannot be read.
-            ModelError: it is not a heads.json of version 1 or 2, or its values cannot be.
+            ModelError: it is not a heads.json of a version known here, or its values cannot be.
         """
         return cls(**read_heads(path))

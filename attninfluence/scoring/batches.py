@@ -72,8 +72,8 @@ def score(
         input_ids: instead of texts, lists of token ids, read as they are; no BOS is added and
             no tokenizer is needed.
         model: an opened model, a folder, a GGUF file, a hub id; None is the bundled one.
-        heads: `HeadScores`, (layer, head) pairs or a heads.json; None takes the heads.json of
-            the model's folder.
+        heads: `HeadScores`, (layer, head) pairs or a heads.json; None takes the model's own
+            (`Model.heads`).
         control: a second set of heads, read on the same base pass, for control_loss and
             control_score; an int is a seed for as many random heads, none of them in `heads`.
         mask: "uniform" or "zero" (section 3).
