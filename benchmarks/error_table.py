@@ -19,7 +19,8 @@ import transformers
 from transformers.utils import logging
 
 from attninfluence import _core
-from attninfluence.verify.compare import PRECISIONS, choose_heads, compare
+from attninfluence.model.model import EXPLICIT_PRECISIONS
+from attninfluence.verify.compare import choose_heads, compare
 from attninfluence.verify.reference import Reference
 from attninfluence.verify.table import Difference
 from tests.kit.family_models import FAMILIES, LENGTHS, SUPPORTED, make_family_folder
@@ -127,7 +128,9 @@ def rows_of_table(kernels: dict[str, str]) -> Iterator[str]:
     """A line for each family; `kernels` is filled on the way."""
     for family in FAMILIES:
         variants = [variant for name, variant in SUPPORTED if name == family]
-        plain = [row for v in variants for row in read(family, v, PRECISIONS, ordinary=True)]
+        plain = [
+            row for v in variants for row in read(family, v, EXPLICIT_PRECISIONS, ordinary=True)
+        ]
         peaked = [row for v in variants for row in read(family, v, ("fp32",), ordinary=False)]
         kernels |= {row.precision: row.kernel for row in plain}
         cells = [worst(plain, "fp32"), worst(peaked, "fp32")]

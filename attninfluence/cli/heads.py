@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SCORE",
         help="select heads with at least this score",
     )
-    options.add_loading_options(parser, precisions=("fp32", "bf16", "int8"))
+    options.add_loading_options(parser, precisions=options.PRECISIONS[1:])
 
 
 def _samples(text: str) -> int | Literal["auto"]:

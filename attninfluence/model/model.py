@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 # The files are read once for the fingerprint; beyond this, only when somebody asks for it.
 QUICK_BYTES = 2e9
 
-PRECISIONS = ("auto", "fp32", "bf16", "int8")
+EXPLICIT_PRECISIONS = ("fp32", "bf16", "int8")
+PRECISIONS = ("auto", *EXPLICIT_PRECISIONS)
 
 
 class Model(Shown):

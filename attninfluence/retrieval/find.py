@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from attninfluence.base.whole_number import as_whole_number
 from attninfluence.heads.choice import Choice
 from attninfluence.heads.errors import RetrievalError
 from attninfluence.heads.head_scores import HeadScores
+from attninfluence.model.model import EXPLICIT_PRECISIONS, Model
+from attninfluence.model.opening import as_model
 from attninfluence.probe.samples import Sample, iter_samples
 from attninfluence.probe.sentences import Texts, random_stream
 from attninfluence.retrieval.bootstrap import bootstrap_interval
@@ -29,11 +32,7 @@ from attninfluence.retrieval.reading import SampleReading
 from attninfluence.retrieval.readings import read_samples
 from attninfluence.retrieval.settling import Settling
 
-if TYPE_CHECKING:
-    from attninfluence.model.model import Model
-
 DECODINGS = ("teacher_forced", "greedy")
-PRECISIONS = ("fp32", "bf16", "int8")
 DEFAULT_FRACTION = 0.05
 MOST_SAMPLES = 800  # of samples="auto"
 
@@ -84,8 +83,6 @@ def find_retrieval_heads(
         ModelError: the model has no tokenizer, or lacks ids that it gives.
         ValueError: an argument is out of range.
     """
-    from attninfluence.model.opening import as_model
-
     options = {
         "samples": samples,
         "max_length": max_length,
@@ -96,28 +93,15 @@ def find_retrieval_heads(
         "require_success": require_success,
         "precision": precision,
     }
-    is_auto = samples == "auto"
-    n_samples = MOST_SAMPLES if is_auto else as_whole_number("samples", samples)
-    for name in ("max_length", "shots", "seed"):
-        as_whole_number(name, options[name])
-    if count is not None:
-        as_whole_number("count", count)
-    for name, known in (("decoding", DECODINGS), ("precision", PRECISIONS)):
-        if options[name] not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}, not {options[name]!r}")
-    by_default = fraction == DEFAULT_FRACTION and (count is not None or threshold is not None)
-    choice = Choice.of(None if by_default else fraction, count, threshold)
+    n_samples = _checked(options)
+    choice = _choice(fraction, count, threshold)
     model = as_model(model, precision=precision)
     choice.number_of_heads(np.zeros((model.n_layers, model.n_heads)))
     options["max_length"] = max_length = min(max_length, model.context)
     made = iter_samples(model.tokenizer, n_samples, max_length, shots, corpus, seed)
     probe = map(partial(_fitting, model), made)
     reader = model.in_precision(precision)
-    enough = Settling(n_samples, choice, require_success).find if is_auto else None
-    with KeptReadings(keep, reader, decoding) if keep is not None else nullcontext() as kept:
-        readings = read_samples(
-            reader, probe, n_samples, max_length, decoding, require_success, progress, enough, kept
-        )
+    readings = _read(reader, probe, n_samples, options, choice, keep, progress)
     found = _head_scores(model, readings, options | choice.as_options())
     if not found.n_counted:
         raise RetrievalError(_no_sample_counts(readings, options), found)
@@ -125,6 +109,52 @@ def find_retrieval_heads(
     exact = reader if precision == "fp32" else model.in_precision("fp32")
     moves = moves_by_rounding(exact, selected.selected)
     return replace(selected, rounding=moves)
+
+
+def _checked(options: dict[str, Any]) -> int:
+    """How many samples there are at the most; ValueError for an option that cannot be."""
+    for name in ("max_length", "shots", "seed"):
+        as_whole_number(name, options[name])
+    for name, known in (("decoding", DECODINGS), ("precision", EXPLICIT_PRECISIONS)):
+        if options[name] not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, not {options[name]!r}")
+    samples = options["samples"]
+    return MOST_SAMPLES if samples == "auto" else as_whole_number("samples", samples)
+
+
+def _choice(fraction: float, count: int | None, threshold: float | None) -> Choice:
+    """How to select: the default fraction gives way to a count or a threshold."""
+    if count is not None:
+        as_whole_number("count", count)
+    by_default = fraction == DEFAULT_FRACTION and (count is not None or threshold is not None)
+    return Choice.of(None if by_default else fraction, count, threshold)
+
+
+def _read(
+    reader: Model,
+    probe: Iterator[Sample],
+    n_samples: int,
+    options: dict[str, Any],
+    choice: Choice,
+    keep: str | os.PathLike[str] | None,
+    progress: bool,
+) -> list[SampleReading]:
+    """What the samples showed: of all, or with samples="auto" of as many as settle the choice."""
+    decoding, require_success = options["decoding"], options["require_success"]
+    is_auto = options["samples"] == "auto"
+    enough = Settling(n_samples, choice, require_success).find if is_auto else None
+    with KeptReadings(keep, reader, decoding) if keep is not None else nullcontext() as kept:
+        return read_samples(
+            reader,
+            probe,
+            n_samples,
+            options["max_length"],
+            decoding,
+            require_success,
+            progress,
+            enough,
+            kept,
+        )
 
 
 def _fitting(model: Model, sample: Sample) -> Sample:

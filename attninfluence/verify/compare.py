@@ -21,7 +21,7 @@ from attninfluence._core import Model as Core
 from attninfluence.base.progress import ProgressBar
 from attninfluence.base.stderr import for_libraries
 from attninfluence.model.chosen_heads import as_head_list
-from attninfluence.model.model import Model
+from attninfluence.model.model import EXPLICIT_PRECISIONS, Model
 from attninfluence.model.opening import load
 from attninfluence.scores.losses import mean_loss, relative_rise
 from attninfluence.scores.rounding import gap
@@ -33,14 +33,12 @@ from attninfluence.verify.table import READINGS, Difference, ErrorTable
 if TYPE_CHECKING:
     from attninfluence.verify.reference import Reference
 
-PRECISIONS = ("fp32", "bf16", "int8")
-
 MASKED_SHARE = 0.05
 
 
 def verify(
     model: Model | str | os.PathLike[str] | None,
-    precisions: Sequence[str] = PRECISIONS,
+    precisions: Sequence[str] = EXPLICIT_PRECISIONS,
     seed: int = 0,
     *,
     length: int | None = None,
@@ -70,9 +68,11 @@ def verify(
             open the folder.
         ModelError: the model lacks ids that its tokenizer gives. `load` raises the rest.
     """
-    wrong = [name for name in precisions if name not in PRECISIONS]
+    wrong = [name for name in precisions if name not in EXPLICIT_PRECISIONS]
     if wrong or not precisions:
-        raise ValueError(f"precisions must be of {', '.join(PRECISIONS)}, got {list(precisions)}")
+        raise ValueError(
+            f"precisions must be of {', '.join(EXPLICIT_PRECISIONS)}, got {list(precisions)}"
+        )
     opened = model if isinstance(model, Model) else load(model, precision=precisions[0])
     own = None if opened.heads is None else opened.mask_matrix(as_head_list(None, opened))
     documents = make_documents(opened, length)

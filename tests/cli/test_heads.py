@@ -45,10 +45,10 @@ def test_heads_of_as_many_samples_as_it_takes(capsys, monkeypatch, tmp_path, tin
 
 
 def test_heads_are_found_in_every_precision_but_auto():
-    from attninfluence.retrieval.find import PRECISIONS
+    from attninfluence.model.model import EXPLICIT_PRECISIONS
 
     actions = {action.dest: action for action in command_actions("heads")}
-    assert tuple(actions["precision"].choices) == PRECISIONS
+    assert tuple(actions["precision"].choices) == EXPLICIT_PRECISIONS
 
 
 def test_an_interrupted_search_goes_on(capsys, monkeypatch, tmp_path, tiny_folder):
