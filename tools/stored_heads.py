@@ -2,10 +2,11 @@
 
     python tools/stored_heads.py [NAME...] [--samples 800] [--readings FOLDER]
 
-As `attninfluence heads` finds them by default: 800 samples of up to 4,096 tokens, in fp32. What
-four samples showed is kept in FOLDER/NAME, a file each, so that a command that was killed goes on;
-the order of the samples does not depend on how many there are. tools/real_models.py brings the
-models.
+As `attninfluence heads` finds them by default: 800 samples of up to 4,096 tokens, in fp32. What was
+read is kept in FOLDER/NAME.readings, so that a command that was killed goes on; the order of the
+samples does not depend on how many there are. Readings of this machine in arrays, those of some
+samples from number NNNN on in FOLDER/NAME/fp32-NNNN.npz, are taken over first.
+tools/real_models.py brings the models.
 """
 
 from __future__ import annotations
@@ -13,66 +14,57 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 import attninfluence as ai
-from attninfluence.base.replacing import replacing
-from attninfluence.heads.choice import Choice
 from attninfluence.heads.stored import FOLDER
 from attninfluence.model.model import Model
-from attninfluence.probe.samples import Sample, iter_samples
-from attninfluence.retrieval.find import DEFAULT_FRACTION, _head_scores
-from attninfluence.retrieval.precisions import moves_by_rounding
-from attninfluence.retrieval.readings import SampleReading, read_samples
+from attninfluence.probe.samples import iter_samples
+from attninfluence.retrieval.kept import KeptReadings
+from attninfluence.retrieval.reading import SampleReading
 from tools.real_models import MODELS, REAL_MODELS, fetch
 
+# Those of find_retrieval_heads, which say what the arrays are of.
 SAMPLES, MAX_LENGTH, SHOTS, SEED, DECODING = 800, 4096, 3, 0, "teacher_forced"
-AT_A_TIME = 4
-
-
-def readings_of(model: Model, samples: Sequence[Sample], folder: Path) -> list[SampleReading]:
-    """What each sample showed, from the files of `folder` or read and put there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    found: list[SampleReading] = []
-    for first in range(0, len(samples), AT_A_TIME):
-        some = samples[first : first + AT_A_TIME]
-        path = folder / f"fp32-{first:04}.npz"
-        if not path.is_file():
-            read = read_samples(model, iter(some), len(some), MAX_LENGTH, DECODING, True, False)
-            with replacing(path) as temporary, temporary.open("wb") as file:
-                columns = ("ratio", "recall", "success")
-                np.savez(file, **{name: [getattr(r, name) for r in read] for name in columns})
-            print(f"{min(first + AT_A_TIME, len(samples))} of {len(samples)} samples", flush=True)
-        with np.load(path) as kept:
-            rows = zip(kept["ratio"], kept["recall"], kept["success"], strict=True)
-            read = [SampleReading(ratio, float(r), bool(s)) for ratio, r, s in rows]
-        found += read[: len(some)]
-    return found
 
 
 def find(path: Path, n_samples: int, readings: Path) -> ai.HeadScores:
-    """The heads of the model at `path`, as `find_retrieval_heads` gives them."""
+    """The heads of the model at `path`; readings: the folder of those that there are."""
     model = ai.load(path, precision="fp32")
-    made = iter_samples(model.tokenizer, n_samples, MAX_LENGTH, SHOTS, None, SEED)
-    shown = readings_of(model, list(islice(made, n_samples)), readings)
-    choice = Choice.of(DEFAULT_FRACTION, None, None)
-    options = {
-        "samples": n_samples,
-        "max_length": MAX_LENGTH,
-        "shots": SHOTS,
-        "decoding": DECODING,
-        "corpus": "bundled",
-        "seed": SEED,
-        "require_success": True,
-        "precision": "fp32",
-    }
-    heads = _head_scores(model, shown, options | choice.as_options())
-    heads = heads.select(**choice.as_arguments())
-    return replace(heads, rounding=moves_by_rounding(model, heads.selected))
+    readings.parent.mkdir(parents=True, exist_ok=True)
+    keep = readings.with_name(f"{readings.name}.readings")
+    take_over(model, readings, keep)
+    return ai.find_retrieval_heads(
+        model, n_samples, MAX_LENGTH, SHOTS, DECODING, seed=SEED, keep=keep
+    )
+
+
+def take_over(model: Model, folder: Path, keep: Path) -> None:
+    """Puts the readings in the arrays of `folder` into `keep`, where they are not there yet."""
+    paths = sorted(folder.glob("fp32-*.npz"))
+    if not paths:
+        return
+    made = iter_samples(model.tokenizer, SAMPLES, MAX_LENGTH, SHOTS, None, SEED)
+    at = 0
+    with KeptReadings(keep, model, DECODING) as kept:
+        for path in paths:
+            first, found = int(path.stem.removeprefix("fp32-")), stored_in(path)
+            for _ in range(first - at):  # those that nobody has read
+                next(made)
+            samples = list(islice(made, len(found)))
+            by_sample = dict(zip(map(id, samples), found, strict=True))
+            kept.read(samples, lambda missing, of=by_sample: [of[id(one)] for one in missing])
+            at = first + len(found)
+
+
+def stored_in(path: Path) -> list[SampleReading]:
+    """The readings in a file of arrays `ratio` [n, layers, heads], `recall` and `success` [n]."""
+    with np.load(path) as stored:
+        rows = zip(stored["ratio"], stored["recall"], stored["success"], strict=True)
+        return [SampleReading(ratio, float(recall), bool(ok)) for ratio, recall, ok in rows]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
