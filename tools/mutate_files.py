@@ -38,7 +38,7 @@ from attninfluence import _core, cli, load, score  # noqa: E402
 from attninfluence.cli import inspect  # noqa: E402
 from attninfluence.cli.errors import is_bug  # noqa: E402
 from attninfluence.scoring import batches  # noqa: E402
-from tests.kit.made_gguf import SCALES, block_size, random_blocks, write_gguf  # noqa: E402
+from tests.kit.gguf.made import SCALES, block_size, random_blocks, write_gguf  # noqa: E402
 from tests.kit.mutations import mutate  # noqa: E402
 from tests.kit.tiny_models import make_llama_folder  # noqa: E402
 

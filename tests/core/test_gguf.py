@@ -13,7 +13,7 @@ import pytest
 from gguf import GGMLQuantizationType, GGUFEndian, GGUFReader, GGUFValueType
 
 from attninfluence import _core
-from tests.kit.made_gguf import SCALES, Typed, block_size, random_blocks, values_of, write_gguf
+from tests.kit.gguf.made import SCALES, Typed, block_size, random_blocks, values_of, write_gguf
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = sorted((ROOT / "build" / "models").glob("*.gguf"))

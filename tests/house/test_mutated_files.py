@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.kit.child import IS_SANITIZED, ROOT
-from tests.kit.made_gguf import random_blocks, write_gguf
+from tests.kit.gguf.made import random_blocks, write_gguf
 from tests.kit.mutations import mutate
 
 CASES = 6

@@ -20,7 +20,7 @@ from attninfluence.tokenizer.gguf_merges import scored_merges
 from attninfluence.tokenizer.gguf_splits import SPLITS
 from attninfluence.tokenizer.tokenizer import Tokenizer
 from tests.kit.gguf import metadata
-from tests.kit.gguf.metadata import BYTE, CONTROL, NORMAL, USER_DEFINED, write_gguf
+from tests.kit.gguf.metadata import BYTE, CONTROL, NORMAL, USER_DEFINED, write_fields
 from tests.tokenizer import tokenizer_kinds as kinds
 from tests.tokenizer.test_pieces import count_pieces, encoder
 
@@ -107,7 +107,7 @@ def differing(tokenizer, texts, special, wanted):
 @pytest.mark.parametrize("pre", NAMED)
 def test_byte_level_bpe_round_trips(folder_of, tmp_path, texts, pre, special):
     folder = folder_of(NAMED[pre])
-    path = write_gguf(tmp_path / "a.gguf", metadata.byte_level(folder, pre))
+    path = write_fields(tmp_path / "a.gguf", metadata.byte_level(folder, pre))
     library = library_of(folder, special)
     wanted = lambda text: library.encode(text, add_special_tokens=False).ids  # noqa: E731
     assert differing(Tokenizer(path), texts, special, wanted) == []
@@ -120,7 +120,7 @@ def test_a_named_split_is_what_llama_cpp_splits_by(folder_of, tmp_path, texts, p
     splits = [kinds.split({"Regex": one}) for one in EXPRESSIONS[pre]]
     steps = kinds.sequence("pretokenizers", *splits, kinds.byte_level(regex=False))
     (tmp_path / "tokenizer.json").write_text(json.dumps(stored | {"pre_tokenizer": steps}))
-    path = write_gguf(tmp_path / "a.gguf", metadata.byte_level(tmp_path, pre))
+    path = write_fields(tmp_path / "a.gguf", metadata.byte_level(tmp_path, pre))
     library = library_of(tmp_path, "text")
     wanted = lambda text: library.encode(text, add_special_tokens=False).ids  # noqa: E731
     assert differing(Tokenizer(path), texts, "text", wanted) == []
@@ -136,7 +136,7 @@ def test_digits_are_split_one_by_one_as_the_tokenizers_of_that_name_do(folder_of
         "Digits",
         "ByteLevel",
     ]
-    path = write_gguf(tmp_path / "a.gguf", metadata.byte_level(folder_of("starcoder2"), "smollm"))
+    path = write_fields(tmp_path / "a.gguf", metadata.byte_level(folder_of("starcoder2"), "smollm"))
     pieces = lambda text: Tokenizer(path)._plain.pre_tokenizer.pre_tokenize_str(text)  # noqa: E731
     assert [piece for piece, _ in pieces("in  1999")] == ["in", "ĠĠ", "1", "9", "9", "9"]
     from transformers import AutoTokenizer
@@ -149,7 +149,7 @@ def test_digits_are_split_one_by_one_as_the_tokenizers_of_that_name_do(folder_of
 @pytest.mark.parametrize("special", ["text", "control"])
 def test_sentencepiece_with_its_merges(folder_of, tmp_path, texts, special):
     folder = folder_of("llama2_as_stored")
-    path = write_gguf(tmp_path / "a.gguf", metadata.sentencepiece(folder))
+    path = write_fields(tmp_path / "a.gguf", metadata.sentencepiece(folder))
     library = library_of(folder, special)
     wanted = lambda text: library.encode(text, add_special_tokens=False).ids  # noqa: E731
     assert differing(Tokenizer(path), texts, special, wanted) == []
@@ -159,7 +159,7 @@ def test_sentencepiece_with_its_merges(folder_of, tmp_path, texts, special):
 def test_sentencepiece_by_its_scores(folder_of, tmp_path, texts, prefix):
     """Merged plainly, as SentencePiece defines it; a file that does not say has the prefix."""
     said = metadata.scored(metadata.sentencepiece(folder_of("llama2_as_stored")))
-    path = write_gguf(tmp_path / "a.gguf", said | {"add_space_prefix": prefix})
+    path = write_fields(tmp_path / "a.gguf", said | {"add_space_prefix": prefix})
     types, ids = said["token_type"], {text: at for at, text in enumerate(said["tokens"])}
     scores = {
         text: float(score)
@@ -204,7 +204,7 @@ def test_gemma_keeps_runs_of_blanks_and_newlines(folder_of, tmp_path, texts):
     blank = said["tokens"].index("  ")
     assert said["token_type"][blank] == USER_DEFINED
     said |= {"add_space_prefix": False, "bos_token_id": 2, "add_bos_token": True}
-    path = write_gguf(tmp_path / "a.gguf", said, "gemma3")
+    path = write_fields(tmp_path / "a.gguf", said, "gemma3")
     tokenizer = Tokenizer(path)
     assert tokenizer.bos_ids() == [2]
     assert tokenizer.encode_piece("a  b")[1] == blank
@@ -223,7 +223,7 @@ def test_a_unigram_model(folder_of, tmp_path, texts, special):
     strip = {"type": "Replace", "pattern": {"Regex": r"\A +| +\z| +(?= )"}, "content": ""}
     metaspace = stored["pre_tokenizer"]
     kinds.write(tmp_path, "llama", {}, stored | {"normalizer": strip, "pre_tokenizer": metaspace})
-    path = write_gguf(tmp_path / "a.gguf", metadata.unigram(tmp_path))
+    path = write_fields(tmp_path / "a.gguf", metadata.unigram(tmp_path))
     tokenizer, library = Tokenizer(path), library_of(tmp_path, special)
     assert (tokenizer.bos_ids(), tokenizer.bos_ids("always")) == ([], [1])
     wanted = lambda text: library.encode(text, add_special_tokens=False).ids  # noqa: E731
@@ -241,7 +241,7 @@ def write_kind(folder_of, path, kind):
         ),
         "t5": lambda: metadata.unigram(folder_of("unigram")),
     }
-    return write_gguf(path, make[kind]())
+    return write_fields(path, make[kind]())
 
 
 @pytest.mark.parametrize("special", ["text", "control"])
@@ -270,13 +270,15 @@ def test_what_a_tokenizer_says_of_itself(folder_of, tmp_path, kind):
 
 def test_the_fingerprint_is_of_what_decides_the_tokens(folder_of, tmp_path):
     said = metadata.byte_level(folder_of("qwen2"), "qwen2") | {"general.name": "a"}
-    first = Tokenizer(write_gguf(tmp_path / "a.gguf", said)).fingerprint
+    first = Tokenizer(write_fields(tmp_path / "a.gguf", said)).fingerprint
     assert (
-        Tokenizer(write_gguf(tmp_path / "b.gguf", said | {"general.name": "b"})).fingerprint
+        Tokenizer(write_fields(tmp_path / "b.gguf", said | {"general.name": "b"})).fingerprint
         == first
     )
     changes = [{"pre": "llama-bpe"}, {"add_bos_token": False}, {"merges": said["merges"][:-1]}]
-    found = {Tokenizer(write_gguf(tmp_path / "c.gguf", said | one)).fingerprint for one in changes}
+    found = {
+        Tokenizer(write_fields(tmp_path / "c.gguf", said | one)).fingerprint for one in changes
+    }
     assert len(found | {first}) == 4
 
 
@@ -294,7 +296,7 @@ def test_whether_a_bos_stands_before_a_text(folder_of, tmp_path, pre, flag, want
     said = metadata.byte_level(folder_of("gpt2_json"), pre)
     bos = said["tokens"].index(END)
     roles = {"bos_token_id": bos, "eos_token_id": bos, "add_eos_token": True}
-    path = write_gguf(tmp_path / "a.gguf", said | roles | {"add_bos_token": flag})
+    path = write_fields(tmp_path / "a.gguf", said | roles | {"add_bos_token": flag})
     tokenizer = Tokenizer(path)
     assert tokenizer.bos_ids() == ([bos] if wanted else [])
     assert tokenizer.bos_ids("always") == [bos]
@@ -308,9 +310,9 @@ def test_the_default_of_a_kind(folder_of, tmp_path, model):
         "llama": lambda: metadata.scored(metadata.sentencepiece(folder_of("llama2"))),
         "t5": lambda: metadata.unigram(folder_of("unigram")),
     }[make]()
-    path = write_gguf(tmp_path / "a.gguf", said | {"bos_token_id": 1})
+    path = write_fields(tmp_path / "a.gguf", said | {"bos_token_id": 1})
     assert Tokenizer(path).bos_ids() == ([1] if model == "llama" else [])
-    path = write_gguf(tmp_path / "b.gguf", said | {"bos_token_id": None})
+    path = write_fields(tmp_path / "b.gguf", said | {"bos_token_id": None})
     assert Tokenizer(path).bos_ids() == []
 
 
@@ -335,7 +337,7 @@ def test_what_looks_like_a_special_token_is_text(folder_of, tmp_path):
     types, ids = said["token_type"], {text: at for at, text in enumerate(said["tokens"])}
     assert (types[ids["<|im_start|>"]], types[ids["<tool_call>"]]) == (CONTROL, USER_DEFINED)
     types[ids[END]] = NORMAL
-    path = write_gguf(tmp_path / "a.gguf", said | {"eos_token_id": ids[END]})
+    path = write_fields(tmp_path / "a.gguf", said | {"eos_token_id": ids[END]})
     tokenizer = Tokenizer(path)
     text = f"a<|im_start|>b<tool_call>c{END}"
     named = {ids[one] for one in ("<|im_start|>", "<tool_call>", END)}
@@ -358,7 +360,7 @@ def test_a_control_token_is_no_merge(tmp_path):
         "scores": np.array([0, 0, -9, -9, -9, -1, *[0] * 256], dtype=np.float32),
         "add_space_prefix": False,
     }
-    tokenizer = Tokenizer(write_gguf(tmp_path / "a.gguf", said))
+    tokenizer = Tokenizer(write_fields(tmp_path / "a.gguf", said))
     assert tokenizer.encode_piece("<s>") == [5, 4]
     assert tokenizer.encode(["<s>"], special="control")[0].ids.tolist() == [1]
     assert tokenizer.encode_piece("<0x0A>\n")[-1] == tokens.index("<0x0A>")
@@ -367,8 +369,8 @@ def test_a_control_token_is_no_merge(tmp_path):
 def test_without_types_bytes_and_roles_tell(folder_of, tmp_path):
     said = metadata.scored(metadata.sentencepiece(folder_of("llama2")))
     roles = {"bos_token_id": 1, "eos_token_id": 2, "unknown_token_id": 0}
-    full = Tokenizer(write_gguf(tmp_path / "a.gguf", said | roles))
-    bare = Tokenizer(write_gguf(tmp_path / "b.gguf", said | roles | {"token_type": None}))
+    full = Tokenizer(write_fields(tmp_path / "a.gguf", said | roles))
+    bare = Tokenizer(write_fields(tmp_path / "b.gguf", said | roles | {"token_type": None}))
     for text in ("the <s>\x01 日", "</s>"):
         for special in ("text", "control"):
             first, second = (one.encode([text], special=special)[0].ids for one in (full, bare))
@@ -380,10 +382,10 @@ def test_without_types_bytes_and_roles_tell(folder_of, tmp_path):
 
 @pytest.mark.parametrize("pre", [None, "default"])
 def test_a_split_without_a_name_is_told(folder_of, tmp_path, pre):
-    path = write_gguf(tmp_path / "a.gguf", metadata.byte_level(folder_of("gpt2_json"), pre))
+    path = write_fields(tmp_path / "a.gguf", metadata.byte_level(folder_of("gpt2_json"), pre))
     with pytest.warns(UserWarning, match="a.gguf: tokenizer.ggml.pre does not say how texts are"):
         found = Tokenizer(path)
-    named = write_gguf(tmp_path / "b.gguf", metadata.byte_level(folder_of("gpt2_json"), "gpt-2"))
+    named = write_fields(tmp_path / "b.gguf", metadata.byte_level(folder_of("gpt2_json"), "gpt-2"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         wanted = Tokenizer(named)
@@ -392,11 +394,11 @@ def test_a_split_without_a_name_is_told(folder_of, tmp_path, pre):
 
 def test_every_name_of_the_table_opens(folder_of, tmp_path):
     for name in SPLITS.keys() - {"default"}:
-        path = write_gguf(tmp_path / "a.gguf", metadata.byte_level(folder_of("gpt2_json"), name))
+        path = write_fields(tmp_path / "a.gguf", metadata.byte_level(folder_of("gpt2_json"), name))
         assert Tokenizer(path).decode(Tokenizer(path).encode_piece("a  1é\n")) == "a  1é\n"
 
 
 def test_a_file_without_a_tokenizer(tmp_path):
-    path = write_gguf(tmp_path / "a.gguf", {"general.name": "a"})
+    path = write_fields(tmp_path / "a.gguf", {"general.name": "a"})
     with pytest.raises(ModelError, match=r"a.gguf: tokenizer.ggml.model is missing: the file has"):
         Tokenizer(path)

@@ -19,7 +19,7 @@ from attninfluence.tokenizer.gguf_fields import Fields
 from attninfluence.tokenizer.gguf_merges import scored_merges
 from attninfluence.tokenizer.tokenizer import Tokenizer, TokenizerError
 from tests.kit.gguf import metadata
-from tests.kit.gguf.metadata import Metadata, write_gguf
+from tests.kit.gguf.metadata import Metadata, write_fields
 from tests.tokenizer import tokenizer_kinds as kinds
 
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
@@ -43,7 +43,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Metadata]:
 
 def refused(path: Path, metadata: Metadata, *words: str) -> str:
     with pytest.raises(ModelError) as caught:
-        Tokenizer(write_gguf(path / "a.gguf", metadata))
+        Tokenizer(write_fields(path / "a.gguf", metadata))
     told = str(caught.value)
     assert told.startswith(f"{path}/a.gguf: ") and all(word in told for word in words), told
     assert "\n" not in told and len(told) < 1500
@@ -147,7 +147,7 @@ def test_an_empty_token_has_a_name_of_its_own(tmp_path: Path, said: dict[str, Me
     """As converters write where a vocabulary has no text for an id."""
     tokens = [*said["gpt2"]["tokens"], ""]
     changed = said["gpt2"] | {"tokens": tokens, "token_type": None}
-    tokenizer = Tokenizer(write_gguf(tmp_path / "a.gguf", changed))
+    tokenizer = Tokenizer(write_fields(tmp_path / "a.gguf", changed))
     assert tokenizer.vocab_size == len(tokens)
     assert tokenizer.token_strings([len(tokens) - 1]) == [f"[EMPTY_{len(tokens) - 1}]"]
 
@@ -215,7 +215,7 @@ def mutated(said: Metadata, chance: random.Random) -> Metadata:
 def test_damage_ends_in_a_sentence(tmp_path: Path, said: dict[str, Metadata], kind: str) -> None:
     chance, refusals = random.Random(kind), 0
     for _ in range(N_MUTATIONS // 4):
-        path = write_gguf(tmp_path / "a.gguf", mutated(said[kind], chance))
+        path = write_fields(tmp_path / "a.gguf", mutated(said[kind], chance))
         refusals += not opens_or_tells(path)
     assert N_MUTATIONS // 40 < refusals < N_MUTATIONS // 4
 
@@ -225,7 +225,7 @@ def test_damage_ends_in_a_sentence(tmp_path: Path, said: dict[str, Metadata], ki
 def test_damaged_bytes_end_in_a_sentence(
     tmp_path: Path, said: dict[str, Metadata], kind: str
 ) -> None:
-    whole = write_gguf(tmp_path / "a.gguf", said[kind]).read_bytes()
+    whole = write_fields(tmp_path / "a.gguf", said[kind]).read_bytes()
     chance, path = random.Random(kind), tmp_path / "b.gguf"
     for _ in range(N_MUTATIONS // 4):
         data = bytearray(whole)

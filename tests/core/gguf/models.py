@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tests.kit.family_models import Tensors, make_family_folder, read_folder, write_folder
 from tests.kit.family_variants import FULL, SLIDING, TIED, rope
+from tests.kit.gguf import made
 
 Array = NDArray[np.float32]
 Kind = gguf.GGMLQuantizationType
@@ -426,6 +427,7 @@ def write_gguf(
     *,
     kinds: Kinds = all_f32,
     changed: Mapping[str, Any] | None = None,
+    most_tensors: int = 0,
 ) -> Path:
     """Writes a file of these tensors, which are GGUF's already, and of config.json's metadata.
 
@@ -433,37 +435,25 @@ def write_gguf(
     leaves one out.
     """
     arch = ARCHITECTURES[config["model_type"]]
-    general = {k: v for k, v in (changed or {}).items() if k.startswith("general.")}
-    writer = gguf.GGUFWriter(path, general.pop("general.architecture", arch))
-    own = {k: v for k, v in (changed or {}).items() if not k.startswith("general.")}
-    for key, value in {**metadata_of(config), **own}.items():
-        if value is not None:
-            add_value(writer, f"{arch}.{key}", value)
-    for key, value in general.items():
-        add_value(writer, key, value)
-    writer.add_array("tokenizer.ggml.tokens", [f"t{i}" for i in range(config["vocab_size"])])
-    for name, tensor in tensors.items():
-        data, kind = _packed(tensor, kinds(name))
-        writer.add_tensor(name, data, raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    own = metadata_of(config)
+    general = {}
+    for key, value in (changed or {}).items():
+        (general if key.startswith("general.") else own)[key] = value
+    architecture = general.pop("general.architecture", arch)
+    metadata = {f"{arch}.{key}": typed(value) for key, value in own.items() if value is not None}
+    metadata |= {key: typed(value) for key, value in general.items()}
+    metadata["tokenizer.ggml.tokens"] = [f"t{i}" for i in range(config["vocab_size"])]
+    packed = {name: _packed(tensor, kinds(name)) for name, tensor in tensors.items()}
+    named = {name: (kind.name, data) for name, (data, kind) in packed.items()}
+    return made.write_gguf(
+        path, named, metadata, architecture=architecture, most_tensors=most_tensors
+    )
 
 
-def add_value(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
-    """Adds a key in the type that conversion gives such a value."""
-    if isinstance(value, bool):
-        writer.add_bool(key, value)
-    elif isinstance(value, int):
-        writer.add_uint32(key, value)
-    elif isinstance(value, float):
-        writer.add_float32(key, value)
-    elif isinstance(value, str):
-        writer.add_string(key, value)
-    else:
-        writer.add_array(key, value)
+def typed(value: Any) -> Any:
+    """A whole number in the type that conversion gives it; what else there is has the package's."""
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return made.Typed(value, gguf.GGUFValueType.UINT32) if is_count else value
 
 
 def gguf_of(
@@ -473,11 +463,15 @@ def gguf_of(
     kinds: Kinds = all_f32,
     changed: Mapping[str, Any] | None = None,
     change: Callable[[Tensors], Tensors] = lambda tensors: tensors,
+    most_tensors: int = 0,
 ) -> Path:
-    """The file of a folder, with `change` of its tensors once they are GGUF's."""
+    """The file of a folder, with `change` of its tensors once they are GGUF's.
+
+    With `most_tensors` several files of so many each; the path is that of the first.
+    """
     config, tensors = read_folder(folder)
     found = change(tensors_of(config, tensors))
-    return write_gguf(path, config, found, kinds=kinds, changed=changed)
+    return write_gguf(path, config, found, kinds=kinds, changed=changed, most_tensors=most_tensors)
 
 
 def dequantised_folder(folder: Path, path: Path, kinds: Kinds) -> Path:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
+from gguf import GGUFValueType
 from numpy.typing import NDArray
 
-from tests.kit.made_gguf import first_of
+from tests.kit.gguf.made import Typed, write_gguf
 
 Metadata = dict[str, Any]
 
@@ -19,49 +19,34 @@ NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 SPACE = "\u2581"
 
 
-def write_gguf(
+def write_fields(
     path: Path,
-    metadata: Metadata,
+    fields: Metadata,
     architecture: str = "llama",
     *,
     tensors: Mapping[str, NDArray[np.float32]] | None = None,
     most_tensors: int = 0,
 ) -> Path:
-    """A GGUF file, or with `most_tensors` several; returns the path of the first.
+    """A file of these fields as `write_gguf` writes it; those without a dot are tokenizer.ggml's.
 
-    Fields without a dot are tokenizer.ggml's; None leaves one out.
+    None and an empty list leave one out.
     """
-    writer = gguf.GGUFWriter(path, architecture, split_max_tensors=most_tensors)
-    for key, value in metadata.items():
-        if value is not None:
-            _add(writer, key if "." in key else f"tokenizer.ggml.{key}", value)
-    for name, values in (tensors or {}).items():
-        writer.add_tensor(name, values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return first_of(path)
-
-
-def _add(writer: gguf.GGUFWriter, key: str, value: Any) -> None:
-    types = gguf.GGUFValueType
-    kinds: dict[type, gguf.GGUFValueType] = {
-        str: types.STRING,
-        bool: types.BOOL,
-        int: types.INT32,
-        float: types.FLOAT32,
-        np.uint32: types.UINT32,
+    metadata = {
+        key if "." in key else f"tokenizer.ggml.{key}": _typed(value)
+        for key, value in fields.items()
+        if value is not None and not (isinstance(value, list) and not value)
     }
-    if isinstance(value, np.ndarray):
-        items = {"i4": types.INT32, "f4": types.FLOAT32, "u1": types.UINT8, "f8": types.FLOAT64}
-        item = items[value.dtype.str[1:]]
-        writer.add_key_value(key, value.tolist(), types.ARRAY, item)
-    elif isinstance(value, list):
-        if value:
-            writer.add_key_value(key, value, types.ARRAY, kinds[type(value[0])])
-    else:
-        writer.add_key_value(key, value, kinds[type(value)])
+    f32 = {name: ("F32", values) for name, values in (tensors or {}).items()}
+    return write_gguf(path, f32, metadata, architecture=architecture, most_tensors=most_tensors)
+
+
+def _typed(value: Any) -> Any:
+    """Of an array of numpy's, the numbers in their type."""
+    types = GGUFValueType
+    if not isinstance(value, np.ndarray):
+        return value
+    items = {"i4": types.INT32, "f4": types.FLOAT32, "u1": types.UINT8, "f8": types.FLOAT64}
+    return Typed(value.tolist(), types.ARRAY, items[value.dtype.str[1:]])
 
 
 def stored_of(folder: Path) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.kit.gguf.metadata import byte_level, write_gguf
+from tests.kit.gguf.metadata import byte_level, write_fields
 from tests.kit.oracle import read_weights
 
 NAMES = {
@@ -33,7 +33,7 @@ PARTS = {
 def make_gguf(folder: Path, path: Path, *, most_tensors: int = 0, **changes: Any) -> Path:
     """Write the file, or several of `most_tensors` each; returns the path of the first.
 
-    changes: of the metadata, by the keys of `write_gguf`.
+    changes: of the metadata, by the keys of `write_fields`.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     heads, pairs = config["num_attention_heads"], config["num_key_value_heads"]
@@ -56,7 +56,7 @@ def make_gguf(folder: Path, path: Path, *, most_tensors: int = 0, **changes: Any
         "llama.vocab_size": config["vocab_size"],
         **byte_level(folder, "gpt-2", bos_token_id=0, eos_token_id=1, add_bos_token=True),
     }
-    return write_gguf(path, metadata | changes, tensors=tensors, most_tensors=most_tensors)
+    return write_fields(path, metadata | changes, tensors=tensors, most_tensors=most_tensors)
 
 
 def _name(name: str) -> str:

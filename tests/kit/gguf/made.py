@@ -82,8 +82,8 @@ def write_gguf(
 ) -> Path:
     """Write a file, or with `most_tensors` several of so many tensors; returns the first's path.
 
-    Tensors are a type and its blocks, uint8[out, ..., bytes of a row], or "F32" and float32
-    values. Metadata values that are not `Typed` get the type that the package gives them.
+    Tensors are a type and its blocks, uint8[out, ..., bytes of a row], or "F32" or "F16" and values
+    of that type. Metadata values that are not `Typed` get the type that the package gives them.
     """
     writer = GGUFWriter(path, architecture, split_max_tensors=most_tensors)
     if alignment is not None:
@@ -92,8 +92,7 @@ def write_gguf(
         typed = value if isinstance(value, Typed) else Typed(value, GGUFValueType.get_type(value))
         writer.add_key_value(key, typed.value, typed.kind, typed.items)
     for name, (kind, values) in tensors.items():
-        whole = values.view(np.uint8) if values.dtype == np.float32 else values
-        writer.add_tensor(name, whole, raw_dtype=GGMLQuantizationType[kind])
+        writer.add_tensor(name, values, raw_dtype=GGMLQuantizationType[kind])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
