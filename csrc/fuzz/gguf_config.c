@@ -58,6 +58,7 @@ static const char *const keys[] = {
     "rope.scaling.yarn_beta_slow",
     "vocab_size",
     "unknown",
+    "rope.local.freq_base",
 };
 
 static const struct {

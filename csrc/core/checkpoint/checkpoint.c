@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -358,21 +359,14 @@ void ati_checkpoint_close(ati_checkpoint *checkpoint) {
     *checkpoint = (ati_checkpoint){0};
 }
 
+static int compare_name(const void *name, const void *at) {
+    return strcmp(name, ((const ati_checkpoint_tensor *)at)->tensor->name);
+}
+
 const ati_checkpoint_tensor *ati_checkpoint_find(const ati_checkpoint *checkpoint,
                                                  const char *name) {
-    size_t low = 0, high = checkpoint->n_tensors;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(checkpoint->tensors[middle].tensor->name, name);
-        if (order == 0) {
-            return &checkpoint->tensors[middle];
-        } else if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return NULL;
+    return bsearch(name, checkpoint->tensors, checkpoint->n_tensors, sizeof *checkpoint->tensors,
+                   compare_name);
 }
 
 /* "[2, 3]", cut to fit. */

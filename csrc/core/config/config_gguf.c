@@ -257,7 +257,8 @@ static ati_status write_epsilon(ati_gguf_reader *r) {
     return status;
 }
 
-/* What scores are multiplied by: of gemma by its number of layers, as ever since. */
+/* What scores are multiplied by. Gemma's files do not say it: llama.cpp tells its largest
+ * models, which scale otherwise, by their number of layers. */
 static ati_status write_scale(ati_gguf_reader *r) {
     const ati_family *family = r->family;
     bool is_wide = r->row->wide_scale_layers > 0 && r->n_layers == r->row->wide_scale_layers;

@@ -1,6 +1,7 @@
 #include "gguf/gguf.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -282,18 +283,10 @@ const ati_gguf_value *ati_gguf_find(const ati_gguf *gguf, const char *key) {
     return ati_gguf_part_find(gguf->files, key);
 }
 
+static int compare_name(const void *name, const void *tensor) {
+    return strcmp(name, ((const ati_gguf_tensor *)tensor)->name);
+}
+
 const ati_gguf_tensor *ati_gguf_find_tensor(const ati_gguf *gguf, const char *name) {
-    size_t low = 0, high = gguf->n_tensors;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(gguf->tensors[middle].name, name);
-        if (order == 0) {
-            return &gguf->tensors[middle];
-        } else if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return NULL;
+    return bsearch(name, gguf->tensors, gguf->n_tensors, sizeof *gguf->tensors, compare_name);
 }

@@ -1,5 +1,6 @@
 #include "gguf/gguf_header.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -170,20 +171,12 @@ exit:
     return status;
 }
 
+static int compare_key(const void *key, const void *value) {
+    return strcmp(key, ((const ati_gguf_value *)value)->key);
+}
+
 const ati_gguf_value *ati_gguf_part_find(const ati_gguf_part *part, const char *key) {
-    size_t low = 0, high = part->n_values;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(part->values[middle].key, key);
-        if (order == 0) {
-            return &part->values[middle];
-        } else if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return NULL;
+    return bsearch(key, part->values, part->n_values, sizeof *part->values, compare_key);
 }
 
 static ati_status find_alignment(const ati_gguf_cursor *cursor, const ati_gguf_part *part,

@@ -78,9 +78,9 @@ typedef struct {
     ati_mlp *mlps;             /* of all layers */
 } ati_weights;
 
-/* Reads the tensors of `gguf`, or of the folder at `path` where that is NULL. Each must have exactly the shape that the config
- * demands and finite values; a missing tensor, or one with no place in the
- * model, is refused by name. On ATI_OK the caller owns what *weights holds;
+/* Reads the tensors of `gguf`, whose path `path` is, or of the folder at `path` where that is
+ * NULL. Each must have exactly the shape that the config demands and finite values; a missing
+ * tensor, or one with no place in the model, is refused by name. On ATI_OK the caller owns what *weights holds;
  * otherwise it is zeroed. `poller` may be NULL. */
 ati_status ati_weights_load(const char *path, const ati_gguf *gguf, const ati_config *config,
                             const ati_kernel *kernel, ati_poller *poller, ati_weights *weights,
