@@ -43,26 +43,16 @@ static void fail_each(const char *folder) {
 
 /* ---- Polls ---- */
 
-/* A caller who is asked again and again, and stops at the question number `last`. */
-typedef struct {
-    long asked, last; /* 0: never */
-} caller;
-
-static int answer(void *context) {
-    caller *self = context;
-    return ++self->asked == self->last;
-}
-
 /* Opens a model that is asked about every time, from packed weights where `packed` is one;
  * returns how often it was. */
 static long open_until(const char *folder, const char *packed, long last, ati_status expected) {
-    caller self = {.last = last};
+    test_caller self = {.last = last};
     const ati_opening from = {.path = folder,
                               .precision = ATI_FP32,
                               .kernel = "portable",
                               .packed = packed,
                               .key = "",
-                              .poll = answer,
+                              .poll = test_answer,
                               .poll_context = &self};
     ati_model *model = NULL;
     ati_error error = {.message = ""};
@@ -91,14 +81,14 @@ static long cancel_each(const char *folder, const char *packed) {
 static void write_packed(const char *folder, char *path, size_t size) {
     ati_model *model = NULL;
     ati_error error;
-    caller self = {0}, first = {.last = 1};
+    test_caller self = {0}, first = {.last = 1};
     CHECK(test_open(folder, ATI_FP32, "portable", &model, &error) == ATI_OK);
     size_t bytes = ati_model_describe(model).weight_bytes;
     unsigned char *file = calloc(ATI_PACKED_HEADER + bytes, 1);
     CHECK(file != NULL);
-    ati_status status = ati_model_packed_header(model, "", answer, &first, file, &error);
+    ati_status status = ati_model_packed_header(model, "", test_answer, &first, file, &error);
     CHECK_REFUSED(status, ATI_CANCELLED, &error, "cancelled");
-    CHECK(ati_model_packed_header(model, "", answer, &self, file, &error) == ATI_OK);
+    CHECK(ati_model_packed_header(model, "", test_answer, &self, file, &error) == ATI_OK);
     memcpy(file + ATI_PACKED_HEADER, ati_model_packed(model), bytes);
     test_write(folder, "packed", file, ATI_PACKED_HEADER + bytes);
     snprintf(path, size, "%s/packed", folder);

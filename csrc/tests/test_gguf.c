@@ -534,25 +534,15 @@ static void test_without_memory(const char *path) {
     ati_fail_allocation(0, false);
 }
 
-/* A caller who is asked again and again, and stops at the question number `last`. */
-typedef struct {
-    long asked, last; /* 0: never */
-} caller;
-
-static int answer(void *context) {
-    caller *self = context;
-    return ++self->asked == self->last;
-}
-
 /* Every question answered with a stop. */
 static void test_polls(const char *path) {
-    caller never = {0};
+    test_caller never = {0};
     ati_error error;
     ati_poll_always(true);
-    CHECK(open_and_read(path, answer, &never, &error) == ATI_OK && never.asked > 10);
+    CHECK(open_and_read(path, test_answer, &never, &error) == ATI_OK && never.asked > 10);
     for (long last = 1; last <= never.asked; last++) {
-        caller self = {.last = last};
-        CHECK_REFUSED(open_and_read(path, answer, &self, &error), ATI_CANCELLED, &error,
+        test_caller self = {.last = last};
+        CHECK_REFUSED(open_and_read(path, test_answer, &self, &error), ATI_CANCELLED, &error,
                       "cancelled");
         CHECK(self.asked == last);
     }

@@ -58,6 +58,14 @@ void test_write_model(const char *folder, test_model model);
 ati_status test_open(const char *folder, ati_precision precision, const char *kernel,
                      ati_model **model, ati_error *error);
 
+/* A caller who is asked again and again, and stops at the question number `last`. */
+typedef struct {
+    long asked, last; /* 0: never */
+} test_caller;
+
+/* An ati_poll, whose context is a test_caller. */
+int test_answer(void *context);
+
 /* Replaces the folder's config.json by one that claims 1,024 layers of 4,096 experts, in a
  * layout of `model_type` ("qwen3_moe", "mixtral", "gpt_oss"). */
 void test_claim_experts(const char *folder, const char *model_type);
