@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import pickle
 import random
@@ -75,15 +74,6 @@ EXPRESSIONS = {
 @pytest.fixture(scope="module")
 def texts():
     return [*kinds.NASTY, *kinds.random_texts(N_RANDOM)]
-
-
-@pytest.fixture(scope="module")
-def folder_of(tmp_path_factory):
-    @functools.cache
-    def folder_of(kind):
-        return kinds.KINDS[kind](tmp_path_factory.mktemp("kind") / kind)
-
-    return folder_of
 
 
 def library_of(folder, special):
