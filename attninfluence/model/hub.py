@@ -173,7 +173,6 @@ class _Hub:
                 f"the hub model {self.name!r} has no model.safetensors, but GGUF files: name one, "
                 f"{self.name + '/' + files[0]!r}{of_several(files)}"
             )
-        check_folder(folder)
         if os.path.exists(os.path.join(folder, "config.json")):
             raise ModelError(
                 f"the hub model {self.name!r} has no model.safetensors in {folder!r}: weights in "

@@ -1,4 +1,4 @@
-"""A model folder's tokenizer: which files make it, what its class changes, how texts become ids."""
+"""A model's tokenizer: what makes it, what its class changes, how texts become ids."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Text to token ids and back, with the model folder's own tokenizer files.
+"""Text to token ids and back, with a model's own tokenizer.
 
-All tokenisation is done by the `tokenizers` library, set up from the files as
-transformers does it (files.py). This module knows what to ask of it: no
-truncation, no padding, which BOS, what to do with text that looks like a special
-token, and offsets in characters.
+All tokenisation is done by the `tokenizers` library, set up from a folder's files as
+transformers does it (files.py), or from what a GGUF file says (gguf.py). This module
+knows what to ask of it: no truncation, no padding, which BOS, what to do with text that
+looks like a special token, and offsets in characters.
 
 Texts are encoded one at a time: it starts no threads (so a later fork is safe),
 and a text that makes the library panic fails alone. Reading a text costs thousands
@@ -55,16 +55,17 @@ class Encoding:
 
 
 class Tokenizer:
-    """The tokenizer of a model folder.
+    """The tokenizer of a model folder or GGUF file.
 
-    ModelError when the folder has no readable `tokenizer.json`, nor a `vocab.json` and
+    ModelError when a folder has no readable `tokenizer.json`, nor a `vocab.json` and
     `merges.txt` that transformers reads for its class, and for a class whose tokens
-    would be a guess. Pickles as the folder's path. Any number of threads may share one.
+    would be a guess; when a GGUF file has none, or one that is not known here. Pickles as
+    the path. Any number of threads may share one.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = os.path.abspath(folder)
-        opened = open_source(self.folder)
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.path.abspath(path)
+        opened = open_source(self.path)
         self._auto_bos = opened.bos_ids
         self._bos_token = opened.bos_token
         self._model = opened.model
@@ -72,14 +73,14 @@ class Tokenizer:
         self._plain.encode_special_tokens = True
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tokenizer, (self.folder,)
+        return Tokenizer, (self.path,)
 
     def __repr__(self) -> str:
-        return f"Tokenizer({self.folder!r}, vocab_size={self.vocab_size})"
+        return f"Tokenizer({self.path!r}, vocab_size={self.vocab_size})"
 
     @functools.cached_property
     def _control(self) -> Any:
-        opened = open_source(self.folder)
+        opened = open_source(self.path)
         opened.backend.encode_special_tokens = opened.splits_special
         return _without_extras(opened.backend)
 
@@ -113,7 +114,7 @@ class Tokenizer:
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 over what decides the tokens, as 64 hexadecimal digits (`digest_source`)."""
-        return digest_source(self.folder)
+        return digest_source(self.path)
 
     def bos_ids(self, bos: str = "auto") -> list[int]:
         """The ids that the policy puts before each text (METHOD.md section 4).
@@ -184,7 +185,7 @@ class Tokenizer:
             raise
         except BaseException as error:  # the library's panics are no Exceptions
             raise ModelError(
-                f"the tokenizer in {self.folder!r} cannot decode its tokens ({error})"
+                f"the tokenizer in {self.path!r} cannot decode its tokens ({error})"
             ) from error
 
     def token_strings(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> list[str]:
@@ -205,7 +206,7 @@ class Tokenizer:
         if largest >= vocab_size:
             raise ModelError(
                 f"token id {largest} is outside the model's vocabulary of {vocab_size} ids, and "
-                f"the tokenizer in {self.folder!r} has {self.vocab_size}: put the tokenizer there "
+                f"the tokenizer in {self.path!r} has {self.vocab_size}: put the tokenizer there "
                 "that the weights were trained with, or weights whose embedding was resized for "
                 "this one"
             )
@@ -228,7 +229,7 @@ class Tokenizer:
         token = None if bos is None else self._plain.token_to_id(bos)
         if token is None:
             raise ValueError(
-                f"bos='always', but the tokenizer in {self.folder!r} has no BOS token; "
+                f"bos='always', but the tokenizer in {self.path!r} has no BOS token; "
                 "use bos='auto' or bos='never'"
             )
         return int(token)

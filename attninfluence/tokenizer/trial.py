@@ -1,4 +1,4 @@
-"""A folder's tokenizer opened by another process first.
+"""A model's tokenizer opened by another process first.
 
 The library that reads it may end its process, or never come back, over a file that somebody made
 for that. Asked for (`try_in_child`), another process meets it first.
@@ -26,13 +26,13 @@ _TEXT = "The 1st text,\tof  two lines\n\u00e4\u4e00"
 _NO_MEMORY = 3
 
 
-def try_in_child(folder: str | os.PathLike[str], seconds: int = SECONDS) -> None:
-    """Open a folder's tokenizer in a process of its own and encode a few characters.
+def try_in_child(path: str | os.PathLike[str], seconds: int = SECONDS) -> None:
+    """Open a model's tokenizer in a process of its own and encode a few characters.
 
     Raises ModelError where that process crashes, takes more than `seconds` or more memory than any
     tokenizer needs. What the tokenizer itself refuses is left to be said by who opens it next.
     """
-    named = os.path.abspath(folder)
+    named = os.path.abspath(path)
     command = [sys.executable, "-I", "-c", _CODE, json.dumps(sys.path), named, str(seconds)]
     try:
         status = subprocess.run(
@@ -57,13 +57,13 @@ def try_in_child(folder: str | os.PathLike[str], seconds: int = SECONDS) -> None
         raise ModelError(f"{named!r}: its tokenizer cannot be opened: {cause}")
 
 
-def _open(folder: str) -> None:
+def _open(path: str) -> None:
     """In the child: open and use it; the exit status says whether memory was short."""
     _limit(int(sys.argv[3]))
     from attninfluence.tokenizer.tokenizer import Tokenizer
 
     try:
-        tokenizer = Tokenizer(folder)
+        tokenizer = Tokenizer(path)
         tokenizer.token_strings(tokenizer.bos_ids())
         tokenizer.encode([_TEXT])
     except MemoryError:
