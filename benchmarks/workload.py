@@ -35,11 +35,14 @@ class Shape:
     own_heads: tuple[Head, ...] = ()
 
 
-# Of SmolLM2-135M-Instruct, 800 samples of 4,096 tokens (attninfluence/heads/stored).
-SMOLLM2_HEADS = (
-    (17, 3), (17, 4), (18, 6), (18, 7), (18, 8), (20, 5), (20, 6),
-    (21, 8), (22, 7), (23, 1), (23, 2), (23, 7), (23, 8), (24, 0),
-)  # fmt: skip
+def stored_heads(name: str) -> tuple[Head, ...]:
+    """The retrieval heads of a published model that come with the package, in order."""
+    path = Path(__file__).parents[1] / "attninfluence" / "heads" / "stored" / f"{name}.json"
+    selected = json.loads(path.read_text(encoding="utf-8"))["selected"]
+    return tuple(sorted((layer, head) for layer, head in selected))
+
+
+SMOLLM2_HEADS = stored_heads("SmolLM2-135M-Instruct.Q4_1")
 SMOLLM2_135M = Shape("SmolLM2-135M", 576, 30, 9, 3, 64, 1536, 49152, own_heads=SMOLLM2_HEADS)
 LLAMA_1B = Shape("Llama-3.2-1B", 2048, 16, 32, 8, 64, 8192, 128256)
 TINY = Shape("tiny", 64, 3, 4, 2, 16, 96, 320, own_heads=((2, 1),))
