@@ -180,7 +180,7 @@ class Model(Shown):
 
     @property
     def heads_file(self) -> Path | None:
-        """The heads.json of the model, else the one that the package has for it; None: neither.
+        """The heads.json of the model, or else the one that the package has for it, or None.
 
         Of `NAME.gguf` it is the `NAME.heads.json` beside it, or else the heads.json there where
         that is this model's. The package has those of a few published models.
