@@ -28,11 +28,11 @@ from attninfluence.demo.telling import (
     compare_with_stored,
     describe_heads,
     describe_model,
+    describe_origin,
     describe_scores,
     describe_selection,
     describe_texts,
     extremes_table,
-    whence,
 )
 from attninfluence.demo.texts import collect_texts, write_texts
 from attninfluence.output.files import OutputError, write_json
@@ -81,7 +81,9 @@ def run_demo(
     heads = story.step(
         "heads",
         lambda: _heads(opened, folder, samples, seed, bars),
-        lambda heads: f"{describe_heads(heads)} {whence(heads, opened, found=samples is not None)}",
+        lambda heads: (
+            f"{describe_heads(heads)} {describe_origin(heads, opened, found=samples is not None)}"
+        ),
     )
     totals = story.step(
         "score",

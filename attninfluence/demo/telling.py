@@ -78,7 +78,7 @@ def describe_heads(heads: HeadScores) -> str:
     )
 
 
-def whence(heads: HeadScores, model: Model, *, found: bool) -> str:
+def describe_origin(heads: HeadScores, model: Model, *, found: bool) -> str:
     """Whether they were found here or came with the model, in a sentence."""
     return compare_with_stored(heads, model) if found else "They came with the model."
 

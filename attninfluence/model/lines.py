@@ -81,7 +81,7 @@ def _attention(of: Described) -> list[Fact]:
 
 
 def _about_heads(of: Described) -> list[Fact]:
-    """Whence the heads, whether they are told apart, what lower precisions do to the losses."""
+    """Where the heads come from, whether samples tell them apart, what rounding does to losses."""
     if of["retrieval_heads"] is None:
         return []
     lines = [("enough samples?", of["stability"]["sentence"])]
