@@ -27,10 +27,10 @@ pytestmark = pytest.mark.real
 Opened = Callable[[str], ai.Model]
 
 # Mean move of a token's loss in nats, and rank correlation of the scores of short texts, measured
-# on SmolLM2 and Gemma-3: bf16 0.011 and 0.015, 0.9996; int8 0.050 and 0.047, 0.9984.
+# on SmolLM2 and Gemma-3: bf16 0.014 and 0.015, 0.9991 and 1; int8 0.048 and 0.045, 0.991 and 0.999.
 MOVED = {"bf16": 0.02, "int8": 0.06}
 SPEARMAN = {"bf16": 0.998, "int8": 0.99}
-KL = {"bf16": 0.0006, "int8": 0.004}  # measured 0.00015; 0.0025
+KL = {"bf16": 0.0006, "int8": 0.003}  # measured 0.0002 and 0.0001; 0.0017 and 0.0013
 
 
 def test_fp32_is_within_the_noise_of_the_model(real: Real) -> None:
