@@ -312,13 +312,13 @@ def test_a_role_that_no_token_has(folder_of, tmp_path, role):
     said = metadata.byte_level(folder_of("gpt2_json"), "gpt-2")
     none = {f"{role}_token_id": np.uint32(2**32 - 1)}
     plain, without = (
-        Tokenizer(write_gguf(tmp_path / name, said | more))
+        Tokenizer(write_fields(tmp_path / name, said | more))
         for name, more in (("a.gguf", {}), ("b.gguf", none))
     )
     assert list(without.encode(["a text"])[0].ids) == list(plain.encode(["a text"])[0].ids)
     assert without.bos_ids() == []
     with pytest.raises(ModelError, match="bos_token_id is 4294967294, and the file has"):
-        Tokenizer(write_gguf(tmp_path / "c.gguf", said | {"bos_token_id": np.uint32(2**32 - 2)}))
+        Tokenizer(write_fields(tmp_path / "c.gguf", said | {"bos_token_id": np.uint32(2**32 - 2)}))
 
 
 def test_what_looks_like_a_special_token_is_text(folder_of, tmp_path):

@@ -41,8 +41,10 @@ def write_fields(
 
 
 def _typed(value: Any) -> Any:
-    """Of an array of numpy's, the numbers in their type."""
+    """Of numbers of numpy's, those in their type."""
     types = GGUFValueType
+    if isinstance(value, np.uint32):
+        return Typed(int(value), types.UINT32)
     if not isinstance(value, np.ndarray):
         return value
     items = {"i4": types.INT32, "f4": types.FLOAT32, "u1": types.UINT8, "f8": types.FLOAT64}
