@@ -63,8 +63,9 @@ class Rounding:
         moved: the mean difference of a token's loss in the two readings, without its sign, in nats.
         error: the standard deviation of the differences of scores, as a share of that of the
             scores; NaN for fewer than two scores.
-        spearman: the rank correlation of the scores, likewise.
-        overlap: the share of the top fifth by fp32 that is in the top fifth by this precision.
+        spearman: the rank correlation of the scores; NaN likewise, and where fp32 has one for all.
+        overlap: the share of the top fifth by fp32 that is in the top fifth by this precision; NaN
+            where `spearman` is.
     """
 
     texts: int
@@ -120,14 +121,18 @@ def scores_of(losses: Losses) -> Floats:
 def compare_scores(exact: Floats, found: Floats) -> tuple[float, float, float]:
     """(error, spearman, overlap) of `Rounding`; what is no number in `found` alone ranks last.
 
-    NaN where the scores have no spread, as with no head masked: nothing is ranked.
+    Where the scores have no spread, as with no head masked, nothing is ranked: the error alone is a
+    number then.
     """
     known = np.isfinite(exact)
     a, b = exact[known], np.where(np.isfinite(found), found, -np.inf)[known]
-    if len(a) < 2 or np.ptp(a) == 0:
+    if len(a) < 2:
         return math.nan, math.nan, math.nan
+    error = _share_of_spread(a, b)
+    if np.ptp(a) == 0:
+        return error, math.nan, math.nan
     top = top_of(a)
-    return _share_of_spread(a, b), spearman(a, b), len(top & top_of(b)) / len(top)
+    return error, spearman(a, b), len(top & top_of(b)) / len(top)
 
 
 def _share_of_spread(a: Floats, b: Floats) -> float:

@@ -42,10 +42,13 @@ def test_a_shift_of_all_scores_is_no_error() -> None:
 
 
 def test_scores_without_a_spread() -> None:
-    """As of heads that matter to no text."""
-    same = np.full(5, 0.25)
-    assert compare_scores(same, same)[0] == 0
-    assert compare_scores(same, same + np.arange(5))[0] == math.inf
+    """As of heads that matter to no text, or with none masked: no error, and no ranks."""
+    for same in (np.full(5, 0.25), np.zeros(5)):
+        error, *ranked = compare_scores(same, same)
+        assert error == 0 and all(map(math.isnan, ranked))
+        error, *ranked = compare_scores(same, same + np.arange(5))
+        assert error == math.inf and all(map(math.isnan, ranked))
+    assert rounding_of(losses(0, 0), losses(0, 0)).moved == 0
 
 
 def test_the_top_fifth_is_compared() -> None:
@@ -91,9 +94,3 @@ def test_the_bundled_model_on_texts_of_the_package() -> None:
     }
     assert 0 < found["bf16"].moved < found["int8"].moved < rounding.MOST_MOVED
     assert 0 < found["bf16"].error < found["int8"].error < rounding.MOST_ERROR
-
-
-def test_scores_without_a_spread_rank_nothing() -> None:
-    """With no head masked each score is 0 in every precision."""
-    assert all(map(math.isnan, compare_scores(np.zeros(5), np.zeros(5))))
-    assert rounding_of(losses(0, 0), losses(0, 0)).moved == 0
