@@ -1,6 +1,6 @@
 """The heads of the two real models that come with the package: attninfluence/heads/stored/.
 
-    python tools/stored_heads.py [NAME...] [--samples 800] [--readings FOLDER]
+    PYTHONPATH=. python tools/stored_heads.py [NAME...] [--samples 800] [--readings FOLDER]
 
 As `attninfluence heads` finds them by default: 800 samples of up to 4,096 tokens, in fp32. What was
 read is kept in FOLDER/NAME.readings, so that a command that was killed goes on; the order of the
