@@ -134,7 +134,8 @@ static void check_no_numbers(void) {
     }
 }
 
-/* Sum of (x - y)^2 of a group and what it was rounded to, in 64ths of its scale at 127 steps. */
+/* Sum of (x - y)^2 over a group turned, and y what it was rounded to, in squares of the plain
+ * scale. */
 static double error_of(const float *values, const uint8_t y[ATI_ROUNDED]) {
     float turned[N], largest = 0;
     double sum = 0;
@@ -148,8 +149,8 @@ static double error_of(const float *values, const uint8_t y[ATI_ROUNDED]) {
     return sum * 127 * 127 / ((double)largest * (double)largest);
 }
 
-/* Weights are rounded with a tenth less square error than activations, by no scale that
- * clips, and where the plain scale leaves no error by that one. */
+/* Never worse than the plain scale, a tenth better in squares over all, and the plain scale
+ * itself where that leaves no error. */
 static void check_closely(void) {
     float x[N];
     uint8_t plain[ATI_ROUNDED], close[ATI_ROUNDED + 1];

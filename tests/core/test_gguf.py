@@ -84,7 +84,7 @@ def test_a_tensor_that_is_not_there(tmp_path: Path) -> None:
         _core.read_gguf_tensor(str(path), "u")
 
 
-@pytest.mark.skipif(not REAL, reason="needs the models that `python tools/real_models.py` brings")
+@pytest.mark.skipif(not REAL, reason="needs the models that `make real-models` brings")
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
 def test_every_tensor_of_a_published_file(path: Path) -> None:
     read = _core.read_gguf(str(path))

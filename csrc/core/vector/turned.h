@@ -22,10 +22,9 @@ void ati_turn(float x[ATI_TURNED]);
  * every multiple. */
 void ati_round_turned(const float *x, size_t n, uint8_t offset, uint8_t *y);
 
-/* The same of one group with offset 0, in some twenty times the time, for weights, which are
- * rounded once: of a few scales that leave the largest value 123 to 127 steps it takes the one
- * that happens to fit the values best, and then the scale with the least square error for
- * the multiples that they became. */
+/* The same of one group with offset 0, for weights, which are rounded once and can take longer:
+ * of sixteen scales that leave the largest value 123.25 to 127 steps the one with the least
+ * square error, and then the scale of the least squares for the multiples found. */
 void ati_round_turned_closely(const float x[ATI_TURNED], uint8_t y[ATI_ROUNDED]);
 
 #endif
